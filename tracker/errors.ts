@@ -1,0 +1,32 @@
+/**
+ * What can be wrong with what a tracker is asked, started with or told. For announce and scrape the message is
+ * the `failure reason` of BEP 3: it says to a person what was wrong with the request.
+ */
+
+export type TrackerErrorCode =
+  /** A parameter that BEP 3 requires is not in the query. */
+  | 'MissingParameter'
+  /** A parameter is there and makes no sense. */
+  | 'BadParameter'
+  /** A parameter is there twice. */
+  | 'RepeatedParameter'
+  | 'QueryTooLong'
+  /** The info hash is not one that this tracker serves. */
+  | 'UnknownTorrent'
+  /** The tracker does not know its list of torrents yet, or is ending. */
+  | 'NotReady'
+  /** What should be a .torrent file is not, or is another one. */
+  | 'BadMetainfo'
+  /** A holder of a torrent did not give its metainfo. */
+  | 'HolderFailed';
+
+/** The one error class of tracker/. */
+export class TrackerError extends Error {
+  readonly code: TrackerErrorCode;
+
+  constructor(code: TrackerErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'TrackerError';
+    this.code = code;
+  }
+}
