@@ -1,0 +1,276 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import type { AnnounceEvent } from '../../tracker/announce-request.ts';
+import { peerAddress } from '../../tracker/peer-address.ts';
+import { type RegistryLimits, SwarmRegistry } from '../../tracker/registry.ts';
+import type { PeerReport } from '../../tracker/swarm.ts';
+import { seededRandom } from './seeded-random.ts';
+
+const A = 'aa'.repeat(20);
+const B = 'bb'.repeat(20);
+
+function report(number: number, leftBytes: number, more: Partial<PeerReport> = {}): PeerReport {
+  const address = peerAddress(`10.0.${number >> 8}.${number & 255}`, 6881);
+  if (address === undefined) throw new Error('no address');
+  const peerId = Buffer.alloc(20, number & 255);
+  return { address, peerId, uploadedBytes: 0, downloadedBytes: 0, leftBytes, node: undefined, ...more };
+}
+
+const registryWith = (limits: Partial<RegistryLimits> = {}) =>
+  new SwarmRegistry({ now: 0, random: seededRandom(1), limits });
+
+const hosts = (peers: readonly { address: { host: string } }[]) => peers.map(({ address }) => address.host);
+
+describe('who is told of whom', () => {
+  test('the asker is not told of itself, and a seed not of seeds', () => {
+    const registry = registryWith();
+    registry.announce(A, report(1, 0), 'none', 50, 1e9);
+    registry.announce(A, report(2, 0), 'none', 50, 1e9);
+    registry.announce(A, report(3, 9), 'none', 50, 1e9);
+    expect(hosts(registry.announce(A, report(1, 0), 'none', 50, 1e9).peers)).toEqual(['10.0.0.3']);
+    expect(hosts(registry.announce(A, report(3, 9), 'none', 50, 1e9).peers).sort()).toEqual([
+      '10.0.0.1',
+      '10.0.0.2',
+    ]);
+  });
+
+  test('one that leaves is told of nobody', () => {
+    const registry = registryWith();
+    registry.announce(A, report(1, 0), 'none', 50, 1e9);
+    registry.announce(A, report(2, 5), 'none', 50, 1e9);
+    expect(registry.announce(A, report(2, 5), 'stopped', 50, 1e9)).toEqual({
+      counts: { seeders: 1, leechers: 0, completed: 0 },
+      peers: [],
+    });
+  });
+
+  test('everybody is as likely as everybody else', () => {
+    const registry = registryWith();
+    const others = 20;
+    for (let number = 0; number <= others; number += 1)
+      registry.announce(A, report(number, number < 3 ? 0 : 7), 'none', 0, 1e9);
+    const seen = new Map<string, number>();
+    const rounds = 4000;
+    const wanted = 5;
+    for (let round = 0; round < rounds; round += 1) {
+      const picked = hosts(registry.announce(A, report(others, 7), 'none', wanted, 1e9).peers);
+      expect(new Set(picked).size).toBe(wanted);
+      for (const host of picked) seen.set(host, (seen.get(host) ?? 0) + 1);
+    }
+    const mean = (rounds * wanted) / others;
+    expect(seen.size).toBe(others);
+    for (const count of seen.values()) expect(Math.abs(count - mean)).toBeLessThan(5 * Math.sqrt(mean));
+  });
+});
+
+describe('events', () => {
+  test('stopped from a stranger changes nothing', () => {
+    const registry = registryWith();
+    registry.announce(A, report(1, 5), 'none', 0, 1e9);
+    registry.announce(A, report(2, 5), 'stopped', 0, 1e9);
+    registry.announce(B, report(2, 5), 'stopped', 0, 1e9);
+    expect(registry.peerCount).toBe(1);
+    expect(registry.swarmCount).toBe(1);
+  });
+
+  test('completed is counted once for a peer', () => {
+    const registry = registryWith();
+    registry.announce(A, report(1, 5), 'started', 0, 1e9);
+    registry.announce(A, report(1, 0), 'completed', 0, 1e9);
+    registry.announce(A, report(1, 0), 'completed', 0, 1e9);
+    registry.announce(A, report(1, 0), 'none', 0, 1e9);
+    registry.announce(A, report(1, 0), 'completed', 0, 1e9);
+    expect(registry.counts(A)).toEqual({ seeders: 1, leechers: 0, completed: 1 });
+  });
+
+  test('a peer that came complete, or still lacks something, does not complete', () => {
+    const registry = registryWith();
+    registry.announce(A, report(1, 0), 'started', 0, 1e9);
+    registry.announce(A, report(1, 0), 'completed', 0, 1e9);
+    registry.announce(A, report(2, 5), 'completed', 0, 1e9);
+    expect(registry.counts(A)).toEqual({ seeders: 1, leechers: 1, completed: 0 });
+  });
+
+  test('a peer that this tracker did not see as a leecher (it was started anew) completes', () => {
+    const registry = registryWith();
+    registry.announce(A, report(1, 0), 'completed', 0, 1e9);
+    expect(registry.counts(A)?.completed).toBe(1);
+  });
+});
+
+describe('figures', () => {
+  test('bytes moved are summed over restarts and departures', () => {
+    const registry = registryWith();
+    const moved = (
+      number: number,
+      uploadedBytes: number,
+      downloadedBytes: number,
+      event: AnnounceEvent = 'none',
+    ) => registry.announce(A, report(number, 10, { uploadedBytes, downloadedBytes }), event, 0, 1e9);
+    moved(1, 0, 100);
+    moved(1, 50, 300);
+    moved(2, 7, 0);
+    moved(1, 5, 20, 'started'); // It restarted and counts from 0 again.
+    moved(2, 7, 0, 'stopped');
+    expect(registry.summary(A)).toMatchObject({ peers: 1, uploadedBytes: 62, downloadedBytes: 320 });
+  });
+
+  test('the ten nodes that lack most are named, worst first', () => {
+    const registry = registryWith();
+    for (let number = 1; number <= 30; number += 1)
+      registry.announce(A, report(number, (number * 7) % 31, { node: `node-${number}` }), 'none', 0, 1e9);
+    registry.announce(A, report(40, 1000), 'none', 0, 1e9); // No agent: it has no node.
+    const left = Array.from({ length: 30 }, (_, index) => ((index + 1) * 7) % 31).sort((a, b) => b - a);
+    const summary = registry.summary(A);
+    expect(summary?.slowest.map(({ bytesLeft }) => bytesLeft)).toEqual(left.slice(0, 10));
+    for (const { node, bytesLeft } of summary?.slowest ?? [])
+      expect((Number(node.slice(5)) * 7) % 31).toBe(bytesLeft);
+    expect(summary?.bytesLeft).toBe(left.reduce((sum, bytes) => sum + bytes, 1000));
+  });
+
+  test('counts that strangers state do not overflow', () => {
+    const registry = registryWith();
+    for (let number = 0; number < 5; number += 1)
+      registry.announce(
+        A,
+        report(number, Number.MAX_SAFE_INTEGER, { uploadedBytes: Number.MAX_SAFE_INTEGER }),
+        'none',
+        0,
+        1e9,
+      );
+    expect(registry.summary(A)).toMatchObject({
+      bytesLeft: Number.MAX_SAFE_INTEGER,
+      uploadedBytes: Number.MAX_SAFE_INTEGER,
+    });
+  });
+});
+
+describe('seeds', () => {
+  test('the first seed of a swarm is told, the second not', () => {
+    const registry = registryWith();
+    const told: string[] = [];
+    const end = registry.onFirstSeed((infoHash) => told.push(infoHash));
+    registry.announce(A, report(1, 5), 'none', 0, 1e9);
+    registry.announce(A, report(1, 0), 'completed', 0, 1e9);
+    registry.announce(A, report(2, 0), 'none', 0, 1e9);
+    expect(told).toEqual([A]);
+    registry.drop(A);
+    registry.announce(A, report(2, 0), 'none', 0, 1e9);
+    expect(told).toEqual([A, A]);
+    end();
+    registry.announce(B, report(2, 0), 'none', 0, 1e9);
+    expect(told).toEqual([A, A]);
+  });
+
+  test('agents come before other seeds', () => {
+    const registry = registryWith();
+    for (let number = 0; number < 8; number += 1)
+      registry.announce(A, report(number, 0, number === 5 ? { node: 'n5' } : {}), 'none', 0, 1e9);
+    expect(registry.seeds(A, 3)).toHaveLength(3);
+    expect(registry.seeds(A, 3)[0]?.node).toBe('n5');
+    expect(registry.seeds(B, 3)).toEqual([]);
+  });
+});
+
+describe('bounds', () => {
+  test('a full swarm gives up a member for a new one', () => {
+    const registry = registryWith({ maxPeersPerSwarm: 3 });
+    for (let number = 0; number < 10; number += 1) {
+      registry.announce(A, report(number, 1), 'none', 0, 1e9);
+      expect(registry.summary(A)?.peers).toBeLessThanOrEqual(3);
+    }
+    expect(registry.peerCount).toBe(3);
+    expect(registry.evictions.peers).toBe(7);
+  });
+
+  test('a swarm of one works', () => {
+    const registry = registryWith({ maxPeersPerSwarm: 1 });
+    for (let number = 0; number < 5; number += 1) registry.announce(A, report(number, 1), 'none', 0, 1e9);
+    expect(registry.peerCount).toBe(1);
+    expect(registry.counts(A)).toEqual({ seeders: 0, leechers: 1, completed: 0 });
+  });
+
+  test('the swarm that was announced to longest ago goes first', () => {
+    const registry = registryWith({ maxSwarms: 2 });
+    registry.announce(A, report(1, 1), 'none', 0, 1e9);
+    registry.announce(B, report(1, 1), 'none', 0, 1e9);
+    registry.announce(A, report(1, 1), 'none', 0, 1e9);
+    registry.announce('cc'.repeat(20), report(1, 1), 'none', 0, 1e9);
+    expect(registry.counts(B)).toBeUndefined();
+    expect(registry.counts(A)).toBeDefined();
+    expect(registry.evictions.swarms).toBe(1);
+    expect(registry.peerCount).toBe(2);
+  });
+});
+
+interface ModelPeer {
+  left: number;
+  expiresAt: number;
+}
+
+test('it agrees with a naive registry whatever happens', () => {
+  const SLOT_MILLISECONDS = 5_000;
+  const step = fc.record({
+    swarm: fc.constantFrom(A, B),
+    peer: fc.nat(7),
+    left: fc.constantFrom(0, 0, 10, 20),
+    event: fc.constantFrom<AnnounceEvent>('none', 'started', 'completed', 'stopped', 'paused'),
+    wanted: fc.nat(10),
+    interval: fc.constantFrom(10_000, 60_000),
+    pass: fc.constantFrom(0, 0, 0, 3_000, 20_000),
+    drop: fc.integer({ min: 0, max: 19 }).map((number) => number === 0),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 150 }), fc.integer(), (steps, seed) => {
+      let now = 0;
+      const registry = new SwarmRegistry({ now, random: seededRandom(seed) });
+      const model = new Map<string, Map<string, ModelPeer>>([
+        [A, new Map()],
+        [B, new Map()],
+      ]);
+      for (const { swarm, peer, left, event, wanted, interval, pass, drop } of steps) {
+        now += pass;
+        registry.expire(now);
+        // The wheel is exact to a slot: what ended in slots that are over is gone.
+        const over = Math.floor(now / SLOT_MILLISECONDS) * SLOT_MILLISECONDS;
+        for (const peers of model.values())
+          for (const [host, { expiresAt }] of peers) if (expiresAt < over) peers.delete(host);
+        const peers = model.get(swarm) as Map<string, ModelPeer>;
+        if (drop) {
+          registry.drop(swarm);
+          peers.clear();
+        }
+        const { address } = report(peer, left);
+        if (event === 'stopped') peers.delete(address.host);
+        else peers.set(address.host, { left, expiresAt: now + interval });
+        const answer = registry.announce(swarm, report(peer, left), event, wanted, now + interval);
+
+        const eligible = [...peers].filter(
+          ([host, { left: theirs }]) => host !== address.host && (left > 0 || theirs > 0),
+        );
+        const expected = event === 'stopped' ? 0 : Math.min(wanted, eligible.length);
+        const picked = hosts(answer.peers);
+        expect(picked).toHaveLength(expected);
+        expect(new Set(picked).size).toBe(expected);
+        for (const host of picked) expect(eligible.map(([name]) => name)).toContain(host);
+
+        let all = 0;
+        let seeds = 0;
+        for (const [infoHash, members] of model) {
+          const states = [...members.values()];
+          all += states.length;
+          seeds += states.filter((member) => member.left === 0).length;
+          expect(registry.summary(infoHash)?.peers ?? 0).toBe(states.length);
+          expect(registry.summary(infoHash)?.bytesLeft ?? 0).toBe(
+            states.reduce((sum, member) => sum + member.left, 0),
+          );
+          expect(registry.counts(infoHash)?.seeders ?? 0).toBe(
+            states.filter((member) => member.left === 0).length,
+          );
+        }
+        expect([registry.peerCount, registry.seedCount]).toEqual([all, seeds]);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
