@@ -1,0 +1,10 @@
+// The door of the BitTorrent engine: what other rooms may use.
+export * from './bencode.ts';
+export * from './bitfield.ts';
+export * from './create.ts';
+export * from './discovery/discovery.ts';
+export * from './discovery/rendezvous.ts';
+export * from './discovery/static-peers.ts';
+export * from './errors.ts';
+export * from './metainfo.ts';
+export * from './storage/piece-storage.ts';

@@ -1,0 +1,51 @@
+// What the swarm and the session need of a disk. Invariant: `have` names only pieces whose bytes passed their
+// hash and lie where they belong; nothing else is ever given out.
+import type { Bitfield } from '../bitfield.ts';
+import type { Metainfo } from '../metainfo.ts';
+
+/** Storage of one torrent's bytes. Every failure is a TorrentError; none ends the process. */
+export interface PieceStorage {
+  readonly metainfo: Metainfo;
+  /** Verified pieces. Read it as often as you like; only the storage writes it. */
+  readonly have: Bitfield;
+
+  /**
+   * A block of a verified piece if it lies in memory, else undefined: the way without a promise, for hot paths.
+   * The buffer is a view of a shared one that nobody writes to any more.
+   */
+  cachedBlock(piece: number, offset: number, length: number): Buffer | undefined;
+
+  /**
+   * A block of a verified piece. One read from disk serves all who ask for the same neighbourhood.
+   * The buffer is a view of a shared one that nobody writes to any more.
+   * @throws TorrentError InvalidRequest (not held, or out of bounds), FileChanged, DiskIo, UnsafePath, Closed.
+   */
+  readBlock(piece: number, offset: number, length: number): Promise<Buffer>;
+
+  /**
+   * Takes a whole piece: hashes it, writes it where it belongs and only then sets it in `have`.
+   * `data` belongs to the storage from here on: nothing may write into it any more.
+   * A corrupt piece is not written. A piece that is held already is 'verified' without looking at `data`.
+   * @throws TorrentError InvalidRequest, NoSpace, ReadOnly, DiskIo, UnsafePath, Closed: the piece is then not held.
+   */
+  writePiece(piece: number, data: Buffer): Promise<'verified' | 'corrupt'>;
+
+  /** Flushes what was written and records which pieces are verified, atomically. Does nothing where nothing changed. */
+  saveResume(): Promise<void>;
+
+  /** The folder was renamed: files already open stay valid, later ones are opened below `newRoot`. */
+  relocate(newRoot: string): Promise<void>;
+
+  /**
+   * After the last piece: makes the empty files, cuts every file to its exact length, sets executable bits, and
+   * flushes files and folders, so that a rename of the root may follow.
+   * @throws TorrentError InvalidRequest if a piece is missing.
+   */
+  finalize(): Promise<void>;
+
+  /** Hashes everything anew and sets `have` by the outcome. Returns how many pieces hold. */
+  verifyAll(): Promise<number>;
+
+  /** Waits for what is under way and closes all files. Resume data is saved by saveResume(), not here. */
+  close(): Promise<void>;
+}
