@@ -32,7 +32,7 @@ export const NodeConditionType = {
 } as const;
 export type NodeConditionType = (typeof NodeConditionType)[keyof typeof NodeConditionType];
 
-/** Why a source could not be published; publishers and agents report these. */
+/** Why a source could not be published; publishers report these. */
 export const SourceReason = {
   /** 404 or 410, or the ConfigMap has no keys. */
   NotFound: 'SourceNotFound',
@@ -62,6 +62,10 @@ export const SourceReason = {
   InvalidHeaders: 'SourceInvalidHeaders',
   /** The declared source or its paths are not usable. */
   Invalid: 'SourceInvalid',
+  /** The publisher itself failed; a defect of ours or a broken Pod. */
+  PublisherFailed: 'PublisherFailed',
+  /** The agent could not be reached, or does not know of this publication. */
+  AgentUnreachable: 'AgentUnreachable',
 } as const;
 export type SourceReason = (typeof SourceReason)[keyof typeof SourceReason];
 
@@ -88,7 +92,6 @@ export const Reason = {
   Published: 'Published',
   WaitingForNode: 'WaitingForNode',
   WaitingForPublisher: 'WaitingForPublisher',
-  PublisherFailed: 'PublisherFailed',
   PublisherRejected: 'PublisherRejected',
   PublisherDeadlineExceeded: 'PublisherDeadlineExceeded',
   TooManyFiles: 'TooManyFiles',

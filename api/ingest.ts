@@ -17,7 +17,6 @@ import {
   Union,
 } from 'typebox';
 import { Check } from 'typebox/value';
-import { SourceReason } from './conditions.ts';
 import { ApiError } from './errors.ts';
 import { MAX_FILES } from './kinds/content-revision.ts';
 
@@ -160,5 +159,20 @@ export const parseIngest = {
   status: parser(ingestStatusSchema, 'the status'),
 };
 
-/** Reasons a publisher may report: those of sources. */
-export const PUBLISHER_REASONS: readonly string[] = Object.values(SourceReason);
+const terminationSchema = ObjectOf({
+  reason: StringOf({ minLength: 1, maxLength: 128, pattern: '^[A-Za-z][A-Za-z0-9]*$' }),
+  message: StringOf({ maxLength: 4096 }),
+});
+/** What a publisher that failed leaves as its container's termination message, as JSON. */
+export type PublisherTermination = Static<typeof terminationSchema>;
+
+/** A termination message as a publisher left it; undefined when it is something else (an OOM kill, an image). */
+export function parseTermination(text: string | undefined): PublisherTermination | undefined {
+  if (text === undefined) return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    return Check(terminationSchema, value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
