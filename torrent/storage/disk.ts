@@ -1,0 +1,141 @@
+// The few operations that storage needs of an operating system, as an interface, so that a test can hand in a
+// disk that is full, fails or writes short. Invariant: what fails here leaves as a TorrentError by `diskError`.
+import * as fs from 'node:fs';
+import { promisify } from 'node:util';
+import { TorrentError, type TorrentErrorCode } from '../errors.ts';
+
+/** What is asked about an open file or folder. */
+export interface FileStatus {
+  isFile: boolean;
+  isFolder: boolean;
+  sizeBytes: number;
+  /** Modification time in nanoseconds since 1970. */
+  modifiedNanoseconds: bigint;
+  /** Device and inode: the same file has the same. */
+  identity: string;
+  /** Permission bits. */
+  mode: number;
+}
+
+/** File operations by descriptor; failures are the operating system's, with `code` and `errno`. */
+export interface Disk {
+  open(path: string, flags: number, mode?: number): Promise<number>;
+  close(fd: number): Promise<void>;
+  /** May read less than asked for; 0 at the end of the file. */
+  read(fd: number, into: Uint8Array, position: number): Promise<number>;
+  /** May write less than given. */
+  write(fd: number, from: Uint8Array, position: number): Promise<number>;
+  status(fd: number): Promise<FileStatus>;
+  truncate(fd: number, sizeBytes: number): Promise<void>;
+  sync(fd: number): Promise<void>;
+  setMode(fd: number, mode: number): Promise<void>;
+  /** Sets the modification time, in seconds since 1970. */
+  setModified(fd: number, seconds: number): Promise<void>;
+  makeFolder(path: string, mode: number): Promise<void>;
+  makeFolders(path: string): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  remove(path: string): Promise<void>;
+  exists(path: string): Promise<boolean>;
+}
+
+const calls = {
+  open: promisify(fs.open),
+  close: promisify(fs.close),
+  fstat: promisify(fs.fstat),
+  ftruncate: promisify(fs.ftruncate),
+  fsync: promisify(fs.fsync),
+  fchmod: promisify(fs.fchmod),
+  futimes: promisify(fs.futimes),
+};
+
+/** The real disk. */
+export const nodeDisk: Disk = {
+  open: (path, flags, mode) => calls.open(path, flags, mode),
+  close: (fd) => calls.close(fd),
+  read: (fd, into, position) =>
+    new Promise((resolve, reject) => {
+      fs.read(fd, into, 0, into.length, position, (error, count) => (error ? reject(error) : resolve(count)));
+    }),
+  write: (fd, from, position) =>
+    new Promise((resolve, reject) => {
+      fs.write(fd, from, 0, from.length, position, (error, count) =>
+        error ? reject(error) : resolve(count),
+      );
+    }),
+  async status(fd) {
+    const stats = await calls.fstat(fd, { bigint: true });
+    return {
+      isFile: stats.isFile(),
+      isFolder: stats.isDirectory(),
+      sizeBytes: Number(stats.size),
+      modifiedNanoseconds: stats.mtimeNs,
+      identity: `${stats.dev}:${stats.ino}`,
+      mode: Number(stats.mode) & 0o7777,
+    };
+  },
+  truncate: (fd, sizeBytes) => calls.ftruncate(fd, sizeBytes),
+  sync: (fd) => calls.fsync(fd),
+  setMode: (fd, mode) => calls.fchmod(fd, mode),
+  setModified: (fd, seconds) => calls.futimes(fd, seconds, seconds),
+  makeFolder: async (path, mode) => {
+    await fs.promises.mkdir(path, { mode });
+  },
+  makeFolders: async (path) => {
+    await fs.promises.mkdir(path, { recursive: true });
+  },
+  rename: (from, to) => fs.promises.rename(from, to),
+  remove: (path) => fs.promises.unlink(path),
+  exists: (path) =>
+    fs.promises.access(path).then(
+      () => true,
+      () => false,
+    ),
+};
+
+/** The operating system's code of a failure (`ENOSPC`), or '' if it has none. */
+export function systemCode(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+}
+
+const CODES: { [systemCode: string]: TorrentErrorCode | undefined } = {
+  ENOSPC: 'NoSpace',
+  EDQUOT: 'NoSpace',
+  EFBIG: 'NoSpace',
+  EROFS: 'ReadOnly',
+  EACCES: 'ReadOnly',
+  EPERM: 'ReadOnly',
+  ENOENT: 'FileChanged',
+  ESTALE: 'FileChanged',
+  ELOOP: 'UnsafePath',
+  ENOTDIR: 'UnsafePath',
+  EISDIR: 'UnsafePath',
+  ENXIO: 'UnsafePath',
+};
+
+/** A failure of the disk as a TorrentError; `doing` says what was tried and on which file. */
+export function diskError(error: unknown, doing: string): TorrentError {
+  if (error instanceof TorrentError) return error;
+  const code = systemCode(error);
+  const message = error instanceof Error ? error.message : String(error);
+  return new TorrentError(CODES[code] ?? 'DiskIo', `${doing}: ${message}`, { cause: error });
+}
+
+/** Writes all of `from`, however short the single writes are. */
+export async function writeFully(disk: Disk, fd: number, from: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < from.length; ) {
+    const count = await disk.write(fd, from.subarray(done), position + done);
+    if (count <= 0) throw new TorrentError('DiskIo', 'the disk takes no more bytes and gives no reason');
+    done += count;
+  }
+}
+
+/** Reads until `into` is full or the file ends. Returns how many bytes were read. */
+export async function readFully(disk: Disk, fd: number, into: Uint8Array, position: number): Promise<number> {
+  let done = 0;
+  while (done < into.length) {
+    const count = await disk.read(fd, into.subarray(done), position + done);
+    if (count <= 0) break;
+    done += count;
+  }
+  return done;
+}
