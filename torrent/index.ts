@@ -7,4 +7,6 @@ export * from './discovery/rendezvous.ts';
 export * from './discovery/static-peers.ts';
 export * from './errors.ts';
 export * from './metainfo.ts';
+export * from './storage/memory.ts';
 export * from './storage/piece-storage.ts';
+export * from './storage/storage.ts';

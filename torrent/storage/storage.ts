@@ -1,0 +1,422 @@
+// Storage of one torrent in files. Invariant: a piece is in `have` only while its bytes have passed their hash
+// and lie in the files; a piece that fails its hash is never written.
+import { Bitfield } from '../bitfield.ts';
+import { TorrentError } from '../errors.ts';
+import type { Metainfo } from '../metainfo.ts';
+import { believeResume, forEachOf, type HashingOptions, hashPieces, readStamps } from './check.ts';
+import { type Disk, nodeDisk } from './disk.ts';
+import { TorrentFiles } from './files.ts';
+import { Folder } from './folder.ts';
+import { Layout } from './layout.ts';
+import { OpenFiles } from './open-files.ts';
+import { hashPiece, type PieceHash } from './piece-hash.ts';
+import type { PieceStorage } from './piece-storage.ts';
+import { ReadCache } from './read-cache.ts';
+import { encodeResume, type FileStamp, isSameStamp, readResume, writeResume } from './resume.ts';
+
+/** Bytes that are read from disk at once when a block is asked for: a run of 32 blocks of one piece. */
+export const READ_SPAN_BYTES = 512 * 1024;
+
+/** Files that are flushed at the same time. */
+const CONCURRENT_FLUSHES = 8;
+
+// Descriptors and memory are the process's, not a torrent's.
+const processOpenFiles = new OpenFiles();
+const processReadCache = new ReadCache();
+
+/** What storage is opened with. */
+export interface StorageOptions {
+  metainfo: Metainfo;
+  /** The folder that directly holds the torrent's files (without one of the torrent's name); made if need be. */
+  root: string;
+  /** Where resume data is kept; without it everything is hashed at the next start. */
+  resumeFile?: string;
+  /** The caller has just hashed these files itself: their lengths are checked and nothing else. */
+  alreadyVerified?: boolean;
+  /** Ends the check of files at the start, with Closed. */
+  signal?: AbortSignal;
+  /** Told how far the check of files at the start is. */
+  onChecked?: (checkedPieces: number, piecesToCheck: number) => void;
+  disk?: Disk;
+  openFiles?: OpenFiles;
+  readCache?: ReadCache;
+  hash?: PieceHash;
+}
+
+/**
+ * Opens a torrent's files and finds out which pieces are there: those that resume data vouches for, and those
+ * that pass their hash now. Files are made only when something is written.
+ * @throws TorrentError UnsafePath, ReadOnly, DiskIo, Closed (signal); FileChanged if `alreadyVerified` is not so.
+ */
+export async function openStorage(options: StorageOptions): Promise<PieceStorage> {
+  const { metainfo } = options;
+  const disk = options.disk ?? nodeDisk;
+  const folder = await Folder.open(disk, options.root, { create: true });
+  const layout = new Layout(metainfo);
+  const files = new TorrentFiles(metainfo, disk, folder, options.openFiles ?? processOpenFiles);
+  try {
+    const have = new Bitfield(metainfo.pieceCount);
+    const stamps = await readStamps(metainfo, files);
+    const hashing: HashingOptions = { hash: options.hash ?? hashPiece, onChecked: options.onChecked };
+    let isChanged = true;
+    if (options.alreadyVerified) {
+      for (const [index, file] of metainfo.files.entries()) {
+        if (file.padding || file.lengthBytes === 0 || stamps[index]?.sizeBytes === file.lengthBytes) continue;
+        throw new TorrentError('FileChanged', `${file.path.join('/')} is not ${file.lengthBytes} bytes long`);
+      }
+      have.setAll();
+    } else {
+      const { resumeFile } = options;
+      const resume = resumeFile === undefined ? undefined : await readResume(disk, resumeFile, metainfo);
+      const toHash = believeResume(metainfo, layout, stamps, resume, have);
+      isChanged = resume === undefined || toHash.length > 0;
+      await hashPieces(
+        metainfo,
+        layout,
+        files,
+        toHash,
+        { ...hashing, signal: options.signal },
+        (piece, isGood) => {
+          if (isGood) have.set(piece);
+        },
+      );
+    }
+    const cache = options.readCache ?? processReadCache;
+    const { resumeFile } = options;
+    return new FileStorage({
+      metainfo,
+      disk,
+      folder,
+      files,
+      layout,
+      have,
+      stamps,
+      hashing,
+      cache,
+      resumeFile,
+      isChanged,
+    });
+  } catch (error) {
+    await files.closeAll();
+    await folder.close();
+    throw error;
+  }
+}
+
+interface Parts {
+  metainfo: Metainfo;
+  disk: Disk;
+  folder: Folder;
+  files: TorrentFiles;
+  layout: Layout;
+  have: Bitfield;
+  stamps: (FileStamp | undefined)[];
+  hashing: HashingOptions;
+  cache: ReadCache;
+  resumeFile: string | undefined;
+  isChanged: boolean;
+}
+
+class FileStorage implements PieceStorage {
+  readonly metainfo: Metainfo;
+  readonly have: Bitfield;
+  readonly #parts: Parts;
+  readonly #files: TorrentFiles;
+  readonly #layout: Layout;
+  readonly #cache: ReadCache;
+  readonly #firstKey: number;
+  readonly #spansPerPiece: number;
+  /** How files looked when they were last in step with `have`; none for files written to since. */
+  #stamps: (FileStamp | undefined)[];
+  /** Files written to and not yet flushed and stamped. */
+  readonly #dirty = new Set<number>();
+  /** True if `have` or a stamp differs from what the resume file says. */
+  #isChanged: boolean;
+  readonly #loading = new Map<number, Promise<Buffer>>();
+  /** Writes on their way to the disk, and what waits for their end. */
+  #writing = 0;
+  #whenIdle: (() => void)[] = [];
+  /** While set, writes wait for it. */
+  #pause: Promise<void> | undefined;
+  /** Saves and checks run one after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #isClosed = false;
+
+  constructor(parts: Parts) {
+    this.metainfo = parts.metainfo;
+    this.have = parts.have;
+    this.#parts = parts;
+    this.#files = parts.files;
+    this.#layout = parts.layout;
+    this.#cache = parts.cache;
+    this.#firstKey = parts.cache.nextKeys();
+    this.#spansPerPiece = Math.ceil(parts.metainfo.pieceLength / READ_SPAN_BYTES);
+    this.#stamps = parts.stamps;
+    this.#isChanged = parts.isChanged;
+  }
+
+  // Hot: no allocation but the view.
+  cachedBlock(piece: number, offset: number, length: number): Buffer | undefined {
+    if (this.#isClosed || !this.have.get(piece)) return undefined;
+    const span = Math.floor(offset / READ_SPAN_BYTES);
+    const buffer = this.#cache.get(this.#firstKey + piece * this.#spansPerPiece + span);
+    if (buffer === undefined) return undefined;
+    const start = offset - span * READ_SPAN_BYTES;
+    if (length <= 0 || start + length > buffer.length) return undefined;
+    return buffer.subarray(start, start + length);
+  }
+
+  async readBlock(piece: number, offset: number, length: number): Promise<Buffer> {
+    this.#refuseClosed();
+    if (!this.have.get(piece)) throw new TorrentError('InvalidRequest', `piece ${piece} is not held`);
+    const pieceBytes = this.metainfo.pieceLengthAt(piece);
+    if (!(offset >= 0 && length > 0 && offset + length <= pieceBytes)) {
+      throw new TorrentError(
+        'InvalidRequest',
+        `bytes ${offset} + ${length} of piece ${piece}, which has ${pieceBytes}`,
+      );
+    }
+    const parts: Buffer[] = [];
+    for (let at = offset; at < offset + length; ) {
+      this.#refuseClosed();
+      const span = Math.floor(at / READ_SPAN_BYTES);
+      const start = at - span * READ_SPAN_BYTES;
+      const count = Math.min(offset + length - at, READ_SPAN_BYTES - start);
+      const buffer = await this.#span(piece, span);
+      parts.push(buffer.subarray(start, start + count));
+      at += count;
+    }
+    return parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
+  }
+
+  async writePiece(piece: number, data: Buffer): Promise<'verified' | 'corrupt'> {
+    this.#refuseClosed();
+    const pieceBytes = this.metainfo.pieceLengthAt(piece);
+    if (data.length !== pieceBytes) {
+      throw new TorrentError(
+        'InvalidRequest',
+        `${data.length} bytes for piece ${piece}, which has ${pieceBytes}`,
+      );
+    }
+    if (this.have.get(piece)) return 'verified';
+    const digest = await this.#parts.hashing.hash(data);
+    if (!digest.equals(this.metainfo.pieceHash(piece))) return 'corrupt';
+    while (this.#pause !== undefined) await this.#pause;
+    this.#refuseClosed();
+    if (this.have.get(piece)) return 'verified';
+
+    this.#writing++;
+    try {
+      for (const segment of this.#layout.pieceSegments(piece)) {
+        if (segment.padding) continue;
+        this.#dirty.add(segment.fileIndex);
+        this.#stamps[segment.fileIndex] = undefined;
+        this.#isChanged = true;
+        const part = data.subarray(segment.rangeOffset, segment.rangeOffset + segment.lengthBytes);
+        await this.#files.write(segment.fileIndex, part, segment.fileOffset);
+      }
+      this.have.set(piece);
+      this.#isChanged = true;
+      // Whoever is told of a new piece asks for it at once. Longer pieces are left to the page cache: a view of
+      // one span would keep the whole piece in memory.
+      if (this.#spansPerPiece === 1) this.#cache.set(this.#firstKey + piece, data);
+    } finally {
+      this.#writing--;
+      if (this.#writing === 0) for (const resume of this.#whenIdle.splice(0)) resume();
+    }
+    return 'verified';
+  }
+
+  saveResume(): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#refuseClosed();
+      if (!this.#isChanged || this.#parts.resumeFile === undefined) return;
+      const { dirty, bytes } = await this.#withoutWrites(async () => {
+        const dirty = await this.#stampDirty();
+        // Pieces written from here on change their file's time, so that it is hashed if nothing is saved later.
+        return { dirty, bytes: encodeResume(this.metainfo, { have: this.have, stamps: this.#stamps }) };
+      });
+      this.#isChanged = false;
+      try {
+        await forEachOf(dirty, CONCURRENT_FLUSHES, (index) => this.#files.sync(index));
+        await writeResume(this.#parts.disk, this.#parts.resumeFile, bytes);
+      } catch (error) {
+        this.#isChanged = true;
+        for (const index of dirty) this.#dirty.add(index);
+        throw error;
+      }
+    });
+  }
+
+  async relocate(newRoot: string): Promise<void> {
+    this.#refuseClosed();
+    const isOther = await this.#parts.folder.relocate(newRoot);
+    if (!isOther) return;
+    // A copy: nothing that is open or remembered belongs to it.
+    await this.#files.closeAll();
+    this.#cache.deleteAll(this.#firstKey);
+    for (const [index, stamp] of this.#stamps.entries()) {
+      if (stamp === undefined) continue;
+      this.#stamps[index] = undefined;
+      this.#dirty.add(index);
+    }
+    this.#isChanged = true;
+  }
+
+  async finalize(): Promise<void> {
+    this.#refuseClosed();
+    if (!this.have.isFull) {
+      const missing = this.metainfo.pieceCount - this.have.count;
+      throw new TorrentError('InvalidRequest', `${missing} pieces are missing: the files cannot be finished`);
+    }
+    await this.#inTurn(async () => {
+      const folders = new Map<string, readonly string[]>([['', []]]);
+      await forEachOf(this.metainfo.files.entries(), CONCURRENT_FLUSHES, async ([index, file]) => {
+        if (file.padding) return;
+        if (await this.#files.finish(index)) {
+          this.#dirty.add(index);
+          this.#stamps[index] = undefined;
+          this.#isChanged = true;
+        }
+        for (let depth = file.path.length - 1; depth > 0; depth--) {
+          const folder = file.path.slice(0, depth);
+          folders.set(folder.join('/'), folder);
+        }
+      });
+      // The deepest first, so that a folder's entries are safe before the entry that names it.
+      const deepestFirst = [...folders.values()].sort((a, b) => b.length - a.length);
+      for (const path of deepestFirst) await this.#parts.folder.sync(path);
+    });
+  }
+
+  verifyAll(): Promise<number> {
+    return this.#inTurn(async () => {
+      this.#refuseClosed();
+      await this.#withoutWrites(async () => {
+        const { metainfo } = this;
+        this.#cache.deleteAll(this.#firstKey);
+        const stamps = await readStamps(metainfo, this.#files);
+        const pieces = Array.from({ length: metainfo.pieceCount }, (_, piece) => piece);
+        await hashPieces(
+          metainfo,
+          this.#layout,
+          this.#files,
+          pieces,
+          this.#parts.hashing,
+          (piece, isGood) => {
+            if (isGood) this.have.set(piece);
+            else this.have.clear(piece);
+          },
+        );
+        // What is on disk now is what was hashed; what was written earlier still has to be flushed.
+        for (const index of metainfo.files.keys()) {
+          if (!this.#dirty.has(index)) this.#stamps[index] = stamps[index];
+        }
+        this.#isChanged = true;
+      });
+      return this.have.count;
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#turn;
+    await this.#idle();
+    await Promise.allSettled(this.#loading.values());
+    await this.#files.closeAll();
+    await this.#parts.folder.close();
+    this.#cache.deleteAll(this.#firstKey);
+  }
+
+  #refuseClosed(): void {
+    if (this.#isClosed)
+      throw new TorrentError('Closed', `the storage in ${this.#parts.folder.path} is closed`);
+  }
+
+  /** A span of a held piece: from memory, from a read under way, or from disk. */
+  #span(piece: number, span: number): Buffer | Promise<Buffer> {
+    const key = this.#firstKey + piece * this.#spansPerPiece + span;
+    const cached = this.#cache.get(key);
+    if (cached !== undefined) return cached;
+    const underWay = this.#loading.get(key);
+    if (underWay !== undefined) return underWay;
+    const loading = this.#load(piece, span).then(
+      (buffer) => {
+        this.#loading.delete(key);
+        if (!this.#isClosed) this.#cache.set(key, buffer);
+        return buffer;
+      },
+      (error: unknown) => {
+        this.#loading.delete(key);
+        throw error;
+      },
+    );
+    this.#loading.set(key, loading);
+    return loading;
+  }
+
+  async #load(piece: number, span: number): Promise<Buffer> {
+    const start = span * READ_SPAN_BYTES;
+    const length = Math.min(READ_SPAN_BYTES, this.metainfo.pieceLengthAt(piece) - start);
+    const buffer = Buffer.allocUnsafeSlow(length);
+    for (const segment of this.#layout.segments(piece * this.metainfo.pieceLength + start, length)) {
+      const part = buffer.subarray(segment.rangeOffset, segment.rangeOffset + segment.lengthBytes);
+      if (segment.padding) {
+        part.fill(0);
+        continue;
+      }
+      const stamp = this.#stamps[segment.fileIndex];
+      const { count, status } = await this.#files.read(segment.fileIndex, part, segment.fileOffset);
+      // Compared only if nobody here wrote to the file in the meantime.
+      const isTouched =
+        stamp !== undefined && stamp === this.#stamps[segment.fileIndex] && !isSameStamp(stamp, status);
+      if (count === part.length && !isTouched) continue;
+      const path = this.metainfo.files[segment.fileIndex]?.path.join('/');
+      throw new TorrentError(
+        'FileChanged',
+        `${this.#parts.folder.path}/${path} was ${count < part.length ? 'truncated' : 'changed'} by somebody else`,
+      );
+    }
+    return buffer;
+  }
+
+  /** Stamps the files written to since the last time. Only while nothing writes. */
+  async #stampDirty(): Promise<number[]> {
+    const dirty = [...this.#dirty];
+    await forEachOf(dirty, CONCURRENT_FLUSHES, async (index) => {
+      const status = await this.#files.stamp(index);
+      this.#stamps[index] = status && {
+        sizeBytes: status.sizeBytes,
+        modifiedNanoseconds: status.modifiedNanoseconds,
+      };
+    });
+    this.#dirty.clear();
+    return dirty;
+  }
+
+  /** Does something while no write is on its way and none begins. */
+  async #withoutWrites<T>(work: () => Promise<T>): Promise<T> {
+    const pause = Promise.withResolvers<void>();
+    this.#pause = pause.promise;
+    try {
+      await this.#idle();
+      return await work();
+    } finally {
+      this.#pause = undefined;
+      pause.resolve();
+    }
+  }
+
+  #idle(): Promise<void> {
+    if (this.#writing === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#whenIdle.push(resolve));
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work);
+    // Whoever waits for the turn does not care how the one before ended; its own caller is told.
+    this.#turn = result.catch(() => undefined);
+    return result;
+  }
+}
