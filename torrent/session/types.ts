@@ -1,0 +1,162 @@
+// What a session of the engine gives its caller. Invariant: nothing here throws because of what a peer, a
+// tracker or a disk did: that ends as an event, a number in progress() or a line in the log.
+import type { Discovery, PeerAddress } from '../discovery/discovery.ts';
+import type { TorrentError } from '../errors.ts';
+import type { Metainfo } from '../metainfo.ts';
+import type { PieceStorage } from '../storage/piece-storage.ts';
+
+/** Where the engine's log lines go; pino's loggers fit. */
+export interface EngineLogger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** Upper bounds of the payload's rate; absent means unlimited, and so does 0. */
+export interface TransferLimits {
+  uploadBytesPerSecond?: number;
+  downloadBytesPerSecond?: number;
+}
+
+/** Whom to serve and what to ask of whom: `cluster` among own agents on one side, `classic` as BitTorrent has it. */
+export type PolicyName = 'cluster' | 'classic';
+
+/** Monotonic time in milliseconds, from any origin. */
+export interface Clock {
+  now(): number;
+}
+
+/** Settings of a session; all but the logger have defaults. */
+export interface SessionOptions {
+  /** 20 bytes; by default `-EX0100-` and 12 random ones, new for every process. */
+  peerId?: Uint8Array;
+  /** One port for all torrents. Host: by default all addresses, IPv6 and IPv4. Port 0 (the default) = any free one. */
+  listen?: { host?: string; port?: number };
+  /** For all torrents together. */
+  limits?: TransferLimits;
+  /** Connections of all torrents together, those being made included; default 500. */
+  maxConnections?: number;
+  logger: EngineLogger;
+  clock?: Clock;
+  /** Numbers 0 ≤ x < 1. */
+  random?: () => number;
+}
+
+/** What a torrent needs to join its swarm. */
+export interface AddTorrent {
+  metainfo: Metainfo;
+  /** Opened by the caller; the session uses it until stop() has resolved, and the caller closes it afterwards. */
+  storage: PieceStorage;
+  policy: PolicyName;
+  discovery: readonly Discovery[];
+  /** For this torrent alone; the session's limits hold besides. */
+  limits?: TransferLimits;
+  /** Begin paused: see Torrent.pause(). */
+  paused?: boolean;
+}
+
+/** How far a torrent is. Counts of bytes are payload, without framing. */
+export interface TorrentProgress {
+  pieces: number;
+  /** Pieces that are verified and written. */
+  piecesHave: number;
+  totalBytes: number;
+  /** totalBytes less what is verified and written. */
+  bytesLeft: number;
+  /** Payload received since the torrent was added, what was of no use included. */
+  downloadedBytes: number;
+  uploadedBytes: number;
+  /** Of downloadedBytes: duplicates and pieces that failed their hash. */
+  wastedBytes: number;
+  /** Averaged over some seconds. */
+  downloadBytesPerSecond: number;
+  uploadBytesPerSecond: number;
+  /** Connected peers, seeds included. */
+  peers: number;
+  /** Connected peers that have every piece. */
+  seeds: number;
+}
+
+/** One connected peer, for people and metrics. */
+export interface PeerSnapshot {
+  address: PeerAddress;
+  /** True if we dialled. */
+  outgoing: boolean;
+  /** Known by our own extension under BEP 10. */
+  ownAgent: boolean;
+  /** What it says of itself (BEP 10 `v`), at most 64 characters; it can be forged. */
+  client: string | undefined;
+  piecesHave: number;
+  amChoking: boolean;
+  amInterested: boolean;
+  peerChoking: boolean;
+  peerInterested: boolean;
+  downloadBytesPerSecond: number;
+  uploadBytesPerSecond: number;
+  downloadedBytes: number;
+  uploadedBytes: number;
+  requestsOutstanding: number;
+}
+
+/** Events of a torrent. */
+export interface TorrentEvents {
+  /** A piece passed its hash and is written. */
+  verified: [piece: number];
+  /** Every piece is verified and written; once, and not for a torrent that was complete when added. */
+  complete: [];
+  /**
+   * The disk failed. The torrent is paused (neither asks, writes nor serves); resume() tries again, and what was
+   * not written is asked for again. Without a listener the error is logged only.
+   */
+  error: [error: TorrentError];
+}
+
+/** A torrent of a session. */
+export interface Torrent {
+  readonly infoHashHex: string;
+  readonly metainfo: Metainfo;
+  /** True once every piece is verified and written. */
+  readonly complete: boolean;
+  readonly paused: boolean;
+  /** The disk's failure that paused the torrent, until resume(). */
+  readonly error: TorrentError | undefined;
+
+  progress(): TorrentProgress;
+  peers(): PeerSnapshot[];
+  on<E extends keyof TorrentEvents>(event: E, listener: (...values: TorrentEvents[E]) => void): this;
+  off<E extends keyof TorrentEvents>(event: E, listener: (...values: TorrentEvents[E]) => void): this;
+
+  /** Replaces the limits of this torrent. */
+  setLimits(limits: TransferLimits): void;
+  /** Neither asks nor serves: peers are choked, requests are taken back, nobody is dialled; connections stay. */
+  pause(): void;
+  resume(): void;
+  /** Addresses to dial, besides those of discovery. Bad ones cost nothing. */
+  addPeers(addresses: readonly PeerAddress[]): void;
+  /**
+   * Leaves the swarm: announces `stopped` (bounded time), closes its connections, waits for writes under way and
+   * saves resume data. The storage stays open. Idempotent; never rejects.
+   */
+  stop(): Promise<void>;
+}
+
+/** The engine: one listening port, one set of limits, many torrents. */
+export interface TorrentSession {
+  /** 20 bytes. */
+  readonly peerId: Buffer;
+  /** Where it listens; 0 before start(). */
+  readonly port: number;
+  /** Listens. @throws the system's error (EADDRINUSE…). */
+  start(): Promise<{ port: number }>;
+  /** Joins a swarm. @throws TorrentError InvalidRequest if the info hash is there already, Closed after close(). */
+  add(torrent: AddTorrent): Torrent;
+  get(infoHashHex: string): Torrent | undefined;
+  torrents(): Torrent[];
+  /** Stops a torrent and forgets it; nothing if it is not there. */
+  remove(infoHashHex: string): Promise<void>;
+  /** Replaces the limits for all torrents together. */
+  setLimits(limits: TransferLimits): void;
+  /** Stops every torrent, then stops listening. Idempotent; never rejects. */
+  close(): Promise<void>;
+}
