@@ -29,6 +29,8 @@ export type TorrentErrorCode =
   | 'InvalidRequest'
   /** Used after close(). */
   | 'Closed'
+  /** A peer broke the wire protocol (BEP 3, 6, 10). */
+  | 'PeerProtocol'
   /** Could not be reached, or did not answer in time. */
   | 'TrackerUnreachable'
   /** Answered with a `failure reason`; the message carries it. */
