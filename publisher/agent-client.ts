@@ -17,6 +17,8 @@ import { backoffMs, type Clock, type Logger } from './runtime.ts';
 
 /** How long the agent may be away, or not know of us yet, before the publisher gives up. */
 const PATIENCE_MS = 120_000;
+/** The same for the report of a failure, which the termination message repeats. */
+const FAIL_PATIENCE_MS = 15_000;
 /** How long the agent may take to answer, or to take the next bytes. */
 const ANSWER_TIMEOUT_MS = 120_000;
 const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
@@ -86,7 +88,6 @@ export interface AgentClientOptions {
   random: () => number;
   logger: Logger;
   signal: AbortSignal;
-  patienceMs?: number;
 }
 
 /** Calls to the agent. All but `sendFile` wait out passing trouble, up to a deadline, and throw PublishError. */
@@ -123,7 +124,6 @@ function parseError(status: number, text: string): AgentError {
 /** A client of one publication at one agent. */
 export function createAgentClient(options: AgentClientOptions): AgentClient {
   const { url, uid, attempt, dispatcher, clock, logger, signal } = options;
-  const patienceMs = options.patienceMs ?? PATIENCE_MS;
 
   async function call(
     method: 'GET' | 'PUT' | 'POST',
@@ -188,7 +188,7 @@ export function createAgentClient(options: AgentClientOptions): AgentClient {
     method: 'GET' | 'PUT' | 'POST',
     path: string,
     body?: unknown,
-    waitMs = patienceMs,
+    waitMs = PATIENCE_MS,
   ) {
     const text = body === undefined ? undefined : JSON.stringify(body);
     return patiently(what, waitMs, () => call(method, path, text, 'application/json'));
@@ -247,7 +247,7 @@ export function createAgentClient(options: AgentClientOptions): AgentClient {
       await json('finish', 'POST', ingestPath.finish(uid, attempt));
     },
     async fail(failure) {
-      await json('fail', 'POST', ingestPath.fail(uid, attempt), failure, Math.min(patienceMs, 15_000));
+      await json('fail', 'POST', ingestPath.fail(uid, attempt), failure, FAIL_PATIENCE_MS);
     },
   };
 }

@@ -91,8 +91,6 @@ export interface PublisherOptions {
   terminationLogPath?: string;
   headersMountPath?: string;
   configMapMountPath?: string;
-  /** How long the agent may be away. */
-  patienceMs?: number;
 }
 
 function asPublishError(error: unknown): PublishError {
@@ -152,7 +150,6 @@ export async function runPublisher(
     random,
     logger,
     signal,
-    ...(options.patienceMs === undefined ? {} : { patienceMs: options.patienceMs }),
   });
   try {
     const source = await createSource({

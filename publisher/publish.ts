@@ -119,18 +119,26 @@ async function* metered(
   }
 }
 
+/**
+ * What must be equal for the agent to keep bytes that it has. Where a source says nothing by which a change
+ * could be seen, at least the size must be, and bytes from before a change that was seen are dropped.
+ */
+function planValidator(file: SourceFile, plans: number): string {
+  return `${file.validator ?? `plan:${plans}`};size:${file.sizeBytes ?? 'unknown'}`;
+}
+
 /** Resolves, plans and streams once. Throws PublishError SourceChanged when the source changed meanwhile. */
-async function transfer(options: PublishOptions): Promise<void> {
+async function transfer(options: PublishOptions, plans: number): Promise<void> {
   const { source, agent, logger, sizeLimitBytes, clock, random, signal } = options;
   const files = await withRetries(options, () => source.resolve(signal));
   files.sort((a, b) => comparePaths(a.path, b.path));
   judgeFiles(files, sizeLimitBytes);
-  const planFiles: PlanFile[] = files.map(({ path, executable, sizeBytes, sha256, validator }) => ({
-    path,
-    executable,
-    sizeBytes,
-    sha256,
-    validator,
+  const planFiles: PlanFile[] = files.map((file) => ({
+    path: file.path,
+    executable: file.executable,
+    sizeBytes: file.sizeBytes,
+    sha256: file.sha256,
+    validator: planValidator(file, plans),
   }));
   const sizesKnown = files.every(({ sizeBytes }) => sizeBytes !== null);
   const totalBytes = sizesKnown ? files.reduce((sum, { sizeBytes }) => sum + (sizeBytes ?? 0), 0) : null;
@@ -216,7 +224,7 @@ export async function publish(options: PublishOptions): Promise<string | undefin
   const { phase } = await agent.status();
   for (let plans = 1; phase === 'Reserved' || phase === 'Receiving'; plans += 1) {
     try {
-      await transfer(options);
+      await transfer(options, plans);
       await agent.finish();
       break;
     } catch (error) {

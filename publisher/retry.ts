@@ -84,8 +84,14 @@ export async function* readToEnd(
       );
     } catch (thrown) {
       if (context.signal.aborted || !(thrown instanceof PublishError) || !thrown.passing) throw thrown;
-      // A file of unknown size cannot be told apart from its first half once the connection broke off, and
-      // where it has no validator either, nothing vouches for a second request giving the same bytes.
+      if (file.sizeBytes === null && file.validator === null && position > 0) {
+        // Nothing would vouch for a second answer being the same file.
+        throw new PublishError(
+          thrown.code,
+          `${file.path} broke off after ${position} bytes, and its source states neither size nor validator to go on by: ${thrown.message}`,
+          { cause: thrown },
+        );
+      }
       error =
         thrown.code === SourceReason.EndedEarly && file.sizeBytes !== null
           ? new PublishError(
