@@ -10,8 +10,7 @@ export const MAX_PATH_BYTES = 3072;
 
 const encoder = new TextEncoder();
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-const CONTROL_CHARACTER = /[\u0000-\u001f\u007f]/;
+const CONTROL_CHARACTER = /\p{Cc}/u;
 
 /**
  * Checks one part of a path: the name of a file or folder.
