@@ -10,6 +10,7 @@ import {
 } from './kinds/content-distribution.ts';
 import { contentRevisionSpecSchema, contentRevisionStatusSchema } from './kinds/content-revision.ts';
 import { nodeContentSpecSchema, nodeContentStatusSchema } from './kinds/node-content.ts';
+import type { Limits } from './kinds/parts.ts';
 import { contentRevisionName, revisionFromDigest } from './names.ts';
 import { pathProblem } from './path.ts';
 import { parsePercent, parseQuantity } from './quantity.ts';
@@ -59,21 +60,25 @@ function checkPart(
   }
 }
 
-interface Quantities {
-  upload?: string | number;
-  download?: string | number;
+/** Runs a parser on one field, and names the field when it throws. */
+function checkField<V>(
+  kind: string,
+  object: unknown,
+  where: string,
+  value: V | undefined,
+  parse: (value: V) => unknown,
+) {
+  if (value === undefined) return;
+  try {
+    parse(value);
+  } catch (error) {
+    throw invalid(kind, object, where, `is wrong: ${(error as Error).message}`);
+  }
 }
 
-function checkLimits(kind: string, object: unknown, limits: Quantities | undefined): void {
-  for (const direction of ['upload', 'download'] as const) {
-    const limit = limits?.[direction];
-    if (limit === undefined) continue;
-    try {
-      parseQuantity(limit);
-    } catch (error) {
-      throw invalid(kind, object, `spec.limits.${direction}`, (error as Error).message);
-    }
-  }
+function checkLimits(kind: string, object: unknown, limits: Limits | undefined): void {
+  checkField(kind, object, 'spec.limits.upload', limits?.upload, parseQuantity);
+  checkField(kind, object, 'spec.limits.download', limits?.download, parseQuantity);
 }
 
 /** Checks a ContentDistribution; throws ApiError InvalidObject that names the field. */
@@ -89,8 +94,10 @@ export function parseContentDistribution(object: unknown): ContentDistribution {
     const problem = pathProblem(file.path);
     if (problem !== undefined) throw invalid(kind, object, `path ${JSON.stringify(file.path)}`, problem);
   }
-  if (typeof availability?.minAvailable === 'string') parsePercent(availability.minAvailable);
-  if (source.sizeLimit !== undefined) parseQuantity(source.sizeLimit);
+  const { minAvailable } = availability ?? {};
+  const percent = typeof minAvailable === 'string' ? minAvailable : undefined;
+  checkField(kind, object, 'spec.availability.minAvailable', percent, parsePercent);
+  checkField(kind, object, 'spec.source.sizeLimit', source.sizeLimit, parseQuantity);
   return distribution;
 }
 
@@ -119,9 +126,8 @@ export function parseNodeContent(object: unknown): NodeContent {
   checkPart(kind, object, 'status', nodeContentStatusSchema, false);
   const nodeContent = object as NodeContent;
   checkLimits(kind, object, nodeContent.spec?.limits);
-  for (const field of ['capacity', 'reserve'] as const) {
-    const value = nodeContent.spec?.storage?.[field];
-    if (value !== undefined) parseQuantity(value);
-  }
+  const { capacity, reserve } = nodeContent.spec?.storage ?? {};
+  checkField(kind, object, 'spec.storage.capacity', capacity, parseQuantity);
+  checkField(kind, object, 'spec.storage.reserve', reserve, parseQuantity);
   return nodeContent;
 }

@@ -77,13 +77,9 @@ export function placementNodeSelector(placement: Placement | undefined): NodeSel
     const everyNode: NodeSelectorRequirement = { key: 'kubernetes.io/os', operator: 'In', values: ['linux'] };
     return { nodeSelectorTerms: [{ matchExpressions: fromLabels.length > 0 ? fromLabels : [everyNode] }] };
   }
-  return {
-    nodeSelectorTerms: terms
-      // An empty term selects nothing; with labels added to it, it would.
-      .filter((term) => (term.matchExpressions?.length ?? 0) + (term.matchFields?.length ?? 0) > 0)
-      .map((term) => ({
-        ...term,
-        matchExpressions: [...fromLabels, ...(term.matchExpressions ?? [])],
-      })),
-  };
+  const joined = terms
+    // An empty term selects nothing; with labels added to it, it would.
+    .filter((term) => (term.matchExpressions?.length ?? 0) + (term.matchFields?.length ?? 0) > 0)
+    .map((term) => ({ ...term, matchExpressions: [...fromLabels, ...(term.matchExpressions ?? [])] }));
+  return { nodeSelectorTerms: joined.length > 0 ? joined : [{}] };
 }
