@@ -1,0 +1,102 @@
+// The extension protocol's handshake (BEP 10), and how own agents know each other: the extension `enxame`.
+// Invariant: a peer's handshake is a hint; what is out of range in it counts as not said, and never costs more
+// than the message that carried it.
+import { type BencodeValue, decodeBencodePrefix, encodeBencode, isDictionary } from '../bencode.ts';
+
+/** The name that marks own agents under BEP 10. */
+export const OWN_EXTENSION = 'enxame';
+
+/** Our ids of extended messages: what peers have to use when they send us one. */
+export const LOCAL_EXTENSION_IDS: Readonly<Record<string, number>> = { [OWN_EXTENSION]: 1 };
+
+/** Requests that we let wait, as BEP 10 `reqq` tells peers. */
+export const OWN_REQUEST_QUEUE = 2000;
+
+/** Requests that a peer lets wait if it does not say: what libtorrent assumes. */
+export const DEFAULT_REQUEST_QUEUE = 250;
+
+const MAX_CLIENT_CHARACTERS = 64;
+const MAX_EXTENSIONS = 64;
+
+/** What we say. */
+export interface OwnExtensionHandshake {
+  client: string;
+  /** Where we listen; left out if 0. */
+  listenPort: number;
+  /** The peer's address as we see it: 4 or 16 bytes. */
+  yourIp?: Uint8Array;
+  /** We have all and only upload. */
+  uploadOnly: boolean;
+  metadataBytes: number;
+  /** False leaves the mark of own agents out. */
+  ownAgent: boolean;
+}
+
+/** What a peer says, as far as it makes sense. */
+export interface ExtensionHandshake {
+  /** Extension names with the ids (1 to 255) that the peer wants to see; 0 (switched off) is left out. */
+  ids: ReadonlyMap<string, number>;
+  /** True if it carries our own extension. */
+  ownAgent: boolean;
+  client: string | undefined;
+  listenPort: number | undefined;
+  /** At least 1. */
+  requestQueue: number | undefined;
+  uploadOnly: boolean | undefined;
+  metadataBytes: number | undefined;
+}
+
+/** The payload of our handshake (extended message 0). */
+export function encodeExtensionHandshake(own: OwnExtensionHandshake): Buffer {
+  const dictionary: Record<string, number | string | Uint8Array | Record<string, number>> = {
+    m: own.ownAgent ? LOCAL_EXTENSION_IDS : {},
+    metadata_size: own.metadataBytes,
+    reqq: OWN_REQUEST_QUEUE,
+    upload_only: own.uploadOnly ? 1 : 0,
+    v: own.client,
+  };
+  if (own.listenPort > 0) dictionary.p = own.listenPort;
+  if (own.yourIp !== undefined) dictionary.yourip = own.yourIp;
+  return Buffer.from(encodeBencode(dictionary));
+}
+
+function integerBetween(value: BencodeValue | undefined, least: number, most: number): number | undefined {
+  return typeof value === 'number' && value >= least && value <= most ? value : undefined;
+}
+
+function readIds(value: BencodeValue | undefined): Map<string, number> {
+  const ids = new Map<string, number>();
+  if (!isDictionary(value)) return ids;
+  for (const [name, id] of Object.entries(value)) {
+    if (ids.size >= MAX_EXTENSIONS) break;
+    const valid = integerBetween(id, 1, 255);
+    if (valid !== undefined) ids.set(name, valid);
+  }
+  return ids;
+}
+
+/** Control characters would forge lines of a log or a terminal. */
+function printable(text: string): string {
+  return text.replaceAll(/[^\x20-\x7e\u00a0-\uffff]/g, '?').slice(0, MAX_CLIENT_CHARACTERS);
+}
+
+/**
+ * Reads a peer's handshake. Bytes behind the dictionary are ignored, as other clients do.
+ * @throws TorrentError InvalidBencode if it is not bencode.
+ */
+export function parseExtensionHandshake(payload: Uint8Array): ExtensionHandshake {
+  const { value } = decodeBencodePrefix(payload);
+  const dictionary = isDictionary(value) ? value : {};
+  const ids = readIds(dictionary.m);
+  const client = dictionary.v;
+  const uploadOnly = integerBetween(dictionary.upload_only, 0, Number.MAX_SAFE_INTEGER);
+  return {
+    ids,
+    ownAgent: ids.has(OWN_EXTENSION),
+    client: Buffer.isBuffer(client) ? printable(client.toString('utf8')) : undefined,
+    listenPort: integerBetween(dictionary.p, 1, 65535),
+    requestQueue: integerBetween(dictionary.reqq, 1, Number.MAX_SAFE_INTEGER),
+    uploadOnly: uploadOnly === undefined ? undefined : uploadOnly !== 0,
+    metadataBytes: integerBetween(dictionary.metadata_size, 1, 64 * 1024 * 1024),
+  };
+}
