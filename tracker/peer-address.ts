@@ -2,6 +2,7 @@
  * The address of a peer in the compact form of BEP 23 (IPv4) and BEP 7 (IPv6): address bytes, then the port, both
  * in network byte order. One address has one form, so its bytes tell peers apart.
  */
+import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
 /** Bytes of an IPv4 address and port. */
@@ -27,7 +28,7 @@ export interface PeerAddress {
  */
 export function peerAddress(remoteAddress: string | undefined, port: number): PeerAddress | undefined {
   const text = remoteAddress?.replace(/%.*$/, '') ?? '';
-  if (!ipaddr.isValid(text)) return undefined;
+  if (isIP(text) === 0) return undefined;
   const address = ipaddr.process(text); // Unmaps IPv4 from IPv6.
   const bytes = address.toByteArray();
   const compact = Buffer.from([...bytes, port >> 8, port & 0xff]);

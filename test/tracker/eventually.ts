@@ -1,0 +1,16 @@
+// Waits for a condition, for the tests.
+
+const LOOK_EVERY_MILLISECONDS = 10;
+
+/** Resolves once `holds` does; rejects with what it last threw, or plainly, after `milliseconds`. */
+export async function eventually(
+  holds: () => boolean | Promise<boolean>,
+  milliseconds = 10_000,
+): Promise<void> {
+  const deadline = Date.now() + milliseconds;
+  for (;;) {
+    if (await holds()) return;
+    if (Date.now() > deadline) throw new Error(`not within ${milliseconds} ms: ${holds}`);
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MILLISECONDS));
+  }
+}
