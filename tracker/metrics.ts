@@ -1,0 +1,122 @@
+/** What a tracker tells Prometheus: `enxame_tracker_<what>_<unit>`, and the figures of the process. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Answer } from './announcer.ts';
+import type { MetainfoStore } from './metainfo-store.ts';
+import type { SwarmRegistry } from './registry.ts';
+import type { TorrentList } from './torrents.ts';
+
+/** From 50 µs, what an announce takes when nothing is in its way, to the seconds of one that waits. */
+const ANNOUNCE_SECONDS = [0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.25, 1, 5];
+
+export class TrackerMetrics {
+  readonly #register = new Registry();
+  readonly #announces: Counter<'event' | 'result'>;
+  readonly #announceSeconds: Histogram;
+  readonly #scrapes: Counter<'result'>;
+  readonly #metainfo: Counter<'result'>;
+
+  constructor(observed: { torrents: TorrentList; registry: SwarmRegistry; metainfo: MetainfoStore }) {
+    const registers = [this.#register];
+    collectDefaultMetrics({ register: this.#register });
+    this.#announces = new Counter({
+      name: 'enxame_tracker_announces_total',
+      help: 'Announces by event and result; requests that could not be read have the event unknown.',
+      labelNames: ['event', 'result'],
+      registers,
+    });
+    this.#announceSeconds = new Histogram({
+      name: 'enxame_tracker_announce_duration_seconds',
+      help: 'Time from reading an announce to its answer.',
+      buckets: ANNOUNCE_SECONDS,
+      registers,
+    });
+    this.#scrapes = new Counter({
+      name: 'enxame_tracker_scrapes_total',
+      help: 'Scrapes by result.',
+      labelNames: ['result'],
+      registers,
+    });
+    this.#metainfo = new Counter({
+      name: 'enxame_tracker_metainfo_requests_total',
+      help: 'Requests for .torrent files by result.',
+      labelNames: ['result'],
+      registers,
+    });
+    this.#observe(observed, registers);
+  }
+
+  /** Counts an announce that took `seconds`. */
+  announced({ event = 'none', outcome }: Answer, seconds: number): void {
+    this.#announces.inc({ event: outcome === 'ok' ? event : 'unknown', result: outcome });
+    this.#announceSeconds.observe(seconds);
+  }
+
+  scraped({ outcome }: Answer): void {
+    this.#scrapes.inc({ result: outcome });
+  }
+
+  metainfoServed(result: 'found' | 'unchanged' | 'missing' | 'unknown'): void {
+    this.#metainfo.inc({ result });
+  }
+
+  /** The text that Prometheus reads, and its content type. */
+  async text(): Promise<{ contentType: string; body: string }> {
+    return { contentType: this.#register.contentType, body: await this.#register.metrics() };
+  }
+
+  #observe(
+    {
+      torrents,
+      registry,
+      metainfo,
+    }: { torrents: TorrentList; registry: SwarmRegistry; metainfo: MetainfoStore },
+    registers: Registry[],
+  ): void {
+    new Gauge({
+      name: 'enxame_tracker_torrents',
+      help: 'Torrents on the list of those that are served.',
+      registers,
+      collect() {
+        this.set([...torrents.list()].length);
+      },
+    });
+    new Gauge({
+      name: 'enxame_tracker_swarms',
+      help: 'Swarms that are known.',
+      registers,
+      collect() {
+        this.set(registry.swarmCount);
+      },
+    });
+    new Gauge({
+      name: 'enxame_tracker_peers',
+      help: 'Peers by role.',
+      labelNames: ['role'],
+      registers,
+      collect() {
+        this.set({ role: 'seeder' }, registry.seedCount);
+        this.set({ role: 'leecher' }, registry.leecherCount);
+      },
+    });
+    new Gauge({
+      name: 'enxame_tracker_metainfo_cache_bytes',
+      help: 'Size of the .torrent files kept in memory.',
+      registers,
+      collect() {
+        this.set(metainfo.cachedBytes);
+      },
+    });
+    new Counter({
+      name: 'enxame_tracker_evictions_total',
+      help: 'What was forgotten: peers that did not come back, and peers and swarms that made room for others.',
+      labelNames: ['what'],
+      registers,
+      collect() {
+        this.reset();
+        this.inc({ what: 'expired' }, registry.evictions.expired);
+        this.inc({ what: 'peer' }, registry.evictions.peers);
+        this.inc({ what: 'swarm' }, registry.evictions.swarms);
+      },
+    });
+  }
+}

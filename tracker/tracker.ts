@@ -1,0 +1,127 @@
+/**
+ * A tracker from its parts to its end: registry, list of torrents, metainfo, HTTP. Everything with a lifetime
+ * starts and stops here.
+ */
+import { performance } from 'node:perf_hooks';
+import { Announcer } from './announcer.ts';
+import { askHolderOverHttp, HOLDER_PORT } from './holder.ts';
+import type { TrackerLogger } from './logger.ts';
+import { MetainfoStore } from './metainfo-store.ts';
+import { TrackerMetrics } from './metrics.ts';
+import { type RegistryLimits, SwarmRegistry } from './registry.ts';
+import { addMetricsRoute, listen, metricsServer, trackerServer } from './server.ts';
+import type { TorrentList } from './torrents.ts';
+import { nodeTimer, WaitingRoom } from './waiting-room.ts';
+
+const EXPIRE_EVERY_MILLISECONDS = 5_000;
+/** How long requests that run may take to end when the tracker does. */
+const DRAIN_MILLISECONDS = 5_000;
+const MAX_WAITING = 20_000;
+
+/** Where to listen; port 0 takes any that is free. */
+export interface HostAndPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface TrackerSettings {
+  readonly torrents: TorrentList;
+  readonly listen: HostAndPort;
+  /** Where /metrics is served instead of on the main port. */
+  readonly metrics?: HostAndPort | undefined;
+  readonly limits?: Partial<RegistryLimits>;
+  /** How long an announce for an unknown torrent waits for it to come to the list (0: not at all). */
+  readonly arrivalWaitMilliseconds?: number;
+  /** How long a request for a .torrent file waits for the torrent's first holder (0: not at all). */
+  readonly holderWaitMilliseconds?: number;
+  /** Where holders serve metainfo. */
+  readonly holderPort?: number;
+  readonly logger: TrackerLogger;
+  readonly random?: () => number;
+}
+
+export interface RunningTracker {
+  readonly port: number;
+  /** Of the server for metrics, where there is one. */
+  readonly metricsPort: number | undefined;
+  /** Takes no more requests, answers those that run, and ends. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a tracker.
+ *
+ * @throws the error of the operating system if it cannot listen
+ */
+export async function startTracker(settings: TrackerSettings): Promise<RunningTracker> {
+  const { torrents, logger, random = Math.random } = settings;
+  const now = () => performance.now();
+  let ending = false;
+  const waitingRoom = () => new WaitingRoom({ maxWaiting: MAX_WAITING, startTimer: nodeTimer });
+  const arrivals = waitingRoom();
+  const holders = waitingRoom();
+  const registry = new SwarmRegistry({
+    now: now(),
+    random,
+    ...(settings.limits && { limits: settings.limits }),
+  });
+  const askHolder = askHolderOverHttp(settings.holderPort ?? HOLDER_PORT);
+  const metainfo = new MetainfoStore({ torrents, registry, askHolder, logger, now });
+  const metrics = new TrackerMetrics({ torrents, registry, metainfo });
+  const announcer = new Announcer({
+    torrents,
+    registry,
+    arrivals,
+    arrivalWaitMilliseconds: settings.arrivalWaitMilliseconds ?? 0,
+    random,
+    now,
+  });
+
+  registry.onFirstSeed((infoHashHex) => holders.call(infoHashHex));
+  const stopFollowing = torrents.onChange(({ added, removed }) => {
+    for (const infoHashHex of added) arrivals.call(infoHashHex);
+    for (const infoHashHex of removed) {
+      registry.drop(infoHashHex);
+      metainfo.forget(infoHashHex);
+    }
+  });
+  const expiry = setInterval(() => registry.expire(now()), EXPIRE_EVERY_MILLISECONDS);
+
+  const server = trackerServer({
+    announcer,
+    torrents,
+    registry,
+    metainfo,
+    metrics,
+    holders,
+    holderWaitMilliseconds: settings.holderWaitMilliseconds ?? 0,
+    logger,
+    nowSeconds: () => now() / 1000,
+    isEnding: () => ending,
+  });
+  const second = settings.metrics && metricsServer(metrics, logger);
+  if (second === undefined) addMetricsRoute(server, metrics);
+
+  const close = async () => {
+    ending = true;
+    stopFollowing();
+    clearInterval(expiry);
+    arrivals.close();
+    holders.close();
+    metainfo.close();
+    // Closes idle connections at once and waits for the others; whoever keeps one busy is cut off in the end.
+    const cut = setTimeout(() => server.server.closeAllConnections(), DRAIN_MILLISECONDS);
+    await Promise.all([server.close(), second?.close()]);
+    clearTimeout(cut);
+  };
+
+  try {
+    const port = await listen(server, settings.listen.host, settings.listen.port);
+    const metricsPort =
+      second && (await listen(second, settings.metrics?.host ?? '', settings.metrics?.port ?? 0));
+    return { port, metricsPort, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
