@@ -228,6 +228,8 @@ export async function publish(options: PublishOptions): Promise<string | undefin
       await agent.finish();
       break;
     } catch (error) {
+      // The answer to an earlier call was lost and the agent is already beyond it; its status says how far.
+      if (error instanceof AgentError && error.code === 'WrongPhase') break;
       const changed = error instanceof PublishError && error.code === SourceReason.Changed;
       if (signal.aborted || !changed || plans >= MAX_PLANS) throw error;
       logger.warn({ reason: error.code, plans }, `${error.message}; resolving it anew`);

@@ -99,7 +99,8 @@ export function createHttpSource(options: {
     if (head.response.statusCode === 200) {
       rejectEncoding(head.response, head.url);
       const sizeBytes = contentLength(head.response);
-      if (sizeBytes !== null) return { sizeBytes, validator: validatorOf(head.response) };
+      // Some servers say 0 to every HEAD; a file that really is empty is found out below.
+      if (sizeBytes !== null && sizeBytes > 0) return { sizeBytes, validator: validatorOf(head.response) };
     }
     const { response, url: answered } = await ask(url, 'GET', { range: 'bytes=0-0' }, signal);
     const validator = validatorOf(response);

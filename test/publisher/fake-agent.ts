@@ -24,6 +24,8 @@ export interface AgentFaults {
   refuseBody?: { afterBytes: number; code: IngestErrorCode };
   /** Answer a body with OffsetMismatch once. */
   offsetMismatchOnce?: boolean;
+  /** Break the connection instead of answering the end of the files, which is taken note of. */
+  finishAnswersLost?: boolean;
 }
 
 interface HeldFile {
@@ -140,6 +142,12 @@ export class FakeAgent {
         return answer(200, { files });
       }
       case 'POST /finish':
+        if (this.status.phase !== 'Receiving') return this.#refuse(response, 'WrongPhase');
+        if (this.faults.finishAnswersLost === true) {
+          this.status = { phase: 'Published', digest: `sha256:${'0'.repeat(64)}` };
+          request.socket.destroy();
+          return;
+        }
         this.status = { phase: 'Published', digest: `sha256:${'0'.repeat(64)}` };
         return answer(202, {});
       case 'POST /fail':

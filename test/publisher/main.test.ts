@@ -136,6 +136,14 @@ describe('what goes well', () => {
     expect(web.sentBytes).toBe(1001);
   });
 
+  test('a server that says 0 to every HEAD', async () => {
+    const content = randomBytes(1000);
+    const url = web.serve('/f', content, { headLength: 0 });
+    const { code } = await run(one(url));
+    expect(code).toBe(0);
+    expect(agent.content('a/file').equals(content)).toBe(true);
+  });
+
   test('an empty file on a server without HEAD', async () => {
     const { code } = await run(one(web.serve('/f', Buffer.alloc(0), { headStatuses: [405] })));
     expect(code).toBe(0);
@@ -542,6 +550,16 @@ describe('the agent', () => {
     expect(code).toBe(1);
     expect(termination).toEqual({ reason: 'SourceChecksumMismatch', message: 'it was so' });
     expect(web.seen).toHaveLength(0);
+  });
+
+  test('that is already beyond the end of the files is only waited for', async () => {
+    const { code } = await run(one(web.serve('/f', randomBytes(10))), {
+      prepare: (fake) => {
+        fake.faults.finishAnswersLost = true;
+      },
+    });
+    expect(code).toBe(0);
+    expect(agent.status.phase).toBe('Published');
   });
 
   test('that stays away is given up', async () => {

@@ -10,6 +10,8 @@ export interface Served {
   lastModified?: string;
   /** Answer with these statuses first, one a request. */
   statuses?: number[];
+  /** Content-Length in answers to HEAD. */
+  headLength?: number;
   /** Statuses for HEAD alone. */
   headStatuses?: number[];
   /** Break the connection after so many bytes of the body; one entry a GET. */
@@ -121,6 +123,9 @@ export class WebServer {
       headers['content-range'] = `bytes ${from - shift}-${to - 1 - shift}/${size}`;
     }
     if (served.chunked !== true) headers['content-length'] = String(to - from);
+    if (method === 'HEAD' && served.headLength !== undefined) {
+      headers['content-length'] = String(served.headLength);
+    }
     response.writeHead(code, headers);
     if (method === 'HEAD') {
       response.end();
