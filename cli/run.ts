@@ -1,0 +1,80 @@
+/**
+ * Runs one long-lived program (agent, operator, tracker, publisher, wait) from its first line to its exit code.
+ * SIGTERM and SIGINT ask it to end gracefully; a second signal ends the process at once. The process ends when
+ * the program's promise does, whatever timers or sockets it left behind.
+ */
+import { pino } from 'pino';
+import { EXIT_FAILURE, EXIT_USAGE, inOneLine, UsageError } from './errors.ts';
+import { VERSION } from './version.ts';
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
+const SIGNALS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT'];
+/** A shell's exit code for a process that a signal ended is 128 and the signal's number. */
+const SIGNAL_EXIT_CODE = { SIGTERM: 143, SIGINT: 130 };
+
+/** What a program is given. */
+export interface ProgramContext {
+  readonly env: NodeJS.ProcessEnv;
+  /** Aborts when the program shall end gracefully. */
+  readonly signal: AbortSignal;
+  readonly logger: pino.Logger;
+}
+
+/** A program; resolves with its exit code. */
+export type Program = (context: ProgramContext) => Promise<number>;
+
+/**
+ * The logger of a program: JSON lines, level by ENXAME_LOG_LEVEL (info).
+ *
+ * @throws UsageError if the level is none of pino's
+ */
+function programLogger(name: string, env: NodeJS.ProcessEnv, fileDescriptor: number): pino.Logger {
+  const level = env.ENXAME_LOG_LEVEL || 'info';
+  if (!LOG_LEVELS.includes(level))
+    throw new UsageError(`ENXAME_LOG_LEVEL is '${level}'; it must be one of ${LOG_LEVELS.join(', ')}`);
+  return pino(
+    {
+      level,
+      base: { program: name, version: VERSION },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    // Synchronous: the last lines before an exit are the ones that matter, and there are few.
+    pino.destination({ dest: fileDescriptor, sync: true }),
+  );
+}
+
+/**
+ * Runs a program and ends the process with its exit code.
+ *
+ * @param options.logTo where log lines go; stderr where stdout carries the command's own output
+ */
+export async function runProgram(
+  name: string,
+  program: Program,
+  options: { logTo?: 'stdout' | 'stderr' } = {},
+): Promise<never> {
+  const controller = new AbortController();
+  let exitCode: number;
+  try {
+    const logger = programLogger(name, process.env, options.logTo === 'stderr' ? 2 : 1);
+    for (const signal of SIGNALS) {
+      process.on(signal, () => {
+        if (controller.signal.aborted) process.exit(SIGNAL_EXIT_CODE[signal as 'SIGTERM' | 'SIGINT']);
+        logger.info({ signal }, 'ending; a second signal ends at once');
+        controller.abort();
+      });
+    }
+    const crash = (error: unknown) => {
+      logger.fatal({ err: error }, 'unexpected error, the program ends');
+      process.exit(EXIT_FAILURE);
+    };
+    process.on('uncaughtException', crash);
+    process.on('unhandledRejection', crash);
+    exitCode = await program({ env: process.env, signal: controller.signal, logger });
+  } catch (error) {
+    process.stderr.write(`enxame ${name}: ${inOneLine(error)}\n`);
+    exitCode = error instanceof UsageError ? EXIT_USAGE : EXIT_FAILURE;
+  }
+  process.exit(exitCode);
+}

@@ -1,0 +1,114 @@
+/**
+ * `enxame tracker`: starts a tracker and hands it its list of torrents: a folder's, the cluster's
+ * ContentRevisions, or everything.
+ */
+import { stat } from 'node:fs/promises';
+import { TorrentDirectory } from '../tracker/torrent-directory.ts';
+import { OPEN_LIST, type TorrentList, unionOf } from '../tracker/torrents.ts';
+import { type RunningTracker, startTracker } from '../tracker/tracker.ts';
+import { inOneLine, UsageError } from './errors.ts';
+import { type ListenAddress, parseListenAddress } from './listen-address.ts';
+import type { Program, ProgramContext } from './run.ts';
+
+/** In a cluster, agents learn of a revision and its tracker a moment apart; they wait that long for each other. */
+const ARRIVAL_WAIT_MILLISECONDS = 2_000;
+const HOLDER_WAIT_MILLISECONDS = 5_000;
+
+/** The options of the command line. */
+export interface TrackerOptions {
+  readonly listen: string;
+  readonly torrents?: string;
+  readonly revisions?: boolean;
+  readonly open?: boolean;
+  readonly metrics?: string;
+  readonly json?: boolean;
+}
+
+/** A list of torrents and how to end what keeps it up to date. */
+interface OpenedList {
+  readonly torrents: TorrentList;
+  close(): Promise<void>;
+}
+
+async function openFolder(folder: string, { logger }: ProgramContext): Promise<OpenedList> {
+  const found = await stat(folder).catch(() => undefined);
+  if (!found?.isDirectory()) throw new UsageError(`--torrents is '${folder}', which is no folder; name one`);
+  const torrents = await TorrentDirectory.open(folder, logger);
+  return { torrents, close: () => torrents.close() };
+}
+
+async function openLists(options: TrackerOptions, context: ProgramContext): Promise<OpenedList> {
+  const opened: OpenedList[] = [];
+  if (options.torrents !== undefined) opened.push(await openFolder(options.torrents, context));
+  if (options.revisions) {
+    const { openRevisions } = await import('./revisions.ts');
+    opened.push(await openRevisions(context));
+  }
+  if (options.open) opened.push({ torrents: OPEN_LIST, close: async () => {} });
+  if (opened.length === 0)
+    throw new UsageError(
+      'nothing to serve; use --torrents DIR for a folder of .torrent files, --open for any info hash, or --revisions in a cluster',
+    );
+  return {
+    torrents: unionOf(opened.map(({ torrents }) => torrents)),
+    close: async () => {
+      for (const { close } of opened) await close();
+    },
+  };
+}
+
+async function start(
+  options: TrackerOptions,
+  listen: ListenAddress,
+  metrics: ListenAddress | undefined,
+  torrents: TorrentList,
+  { logger }: ProgramContext,
+): Promise<RunningTracker> {
+  try {
+    return await startTracker({
+      torrents,
+      listen,
+      metrics,
+      logger,
+      ...(options.revisions && {
+        arrivalWaitMilliseconds: ARRIVAL_WAIT_MILLISECONDS,
+        holderWaitMilliseconds: HOLDER_WAIT_MILLISECONDS,
+      }),
+    });
+  } catch (error) {
+    throw new Error(
+      `cannot listen on ${options.listen}: ${inOneLine(error)}; free it or use --listen HOST:PORT`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+/** The program of `enxame tracker`; ends when its signal aborts. */
+export function tracker(options: TrackerOptions): Program {
+  return async (context) => {
+    const { logger, signal } = context;
+    const listen = parseListenAddress('--listen', options.listen);
+    const metrics =
+      options.metrics === undefined ? undefined : parseListenAddress('--metrics', options.metrics);
+    const lists = await openLists(options, context);
+    try {
+      const running = await start(options, listen, metrics, lists.torrents, context);
+      logger.info({ host: listen.host, port: running.port, metricsPort: running.metricsPort }, 'listening');
+      if (options.json)
+        printEvent({ event: 'listening', port: running.port, metricsPort: running.metricsPort });
+      if (!signal.aborted)
+        await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+      await running.close();
+      if (options.json) printEvent({ event: 'stopped' });
+      return 0;
+    } finally {
+      await lists.close();
+    }
+  };
+}
+
+function printEvent(event: object): void {
+  process.stdout.write(`${JSON.stringify(event)}\n`);
+}
