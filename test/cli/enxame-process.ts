@@ -1,0 +1,52 @@
+// Runs the program from its sources, as a process of its own, for the tests.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { join } from 'node:path';
+
+const ENTRY = join(import.meta.dirname, '..', '..', 'cli', 'enxame.ts');
+
+/** A run of the program. */
+export interface Run {
+  readonly child: ChildProcess;
+  /** Lines of stdout that came so far. */
+  readonly lines: string[];
+  /** Resolves with the next line of stdout that is not yet in `lines`, or undefined at its end. */
+  nextLine(): Promise<string | undefined>;
+  readonly ended: Promise<{ code: number | null; stdout: string; stderr: string }>;
+}
+
+/** Starts `enxame ARGS…`, or another program with these arguments. */
+export function enxame(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  entry: string = ENTRY,
+): Run {
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', entry, ...args], {
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stdout = '';
+  let stderr = '';
+  let rest = '';
+  const lines: string[] = [];
+  const waiting: ((line: string | undefined) => void)[] = [];
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+    rest += text;
+    for (let end = rest.indexOf('\n'); end >= 0; end = rest.indexOf('\n')) {
+      const line = rest.slice(0, end);
+      rest = rest.slice(end + 1);
+      lines.push(line);
+      waiting.shift()?.(line);
+    }
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const ended = new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
+    child.on('close', (code) => {
+      for (const wait of waiting.splice(0)) wait(undefined);
+      resolve({ code, stdout, stderr });
+    });
+  });
+  return { child, lines, nextLine: () => new Promise((resolve) => waiting.push(resolve)), ended };
+}
