@@ -1,7 +1,7 @@
 // One announce to one HTTP tracker (BEP 3, 7, 23). Invariant: whatever answers, an announce ends within its time,
 // reads at most 1 MiB (also of what that decompresses to), follows at most 3 redirects, and is a reply, a refusal
 // or a TorrentError.
-import { promisify } from 'node:util';
+import { promisify, types } from 'node:util';
 import { gunzip, inflate } from 'node:zlib';
 import { Agent, type Dispatcher } from 'undici';
 import { TorrentError } from '../errors.ts';
@@ -127,7 +127,7 @@ export class HttpTrackerClient implements TrackerClient {
       return await this.#follow(url, request.headers ?? {}, bounded);
     } catch (cause) {
       if (cause instanceof TorrentError) throw cause;
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      const reason = types.isNativeError(cause) ? cause.message : String(cause);
       // The query says who we are and may hold a passkey: it is no matter for a message.
       throw new TorrentError('TrackerUnreachable', `${url.origin} gives no answer: ${reason}`, { cause });
     }

@@ -1,7 +1,7 @@
 // The few operations that storage needs of an operating system, as an interface, so that a test can hand in a
 // disk that is full, fails or writes short. Invariant: what fails here leaves as a TorrentError by `diskError`.
 import * as fs from 'node:fs';
-import { promisify } from 'node:util';
+import { promisify, types } from 'node:util';
 import { TorrentError, type TorrentErrorCode } from '../errors.ts';
 
 /** What is asked about an open file or folder. */
@@ -94,7 +94,8 @@ export const nodeDisk: Disk = {
 
 /** The operating system's code of a failure (`ENOSPC`), or '' if it has none. */
 export function systemCode(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+  if (typeof error !== 'object' || error === null || !('code' in error)) return '';
+  return typeof error.code === 'string' ? error.code : '';
 }
 
 const CODES: { [systemCode: string]: TorrentErrorCode | undefined } = {
@@ -116,7 +117,7 @@ const CODES: { [systemCode: string]: TorrentErrorCode | undefined } = {
 export function diskError(error: unknown, doing: string): TorrentError {
   if (error instanceof TorrentError) return error;
   const code = systemCode(error);
-  const message = error instanceof Error ? error.message : String(error);
+  const message = types.isNativeError(error) ? error.message : String(error);
   return new TorrentError(CODES[code] ?? 'DiskIo', `${doing}: ${message}`, { cause: error });
 }
 

@@ -129,6 +129,7 @@ export class TorrentFiles {
       throw diskError(error, `${doing} ${this.#folder.path}/${this.#file(index).path.join('/')}`);
     } finally {
       used.release();
+      this.#shared.trim();
     }
   }
 

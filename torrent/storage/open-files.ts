@@ -63,6 +63,11 @@ export class OpenFiles {
   touch(file: OpenFile, evict: () => void): void {
     this.#files.delete(file);
     this.#files.set(file, evict);
+    this.trim();
+  }
+
+  /** Lets the oldest files go that nobody uses, down to the bound; called when a use ends. */
+  trim(): void {
     if (this.#files.size <= this.#maxOpen) return;
     for (const [candidate, drop] of this.#files) {
       if (this.#files.size <= this.#maxOpen) break;

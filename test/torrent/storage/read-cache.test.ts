@@ -1,0 +1,24 @@
+import { expect, test } from '@jest/globals';
+import { ReadCache } from '../../../torrent/storage/read-cache.ts';
+
+test('a cache keeps what was used last, within its bound', () => {
+  const cache = new ReadCache(300);
+  for (const key of [1, 2, 3]) cache.set(key, Buffer.alloc(100, key));
+  expect(cache.get(1)?.[0]).toBe(1);
+  cache.set(4, Buffer.alloc(100, 4));
+  expect([1, 2, 3, 4].map((key) => cache.get(key) !== undefined)).toEqual([true, false, true, true]);
+  cache.set(4, Buffer.alloc(50, 5));
+  expect(cache.bytes).toBe(250);
+  cache.set(5, Buffer.alloc(301));
+  expect([cache.get(5), cache.bytes]).toEqual([undefined, 250]);
+});
+
+test('torrents share a cache without seeing each other', () => {
+  const cache = new ReadCache(300);
+  const one = cache.nextKeys();
+  const other = cache.nextKeys();
+  cache.set(one + 7, Buffer.alloc(10, 1));
+  cache.set(other + 7, Buffer.alloc(10, 2));
+  cache.deleteAll(one);
+  expect([cache.get(one + 7), cache.get(other + 7)?.[0], cache.bytes]).toEqual([undefined, 2, 10]);
+});
