@@ -1,4 +1,4 @@
-// Writes what is made from the schemas: crds/*.yaml and docs/reference/api.md.
+// Writes what is made from the schemas: crds/*.yaml, their copies in the chart, and docs/reference/api.md.
 //
 //     npm run generate            writes the files
 //     npm run generate -- --check fails, and says which, when a file is not what the schemas say
@@ -11,8 +11,12 @@ import { apiReference } from './reference.ts';
 /** The generated files, by path from the root of the repository. */
 export function generatedFiles(): Map<string, string> {
   const files = new Map<string, string>();
-  for (const kind of kinds)
-    files.set(`crds/${kind.resource.plural}.yaml`, customResourceDefinitionYaml(kind));
+  for (const kind of kinds) {
+    const yaml = customResourceDefinitionYaml(kind);
+    files.set(`crds/${kind.resource.plural}.yaml`, yaml);
+    // Helm packs no file from outside of the chart's folder.
+    files.set(`charts/enxame/files/crds/${kind.resource.plural}.yaml`, yaml);
+  }
   files.set('docs/reference/api.md', apiReference(kinds));
   return files;
 }
