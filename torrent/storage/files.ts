@@ -61,14 +61,14 @@ export class TorrentFiles {
   }
 
   /**
-   * Sets the modification time of a file to a whole second, so that any later write is sure to change it,
+   * Sets the modification time of a file back to the second before, so that any later write is sure to change it,
    * however coarse the file system's clock. Returns what the disk then says.
    */
   async stamp(index: number): Promise<FileStatus | undefined> {
     return this.#use(index, false, 'stamping', async (fd) => {
       const { modifiedNanoseconds } = await this.#disk.status(fd);
       try {
-        await this.#disk.setModified(fd, Number(modifiedNanoseconds / 1_000_000_000n));
+        await this.#disk.setModified(fd, Number(modifiedNanoseconds / 1_000_000_000n) - 1);
       } catch (error) {
         // Files of another owner keep their time; a fine clock then has to do.
         if (!['EPERM', 'EACCES', 'EROFS'].includes(systemCode(error))) throw error;

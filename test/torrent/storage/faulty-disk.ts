@@ -18,6 +18,8 @@ export class FaultyDisk implements Disk {
   readonly opened = new Set<number>();
   /** Most bytes that one read or write does. */
   mostBytes = Number.POSITIVE_INFINITY;
+  /** Times are whole seconds, as on file systems with a coarse clock. */
+  hasCoarseClock = false;
   /** Called before each operation. */
   before: ((operation: Operation) => Promise<void>) | undefined;
 
@@ -62,7 +64,13 @@ export class FaultyDisk implements Disk {
   }
 
   status(fd: number) {
-    return this.#do('status', () => nodeDisk.status(fd));
+    return this.#do('status', async () => {
+      const status = await nodeDisk.status(fd);
+      const { modifiedNanoseconds: time } = status;
+      return this.hasCoarseClock
+        ? { ...status, modifiedNanoseconds: time - (time % 1_000_000_000n) }
+        : status;
+    });
   }
 
   truncate(fd: number, sizeBytes: number): Promise<void> {

@@ -429,6 +429,17 @@ describe('resuming', () => {
     expect([again.have.count, hashed > 0]).toEqual([1, true]);
   });
 
+  test('notices a write in the same second as the save, on a file system that counts in seconds', async () => {
+    disk.hasCoarseClock = true;
+    const storage = await open();
+    await fill(storage, [5]);
+    await storage.saveResume();
+    await fill(storage, [6]);
+    await storage.close();
+    const { storage: again } = await openCounting();
+    expect([...Array(9).keys()].filter((i) => again.have.get(i))).toEqual([5, 6]);
+  });
+
   test('works when the clock jumps back', async () => {
     const storage = await open();
     await fill(storage, [5]);
