@@ -64,7 +64,7 @@ function count(value: BencodeValue | undefined): number | undefined {
 
 /** True for addresses that somebody can listen on; loopback is, for trackers and peers of one machine. */
 function isDialable(address: ipaddr.IPv4 | ipaddr.IPv6): boolean {
-  return !['unspecified', 'broadcast', 'multicast', 'reserved'].includes(address.range());
+  return !['unspecified', 'broadcast', 'multicast'].includes(address.range());
 }
 
 function toPeer(bytes: Uint8Array, addressBytes: number): PeerAddress | undefined {
@@ -95,6 +95,8 @@ function readEntry(entry: BencodeValue): PeerAddress | undefined {
   const { port } = entry;
   if (port < 1 || port > 65535) return undefined;
   const host = entry.ip.toString('latin1');
+  // A zone (fe80::1%eth0) is one of the tracker's machine, not of ours.
+  if (host.includes('%')) return undefined;
   if (host.length <= 45 && ipaddr.isValid(host)) {
     // The lenient forms of IPv4 (octal, fewer parts) are nobody's address.
     if (!host.includes(':') && !ipaddr.IPv4.isValidFourPartDecimal(host)) return undefined;

@@ -155,7 +155,8 @@ export class HttpTrackerClient implements TrackerClient {
       });
       const { location } = reply.headers;
       if (reply.statusCode >= 300 && reply.statusCode < 400 && typeof location === 'string') {
-        reply.body.destroy();
+        // Nobody wants to know what was behind a redirect, nor that it was not read.
+        reply.body.on('error', () => undefined).destroy();
         if (redirects === MAX_REDIRECTS) {
           throw new TorrentError(
             'InvalidTrackerReply',
