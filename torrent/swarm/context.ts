@@ -1,0 +1,36 @@
+// What the swarm's modules share. Invariant: there is one of these per torrent, and its parts are never replaced.
+import type { Geometry } from './geometry.ts';
+import type { SwarmClock, SwarmHost } from './host.ts';
+import type { Neighbour } from './neighbour.ts';
+import type { PiecePicker } from './piece-picker.ts';
+import type { Policy } from './policy/policy.ts';
+
+/** Counts since the torrent was added. Bytes are payload. */
+export interface SwarmTotals {
+  downloadedBytes: number;
+  uploadedBytes: number;
+  /** Came twice, or unasked. */
+  duplicateBytes: number;
+  /** Of pieces that failed their hash. */
+  corruptBytes: number;
+  /** Requests that asked for a second copy in endgame. */
+  endgameRequests: number;
+  /** Requests that were taken back because nothing came. */
+  stalledRequests: number;
+}
+
+/** The parts of a swarm. */
+export interface SwarmContext {
+  readonly geometry: Geometry;
+  readonly picker: PiecePicker;
+  readonly policy: Policy;
+  readonly clock: SwarmClock;
+  readonly random: () => number;
+  readonly host: SwarmHost;
+  /** Connected peers, in order of arrival. */
+  readonly neighbours: Neighbour[];
+  readonly totals: SwarmTotals;
+  paused: boolean;
+  /** Drops a peer that broke a rule or is of no use. */
+  drop(neighbour: Neighbour, reason: string): void;
+}

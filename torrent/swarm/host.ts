@@ -1,0 +1,57 @@
+// What the swarm is given: a clock, links to peers, and somebody who stores. Invariant: none of these calls back
+// into the swarm before it returns, and none blocks.
+
+/** Monotonic time in milliseconds. */
+export interface SwarmClock {
+  now(): number;
+}
+
+/**
+ * The way to one peer. Messages leave in the order of the calls; a block that has to be read first may come later
+ * than messages behind it.
+ */
+export interface PeerLink {
+  /** Bytes of blocks that were handed over and have not left yet. */
+  readonly pendingBytes: number;
+  choke(): void;
+  unchoke(): void;
+  interested(): void;
+  notInterested(): void;
+  /** The same array goes to all neighbours. */
+  haves(pieces: readonly number[]): void;
+  bitfield(bits: Uint8Array): void;
+  haveAll(): void;
+  haveNone(): void;
+  request(piece: number, begin: number, length: number): void;
+  cancel(piece: number, begin: number, length: number): void;
+  reject(piece: number, begin: number, length: number): void;
+  suggest(piece: number): void;
+  keepAlive(): void;
+  /** Reads a block of a held piece and sends it; Swarm.uploaded() follows once it has left. */
+  sendBlock(piece: number, begin: number, length: number): void;
+  /** The swarm has dropped the peer; no more calls follow. */
+  close(reason: string): void;
+}
+
+/** Who stores, limits and wakes. */
+export interface SwarmHost {
+  /** The block that is being received belongs in the piece's buffer at `begin`. */
+  storeBlock(piece: number, begin: number, length: number): void;
+  /** All blocks of a piece are here: later, Swarm.pieceVerified, pieceCorrupt or pieceUnwritten must be called. */
+  pieceReceived(piece: number): void;
+  /** What was stored of a piece is of no use any more. */
+  pieceDropped(piece: number): void;
+  /** Every piece is held. */
+  completed(): void;
+  /** Nothing more is wanted of whoever has this identity. */
+  banned(identity: string, reason: string): void;
+  /** Call Swarm.flushHaves() within `withinMilliseconds`. */
+  wakeForHaves(withinMilliseconds: number): void;
+  /** False if a limit leaves no room now; asked again at the next tick. */
+  mayUpload(now: number): boolean;
+  spendUpload(bytes: number): void;
+  mayDownload(now: number): boolean;
+  spendDownload(bytes: number): void;
+  /** A request was taken back. */
+  refundDownload(bytes: number): void;
+}

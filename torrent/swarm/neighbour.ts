@@ -1,0 +1,110 @@
+// What the swarm knows of one connected peer. Invariant: plain state; the modules that own a field are the only
+// ones to write it: membership and interest (swarm.ts), requests to the peer (requester.ts), requests of the
+// peer (uplink.ts), chokes (choker.ts), suggestions (direction.ts).
+import { Bitfield } from '../bitfield.ts';
+import { DEFAULT_REQUEST_QUEUE } from '../wire/extension.ts';
+import type { PeerLink } from './host.ts';
+import { OutstandingBlocks, RequestQueue } from './request-queues.ts';
+import { TransferRate } from './transfer-rate.ts';
+import { FIRST_REQUESTS, RATE_WINDOW_MILLISECONDS } from './tunables.ts';
+
+/** How a peer came. */
+export interface Introduction {
+  /** Whom a ban would hit: the peer's host. */
+  identity: string;
+  /** Both sides speak BEP 6. */
+  fast: boolean;
+}
+
+/** One connected peer. */
+export class Neighbour {
+  /** Unique in its swarm, never given again. */
+  readonly number: number;
+  readonly link: PeerLink;
+  readonly identity: string;
+  /** The same for all connections of one identity. */
+  readonly identityNumber: number;
+  readonly fast: boolean;
+  readonly connectedAt: number;
+  /** What it has. */
+  pieces: Bitfield;
+
+  connected = true;
+  ownAgent = false;
+  /** What it lets wait (BEP 10 `reqq`). */
+  requestQueue = DEFAULT_REQUEST_QUEUE;
+  piecesShown = false;
+  peerChoking = true;
+  peerInterested = false;
+  amInterested = false;
+  /** Pieces it has and we do not hold. */
+  useful = 0;
+  /** Of those, the ones nobody was asked for yet. */
+  pickable = 0;
+  heardAt: number;
+  spokeAt: number;
+  idleMessages = 0;
+  idleSince: number;
+
+  // Requests to it
+  readonly outstanding = new OutstandingBlocks();
+  /** How many should be outstanding. */
+  target = FIRST_REQUESTS;
+  /** Since when nothing came though something is outstanding. */
+  waitingSince = 0;
+  stalled = false;
+  /** It is asked for nothing before this time. */
+  restsUntil = 0;
+  /** Blocks whose request was taken back and that may come all the same. */
+  takenBack = 0;
+  unsolicited = 0;
+  readonly receiveRate = new TransferRate(RATE_WINDOW_MILLISECONDS);
+  downloadedBytes = 0;
+  /** Pieces it suggested, first come first. */
+  readonly suggestions: number[] = [];
+  suggests = false;
+
+  // Requests of it
+  readonly requests = new RequestQueue();
+  servedAt = 0;
+  readonly sendRate = new TransferRate(RATE_WINDOW_MILLISECONDS);
+  uploadedBytes = 0;
+
+  // Chokes
+  amChoking = true;
+  optimistic = false;
+  /** Bytes of this choker round and the two before. */
+  readonly receivedInRounds = [0, 0, 0];
+  readonly sentInRounds = [0, 0, 0];
+
+  // Suggestions to it
+  suggestion = -1;
+  suggestedAt = 0;
+  /** Pieces we assigned to it that it does not have yet. */
+  readonly assigned: number[] = [];
+
+  constructor(
+    number: number,
+    link: PeerLink,
+    introduction: Introduction,
+    identityNumber: number,
+    pieceCount: number,
+    now: number,
+  ) {
+    this.number = number;
+    this.link = link;
+    this.identity = introduction.identity;
+    this.identityNumber = identityNumber;
+    this.fast = introduction.fast;
+    this.connectedAt = now;
+    this.heardAt = now;
+    this.spokeAt = now;
+    this.idleSince = now;
+    this.pieces = new Bitfield(pieceCount);
+  }
+
+  /** True if it has every piece. */
+  get isSeed(): boolean {
+    return this.pieces.isFull;
+  }
+}

@@ -1,0 +1,33 @@
+// What a policy decides: whom to serve and what to ask of whom. Invariant: a policy holds no state, so that one
+// object serves every torrent.
+import type { Neighbour } from '../neighbour.ts';
+
+/** Names of the policies. */
+export type PolicyName = 'cluster' | 'classic';
+
+/** The numbers and choices in which classic and cluster differ. */
+export interface Policy {
+  readonly name: PolicyName;
+  /** Connections: at most `most`, of which we dial at most `dial`; below `low` we ask for more addresses. */
+  readonly neighbours: { readonly most: number; readonly dial: number; readonly low: number };
+  /** Outstanding requests are what the peer gives in this time. */
+  readonly pipelineMilliseconds: number;
+  /** We say something at least this often. */
+  readonly keepAliveMilliseconds: number;
+  /** A peer that says nothing for this long is gone. */
+  readonly silenceMilliseconds: number;
+  /** An own agent that owes us blocks and says nothing for this long is gone. */
+  readonly owingMilliseconds: number;
+  /** Pieces chosen at random before rarest first begins. */
+  readonly randomFirstPieces: number;
+  /** Waits between dials of one address grow to this. */
+  readonly longestRedialMilliseconds: number;
+  /** More addresses are asked for at most this often. */
+  readonly needMoreMilliseconds: number;
+  /** The seed directs its neighbours by suggestions, and leechers follow them. */
+  readonly directed: boolean;
+  /** True if the peer is unchoked as soon as it is known, whatever the choker's rounds say. */
+  isAlwaysUnchoked(neighbour: Neighbour): boolean;
+  /** The next to be served of those who wait (at least one), all of whom may be served now. */
+  nextToServe(waiting: readonly Neighbour[]): Neighbour;
+}

@@ -1,0 +1,120 @@
+// Requests in order of arrival. Invariant: at most one entry per equal request is taken out by remove(), and
+// entries keep their order. Hot: typed storage that grows by doubling; nothing allocates per request.
+
+/** A first-in first-out queue of (piece, begin, length). */
+export class RequestQueue {
+  #fields = new Int32Array(3 * 16);
+  #head = 0;
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  push(piece: number, begin: number, length: number): void {
+    const capacity = this.#fields.length / 3;
+    if (this.#size === capacity) this.#grow(capacity);
+    const at = this.#at(this.#size++);
+    this.#fields[at] = piece;
+    this.#fields[at + 1] = begin;
+    this.#fields[at + 2] = length;
+  }
+
+  /** Of the first request; there must be one. */
+  get firstPiece(): number {
+    return this.#fields[this.#at(0)] as number;
+  }
+
+  get firstBegin(): number {
+    return this.#fields[this.#at(0) + 1] as number;
+  }
+
+  get firstLength(): number {
+    return this.#fields[this.#at(0) + 2] as number;
+  }
+
+  /** Takes the first request out. */
+  shift(): void {
+    this.#head = (this.#head + 1) % (this.#fields.length / 3);
+    this.#size--;
+  }
+
+  /** Takes out one equal request; false if there is none. */
+  remove(piece: number, begin: number, length: number): boolean {
+    for (let i = 0; i < this.#size; i++) {
+      const at = this.#at(i);
+      if (this.#fields[at] !== piece || this.#fields[at + 1] !== begin || this.#fields[at + 2] !== length) {
+        continue;
+      }
+      for (let j = i; j + 1 < this.#size; j++) {
+        const to = this.#at(j);
+        this.#fields.copyWithin(to, this.#at(j + 1), this.#at(j + 1) + 3);
+      }
+      this.#size--;
+      return true;
+    }
+    return false;
+  }
+
+  clear(): void {
+    this.#size = 0;
+    this.#head = 0;
+  }
+
+  #at(index: number): number {
+    return ((this.#head + index) % (this.#fields.length / 3)) * 3;
+  }
+
+  #grow(capacity: number): void {
+    const grown = new Int32Array(capacity * 2 * 3);
+    for (let i = 0; i < this.#size; i++) {
+      const at = this.#at(i);
+      grown.set(this.#fields.subarray(at, at + 3), i * 3);
+    }
+    this.#fields = grown;
+    this.#head = 0;
+  }
+}
+
+/** Blocks that we asked for, in the order asked. */
+export class OutstandingBlocks {
+  #blocks = new Int32Array(16);
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  at(index: number): number {
+    return this.#blocks[index] as number;
+  }
+
+  has(block: number): boolean {
+    for (let i = 0; i < this.#size; i++) if (this.#blocks[i] === block) return true;
+    return false;
+  }
+
+  push(block: number): void {
+    if (this.#size === this.#blocks.length) {
+      const grown = new Int32Array(this.#size * 2);
+      grown.set(this.#blocks);
+      this.#blocks = grown;
+    }
+    this.#blocks[this.#size++] = block;
+  }
+
+  /** False if it is not there. Peers answer mostly in order, so it is mostly the first. */
+  remove(block: number): boolean {
+    for (let i = 0; i < this.#size; i++) {
+      if (this.#blocks[i] !== block) continue;
+      this.#blocks.copyWithin(i, i + 1, this.#size);
+      this.#size--;
+      return true;
+    }
+    return false;
+  }
+
+  clear(): void {
+    this.#size = 0;
+  }
+}

@@ -1,0 +1,391 @@
+// What we ask of whom: pipelining, endgame, and what happens to requests that are not answered. Invariants:
+// outside endgame a block is asked of one neighbour at most; a block that was asked for is here, asked for, or
+// free to be asked for again, whatever became of the neighbour.
+// Hot: fill() and blockReceived() once a block; they allocate nothing.
+import type { SwarmContext } from './context.ts';
+import type { Neighbour } from './neighbour.ts';
+import type { StartedPiece } from './started-piece.ts';
+import {
+  ENDGAME_COPIES,
+  MAX_REQUESTS,
+  MAX_STARTED_BYTES,
+  MAX_UNSOLICITED_BLOCKS,
+  MAX_VERIFYING_BYTES,
+  STALL_FACTOR,
+  STALL_MILLISECONDS,
+  STARTED_BYTES,
+} from './tunables.ts';
+
+/** A neighbour asks for second copies only while it has less than this outstanding. */
+const ENDGAME_REQUESTS = 2;
+
+/** Before a neighbour's first block nothing is known of its rate, and it may be busy with others. */
+const FIRST_BLOCK_MILLISECONDS = 3000;
+
+/** A neighbour that refuses a request though it unchoked us is left alone for this long. */
+const REST_AFTER_REJECT_MILLISECONDS = 1000;
+
+/** Suggestions of one neighbour that are remembered. */
+const MAX_SUGGESTIONS = 8;
+
+/** The requesting side of a torrent. */
+export class Requester {
+  readonly #context: SwarmContext;
+  /** Pieces that failed with several senders: one neighbour alone gives them next time. */
+  readonly #suspect = new Set<number>();
+  readonly #mostVerifying: number;
+
+  constructor(context: SwarmContext) {
+    this.#context = context;
+    this.#mostVerifying = Math.max(2, Math.trunc(MAX_VERIFYING_BYTES / context.geometry.pieceLength));
+  }
+
+  /** Asks a neighbour for as much as it should have outstanding. */
+  fill(neighbour: Neighbour, now: number): void {
+    const { host, picker, paused } = this.#context;
+    if (paused || neighbour.peerChoking || neighbour.useful === 0 || !neighbour.connected) return;
+    if (now < neighbour.restsUntil) return;
+    const most = Math.max(1, Math.min(neighbour.target, neighbour.requestQueue, MAX_REQUESTS));
+    while (neighbour.outstanding.size < most) {
+      if (picker.verifyingCount >= this.#mostVerifying || !host.mayDownload(now)) return;
+      const block = this.#choose(neighbour, now);
+      if (block < 0) return;
+      this.#request(neighbour, block, now);
+    }
+  }
+
+  /** Asks every neighbour that has room, the fastest first. */
+  fillAll(now: number): void {
+    const { neighbours, picker } = this.#context;
+    if (picker.have.isFull) return;
+    if (!picker.isEndgame) {
+      for (let i = 0; i < neighbours.length; i++) this.fill(neighbours[i] as Neighbour, now);
+      return;
+    }
+    const bySpeed = neighbours
+      .filter((neighbour) => !neighbour.peerChoking && neighbour.useful > 0)
+      .sort((a, b) => b.receiveRate.perMillisecond(now) - a.receiveRate.perMillisecond(now));
+    for (const neighbour of bySpeed) this.fill(neighbour, now);
+  }
+
+  /** A block has come: stored if it is of use. */
+  blockReceived(neighbour: Neighbour, piece: number, begin: number, length: number, now: number): void {
+    const { geometry, host, picker, totals } = this.#context;
+    neighbour.downloadedBytes += length;
+    neighbour.receiveRate.add(length, now);
+    neighbour.receivedInRounds[0] = (neighbour.receivedInRounds[0] as number) + length;
+    totals.downloadedBytes += length;
+    const block = geometry.blockAt(piece, begin, length);
+    const asked = block >= 0 && neighbour.outstanding.remove(block);
+    if (asked) this.#gotBlock(neighbour, now);
+    else if (!this.#isTolerated(neighbour, block)) {
+      totals.duplicateBytes += length;
+      if (neighbour.unsolicited > MAX_UNSOLICITED_BLOCKS) {
+        this.#context.drop(neighbour, 'it sent blocks that nobody had asked for');
+      }
+      return;
+    }
+    const place = block % geometry.blocksPerPiece;
+    const started = picker.startedPiece(piece);
+    const copies = started?.copies(place) ?? 0;
+    if (
+      started === undefined ||
+      started.isHere(place) ||
+      (started.exclusive && started.starter !== neighbour.number)
+    ) {
+      totals.duplicateBytes += length;
+    } else {
+      host.storeBlock(piece, begin, length);
+      picker.received(piece, place, neighbour.identityNumber);
+      if (copies > (asked ? 1 : 0)) this.#cancelElsewhere(neighbour, block, now);
+      if (picker.isVerifying(piece)) host.pieceReceived(piece);
+    }
+    this.fill(neighbour, now);
+  }
+
+  /** The neighbour refuses a request (BEP 6). */
+  rejected(neighbour: Neighbour, piece: number, begin: number, length: number, now: number): void {
+    const block = this.#context.geometry.blockAt(piece, begin, length);
+    if (block < 0 || !neighbour.outstanding.remove(block)) return;
+    this.#release(block);
+    this.#context.host.refundDownload(length);
+    // A refusal that was not announced by a choke: asking again at once would go round in a circle.
+    if (!neighbour.peerChoking) neighbour.restsUntil = now + REST_AFTER_REJECT_MILLISECONDS;
+  }
+
+  /** Nothing that is outstanding at the neighbour will come. */
+  releaseAll(neighbour: Neighbour): void {
+    const { geometry, host } = this.#context;
+    const { outstanding } = neighbour;
+    for (let i = 0; i < outstanding.size; i++) {
+      this.#release(outstanding.at(i));
+      host.refundDownload(geometry.lengthOf(outstanding.at(i)));
+    }
+    outstanding.clear();
+    this.#dropExclusive(neighbour);
+  }
+
+  /** Takes back what is outstanding at the neighbour; what comes all the same is welcome. */
+  takeBackAll(neighbour: Neighbour): void {
+    const { geometry } = this.#context;
+    const { outstanding } = neighbour;
+    for (let i = 0; i < outstanding.size; i++) {
+      const block = outstanding.at(i);
+      neighbour.link.cancel(geometry.pieceOf(block), geometry.beginOf(block), geometry.lengthOf(block));
+    }
+    neighbour.takenBack += outstanding.size;
+    this.releaseAll(neighbour);
+  }
+
+  /** A peer suggests a piece (BEP 6). */
+  suggested(neighbour: Neighbour, piece: number, now: number): void {
+    if (!this.#context.policy.directed || !neighbour.ownAgent) return;
+    neighbour.suggests = true;
+    if (neighbour.suggestions.length >= MAX_SUGGESTIONS) neighbour.suggestions.shift();
+    neighbour.suggestions.push(piece);
+    this.fill(neighbour, now);
+  }
+
+  /** The piece failed its hash and several had a part in it. */
+  suspect(piece: number): void {
+    this.#suspect.add(piece);
+  }
+
+  /** The piece is held. */
+  settled(piece: number): void {
+    this.#suspect.delete(piece);
+  }
+
+  /** Asks elsewhere for what a silent neighbour owes. */
+  tick(now: number): void {
+    const { neighbours, totals } = this.#context;
+    let released = false;
+    for (const neighbour of neighbours) {
+      if (neighbour.outstanding.size === 0 || neighbour.stalled) continue;
+      if (now - neighbour.waitingSince <= this.#patience(neighbour, now)) continue;
+      totals.stalledRequests += neighbour.outstanding.size;
+      this.takeBackAll(neighbour);
+      neighbour.stalled = true;
+      neighbour.target = 1;
+      released = true;
+    }
+    if (!released) {
+      this.fillAll(now);
+      return;
+    }
+    // The others first; then each of the silent ones is asked for one block, to see whether it lives.
+    for (const neighbour of neighbours) if (!neighbour.stalled) this.fill(neighbour, now);
+    for (const neighbour of neighbours) if (neighbour.stalled) this.fill(neighbour, now);
+  }
+
+  #patience(neighbour: Neighbour, now: number): number {
+    if (neighbour.downloadedBytes === 0) return FIRST_BLOCK_MILLISECONDS;
+    const queued = neighbour.outstanding.size * this.#context.geometry.blockBytes;
+    // The rate decays while nothing comes; what it was at the last block is what the queue was made for.
+    const rate = neighbour.receiveRate.perMillisecond(now);
+    const expected = rate > 0 ? queued / rate : 0;
+    return Math.max(STALL_MILLISECONDS, Math.min(STALL_FACTOR * expected, 10 * STALL_MILLISECONDS));
+  }
+
+  #gotBlock(neighbour: Neighbour, now: number): void {
+    const { geometry, policy } = this.#context;
+    neighbour.waitingSince = now;
+    neighbour.stalled = false;
+    const perMillisecond = neighbour.receiveRate.perMillisecond(now);
+    const wanted = (perMillisecond * policy.pipelineMilliseconds) / geometry.blockBytes;
+    neighbour.target = neighbour.target < wanted ? neighbour.target + 1 : Math.max(1, Math.trunc(wanted));
+  }
+
+  #isTolerated(neighbour: Neighbour, block: number): boolean {
+    if (block >= 0 && neighbour.takenBack > 0) {
+      neighbour.takenBack--;
+      return true;
+    }
+    neighbour.unsolicited++;
+    return false;
+  }
+
+  #request(neighbour: Neighbour, block: number, now: number): void {
+    const { geometry, host } = this.#context;
+    const length = geometry.lengthOf(block);
+    if (neighbour.outstanding.size === 0) neighbour.waitingSince = now;
+    neighbour.outstanding.push(block);
+    host.spendDownload(length);
+    neighbour.link.request(geometry.pieceOf(block), geometry.beginOf(block), length);
+  }
+
+  #release(block: number): void {
+    const { geometry, picker } = this.#context;
+    picker.release(geometry.pieceOf(block), block % geometry.blocksPerPiece);
+  }
+
+  #cancelElsewhere(from: Neighbour, block: number, now: number): void {
+    const { geometry, host, neighbours } = this.#context;
+    for (const other of neighbours) {
+      if (other === from || other.outstanding.size === 0 || !other.outstanding.remove(block)) continue;
+      other.link.cancel(geometry.pieceOf(block), geometry.beginOf(block), geometry.lengthOf(block));
+      other.takenBack++;
+      host.refundDownload(geometry.lengthOf(block));
+      this.fill(other, now);
+    }
+  }
+
+  // Choosing
+
+  #choose(neighbour: Neighbour, now: number): number {
+    const { picker } = this.#context;
+    const own = this.#openPiece(neighbour, true);
+    if (own !== undefined) return this.#take(own);
+    const suggestion = this.#suggestion(neighbour);
+    if (suggestion >= 0) return this.#takeFirst(neighbour, suggestion);
+    const sparing = this.#isSpared(neighbour);
+    const shared = this.#openPiece(neighbour, false, sparing);
+    if (shared !== undefined) return this.#take(shared);
+    // A seed that directs has the next suggestion on its way as long as it is busy with the last one.
+    if (sparing && neighbour.suggests && neighbour.outstanding.size > 0) return -1;
+    const piece = this.#newPiece(neighbour);
+    if (piece >= 0) return this.#takeFirst(neighbour, piece);
+    return picker.isEndgame ? this.#secondCopy(neighbour, now) : -1;
+  }
+
+  #take(started: StartedPiece): number {
+    const { geometry, picker } = this.#context;
+    return started.piece * geometry.blocksPerPiece + picker.take(started);
+  }
+
+  #takeFirst(neighbour: Neighbour, piece: number): number {
+    const { neighbours, picker } = this.#context;
+    for (const other of neighbours) if (other.pieces.get(piece)) other.pickable--;
+    return this.#take(picker.start(piece, neighbour.number, this.#suspect.has(piece)));
+  }
+
+  /** True if a seed's uplink is to be kept for what only seeds have. */
+  #isSpared(neighbour: Neighbour): boolean {
+    const { picker, policy } = this.#context;
+    return policy.directed && neighbour.ownAgent && neighbour.isSeed && picker.seedsAloneHaveSome;
+  }
+
+  /** An open piece that the neighbour has and may give: of its own, or of others. */
+  #openPiece(neighbour: Neighbour, own: boolean, sparing = false): StartedPiece | undefined {
+    const { picker } = this.#context;
+    const { open } = picker;
+    for (let i = 0; i < open.length; i++) {
+      const started = open[i] as StartedPiece;
+      if (!neighbour.pieces.get(started.piece)) continue;
+      if ((started.starter === neighbour.number) !== own) continue;
+      if (!own && started.exclusive) continue;
+      if (sparing && picker.availability(started.piece) > picker.seeds) continue;
+      return started;
+    }
+    return undefined;
+  }
+
+  #suggestion(neighbour: Neighbour): number {
+    const { picker } = this.#context;
+    const { suggestions } = neighbour;
+    while (suggestions.length > 0) {
+      const piece = suggestions[0] as number;
+      if (picker.isWanted(piece) && neighbour.pieces.get(piece)) {
+        if (!this.#mayStart(neighbour)) return -1;
+        suggestions.shift();
+        return piece;
+      }
+      suggestions.shift();
+    }
+    return -1;
+  }
+
+  #newPiece(neighbour: Neighbour): number {
+    const { picker, policy, random } = this.#context;
+    if (neighbour.pickable === 0 || !this.#mayStart(neighbour)) return -1;
+    if (picker.have.count < policy.randomFirstPieces) return picker.any(neighbour.pieces, random());
+    return picker.rarest(neighbour.pieces, random());
+  }
+
+  /** Memory for started pieces is bounded; within a wider bound whoever can give none of them may start one. */
+  #mayStart(neighbour: Neighbour): boolean {
+    const { geometry, picker } = this.#context;
+    const startedBytes = (picker.startedCount + 1) * geometry.pieceLength;
+    if (startedBytes <= STARTED_BYTES) return true;
+    const hasRoom = startedBytes <= MAX_STARTED_BYTES;
+    if (hasRoom && picker.startedCount < 2 * this.#unchoking()) return true;
+    for (const started of picker.started()) if (neighbour.pieces.get(started.piece)) return false;
+    return hasRoom || this.#abandonUnavailable();
+  }
+
+  #unchoking(): number {
+    let count = 0;
+    for (const neighbour of this.#context.neighbours) if (!neighbour.peerChoking) count++;
+    return count;
+  }
+
+  /** Makes room by giving up a started piece that no neighbour has any more. */
+  #abandonUnavailable(): boolean {
+    const { host, picker } = this.#context;
+    for (const { piece } of picker.started()) {
+      if (picker.availability(piece) > 0) continue;
+      picker.drop(piece);
+      host.pieceDropped(piece);
+      return true;
+    }
+    return false;
+  }
+
+  #dropExclusive(neighbour: Neighbour): void {
+    const { host, neighbours, picker } = this.#context;
+    if (this.#suspect.size === 0) return;
+    for (const { piece, exclusive, starter } of [...picker.started()]) {
+      if (!exclusive || starter !== neighbour.number) continue;
+      picker.drop(piece);
+      host.pieceDropped(piece);
+      for (const other of neighbours) if (other.pieces.get(piece)) other.pickable++;
+    }
+  }
+
+  // Endgame
+
+  /** A block that the neighbour would bring sooner than whoever was asked for it. */
+  #secondCopy(neighbour: Neighbour, now: number): number {
+    const { neighbours, totals } = this.#context;
+    if (neighbour.outstanding.size >= ENDGAME_REQUESTS) return -1;
+    let worst = 1.5 * this.#expectedWait(neighbour, 1, now);
+    let chosen = -1;
+    for (const other of neighbours) {
+      if (other === neighbour || other.outstanding.size === 0) continue;
+      const wait = Math.max(this.#expectedWait(other, 0, now), now - other.waitingSince);
+      if (wait <= worst) continue;
+      const block = this.#stealable(neighbour, other);
+      if (block < 0) continue;
+      worst = wait;
+      chosen = block;
+    }
+    if (chosen < 0) return -1;
+    this.#startedOf(chosen)?.addCopy(chosen % this.#context.geometry.blocksPerPiece);
+    totals.endgameRequests++;
+    return chosen;
+  }
+
+  /** Milliseconds until what is outstanding, and `more` blocks, should be here. */
+  #expectedWait(neighbour: Neighbour, more: number, now: number): number {
+    const blocks = neighbour.outstanding.size + more;
+    const rate = neighbour.receiveRate.perMillisecond(now);
+    if (rate <= 0) return FIRST_BLOCK_MILLISECONDS;
+    return (blocks * this.#context.geometry.blockBytes) / rate;
+  }
+
+  #stealable(neighbour: Neighbour, other: Neighbour): number {
+    const { geometry } = this.#context;
+    for (let i = other.outstanding.size - 1; i >= 0; i--) {
+      const block = other.outstanding.at(i);
+      const started = this.#startedOf(block);
+      if (started === undefined || started.exclusive || !neighbour.pieces.get(started.piece)) continue;
+      if (started.copies(block % geometry.blocksPerPiece) >= ENDGAME_COPIES) continue;
+      if (!neighbour.outstanding.has(block)) return block;
+    }
+    return -1;
+  }
+
+  #startedOf(block: number): StartedPiece | undefined {
+    return this.#context.picker.startedPiece(this.#context.geometry.pieceOf(block));
+  }
+}

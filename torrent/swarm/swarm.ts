@@ -1,0 +1,473 @@
+// One torrent's swarm: takes what peers say and what became of pieces, and decides. No I/O: messages come in by
+// calls and leave by links. Invariants: a neighbour's `useful` and `pickable` agree with its bitfield and ours;
+// we are interested in exactly those that are useful, unless paused; after drop() a neighbour is never touched.
+import { Bitfield } from '../bitfield.ts';
+import { BLOCK_BYTES } from '../wire/messages.ts';
+import { Evidence } from './bans.ts';
+import { Choker } from './choker.ts';
+import type { SwarmContext, SwarmTotals } from './context.ts';
+import { Direction } from './direction.ts';
+import { Geometry } from './geometry.ts';
+import type { PeerLink, SwarmClock, SwarmHost } from './host.ts';
+import { type Introduction, Neighbour } from './neighbour.ts';
+import { PiecePicker } from './piece-picker.ts';
+import type { Policy } from './policy/policy.ts';
+import { Requester } from './requester.ts';
+import {
+  HAVE_DELAY_MILLISECONDS,
+  MAX_IDLE_MESSAGES_PER_SECOND,
+  OWING_KEEP_ALIVE_MILLISECONDS,
+} from './tunables.ts';
+import { Uplink } from './uplink.ts';
+
+/** What a swarm is made of. */
+export interface SwarmOptions {
+  pieceLength: number;
+  totalBytes: number;
+  /** Blocks that are asked for; 16 KiB unless a simulation wants fewer, larger ones. */
+  blockBytes?: number;
+  /** Held pieces; read once. */
+  have: Bitfield;
+  policy: Policy;
+  clock: SwarmClock;
+  random: () => number;
+  host: SwarmHost;
+  paused?: boolean;
+}
+
+/** The decisions of one torrent. */
+export class Swarm {
+  readonly geometry: Geometry;
+  readonly policy: Policy;
+  readonly totals: SwarmTotals = {
+    downloadedBytes: 0,
+    uploadedBytes: 0,
+    duplicateBytes: 0,
+    corruptBytes: 0,
+    endgameRequests: 0,
+    stalledRequests: 0,
+  };
+  readonly #context: SwarmContext;
+  readonly #picker: PiecePicker;
+  readonly #requester: Requester;
+  readonly #uplink: Uplink;
+  readonly #choker: Choker;
+  readonly #direction: Direction;
+  readonly #evidence = new Evidence();
+  readonly #identities: string[] = [];
+  readonly #identityNumbers = new Map<string, number>();
+  #nextNumber = 0;
+  #unannounced: number[] = [];
+
+  constructor(options: SwarmOptions) {
+    const { have, host, policy, clock, random } = options;
+    this.geometry = new Geometry(options.pieceLength, options.totalBytes, options.blockBytes);
+    this.policy = policy;
+    this.#picker = new PiecePicker(this.geometry, have, random);
+    this.#context = {
+      geometry: this.geometry,
+      picker: this.#picker,
+      policy,
+      clock,
+      random,
+      host,
+      neighbours: [],
+      totals: this.totals,
+      paused: options.paused ?? false,
+      drop: (neighbour, reason) => this.drop(neighbour, reason),
+    };
+    this.#requester = new Requester(this.#context);
+    this.#uplink = new Uplink(this.#context, Math.max(BLOCK_BYTES, this.geometry.blockBytes));
+    this.#choker = new Choker(this.#context, this.#uplink);
+    this.#direction = new Direction(this.#context);
+    this.#direction.begin(clock.now());
+  }
+
+  /** Connected peers, in order of arrival. Read only. */
+  get neighbours(): readonly Neighbour[] {
+    return this.#context.neighbours;
+  }
+
+  /** Held pieces. Read only. */
+  get held(): Bitfield {
+    return this.#picker.have;
+  }
+
+  get isComplete(): boolean {
+    return this.#picker.have.isFull;
+  }
+
+  get paused(): boolean {
+    return this.#context.paused;
+  }
+
+  /** For tests and people: how pieces stand. */
+  get picker(): PiecePicker {
+    return this.#picker;
+  }
+
+  // Membership
+
+  /** A peer is connected: it is shown what we have. */
+  connect(link: PeerLink, introduction: Introduction): Neighbour {
+    const { clock, neighbours } = this.#context;
+    const { have } = this.#picker;
+    const neighbour = new Neighbour(
+      this.#nextNumber++,
+      link,
+      introduction,
+      this.#identityNumber(introduction.identity),
+      this.geometry.pieceCount,
+      clock.now(),
+    );
+    neighbours.push(neighbour);
+    if (neighbour.fast && have.isFull) link.haveAll();
+    else if (neighbour.fast && have.isEmpty) link.haveNone();
+    else if (!have.isEmpty) link.bitfield(have.bytes);
+    // Verified pieces that wait to be announced are in the bitfield; a second HAVE does no harm.
+    return neighbour;
+  }
+
+  /** The peer's link has ended. Nothing if the swarm dropped it itself. */
+  disconnected(neighbour: Neighbour): void {
+    if (!neighbour.connected) return;
+    const { clock, neighbours } = this.#context;
+    neighbour.connected = false;
+    neighbours.splice(neighbours.indexOf(neighbour), 1);
+    this.#picker.peerGone(neighbour.pieces);
+    this.#requester.releaseAll(neighbour);
+    this.#uplink.refuseAll(neighbour);
+    this.#direction.gone(neighbour);
+    const now = clock.now();
+    if (!neighbour.amChoking) this.#choker.admitAny(now);
+    this.#requester.fillAll(now);
+  }
+
+  /** Ends the connection to a peer. */
+  drop(neighbour: Neighbour, reason: string): void {
+    if (!neighbour.connected) return;
+    this.disconnected(neighbour);
+    neighbour.link.close(reason);
+  }
+
+  /** What the peer said in its extension handshake (BEP 10). */
+  introduced(
+    neighbour: Neighbour,
+    said: { ownAgent: boolean; requestQueue: number | undefined; uploadOnly: boolean | undefined },
+  ): void {
+    const now = this.#context.clock.now();
+    neighbour.ownAgent = said.ownAgent;
+    if (said.requestQueue !== undefined) neighbour.requestQueue = said.requestQueue;
+    this.#choker.admit(neighbour, now);
+    this.#direction.direct(neighbour, now);
+  }
+
+  // Messages of a peer
+
+  /** Bytes came, of whatever kind. */
+  heard(neighbour: Neighbour, now: number): void {
+    neighbour.heardAt = now;
+  }
+
+  keepAlive(neighbour: Neighbour): void {
+    this.#idle(neighbour);
+  }
+
+  choke(neighbour: Neighbour): void {
+    if (neighbour.peerChoking) {
+      this.#idle(neighbour);
+      return;
+    }
+    neighbour.peerChoking = true;
+    // Under BEP 6 each request is refused by a message of its own; without it all are lost.
+    if (!neighbour.fast) this.#requester.releaseAll(neighbour);
+    this.#requester.fillAll(this.#context.clock.now());
+  }
+
+  unchoke(neighbour: Neighbour): void {
+    if (!neighbour.peerChoking) {
+      this.#idle(neighbour);
+      return;
+    }
+    neighbour.peerChoking = false;
+    neighbour.restsUntil = 0;
+    this.#requester.fill(neighbour, this.#context.clock.now());
+  }
+
+  interested(neighbour: Neighbour): void {
+    if (neighbour.peerInterested) this.#idle(neighbour);
+    neighbour.peerInterested = true;
+    this.#choker.admit(neighbour, this.#context.clock.now());
+  }
+
+  notInterested(neighbour: Neighbour): void {
+    if (!neighbour.peerInterested) this.#idle(neighbour);
+    neighbour.peerInterested = false;
+    if (!neighbour.amChoking) this.#choker.admitAny(this.#context.clock.now());
+  }
+
+  have(neighbour: Neighbour, piece: number): void {
+    if (piece >= this.geometry.pieceCount) {
+      this.drop(neighbour, `it has piece ${piece} of ${this.geometry.pieceCount}`);
+      return;
+    }
+    neighbour.piecesShown = true;
+    if (!neighbour.pieces.set(piece)) {
+      this.#idle(neighbour);
+      return;
+    }
+    const now = this.#context.clock.now();
+    this.#picker.peerGot(piece, neighbour.pieces);
+    this.#direction.got(neighbour, piece, now);
+    if (!this.#picker.isHeld(piece)) {
+      neighbour.useful++;
+      if (this.#picker.isWanted(piece)) neighbour.pickable++;
+      this.#updateInterest(neighbour);
+      this.#requester.fill(neighbour, now);
+    }
+    this.#dropIfUseless(neighbour);
+  }
+
+  /** `bits` is copied. */
+  bitfield(neighbour: Neighbour, bits: Uint8Array): void {
+    let pieces: Bitfield;
+    try {
+      pieces = Bitfield.fromBytes(bits, this.geometry.pieceCount);
+    } catch (error) {
+      this.drop(neighbour, error instanceof Error ? error.message : String(error));
+      return;
+    }
+    this.#shown(neighbour, pieces);
+  }
+
+  haveAll(neighbour: Neighbour): void {
+    this.#shown(neighbour, Bitfield.full(this.geometry.pieceCount));
+  }
+
+  haveNone(neighbour: Neighbour): void {
+    this.#shown(neighbour, new Bitfield(this.geometry.pieceCount));
+  }
+
+  request(neighbour: Neighbour, piece: number, begin: number, length: number): void {
+    if (!this.#uplink.requested(neighbour, piece, begin, length)) return;
+    this.#direction.requested(neighbour, piece, this.#context.clock.now());
+  }
+
+  cancel(neighbour: Neighbour, piece: number, begin: number, length: number): void {
+    this.#uplink.cancelled(neighbour, piece, begin, length);
+  }
+
+  reject(neighbour: Neighbour, piece: number, begin: number, length: number): void {
+    this.#requester.rejected(neighbour, piece, begin, length, this.#context.clock.now());
+  }
+
+  /** SwarmHost.storeBlock is called, before this returns, if the block is of use. */
+  block(neighbour: Neighbour, piece: number, begin: number, length: number): void {
+    this.#requester.blockReceived(neighbour, piece, begin, length, this.#context.clock.now());
+  }
+
+  suggest(neighbour: Neighbour, piece: number): void {
+    if (piece >= this.geometry.pieceCount) {
+      this.drop(neighbour, `it suggests piece ${piece} of ${this.geometry.pieceCount}`);
+      return;
+    }
+    this.#requester.suggested(neighbour, piece, this.#context.clock.now());
+  }
+
+  /** After a burst of messages: serves whoever can be served. */
+  settle(): void {
+    this.#uplink.serve(this.#context.clock.now());
+  }
+
+  /** A block that was handed to a link has left. */
+  uploaded(neighbour: Neighbour, bytes: number): void {
+    const now = this.#context.clock.now();
+    neighbour.spokeAt = now;
+    this.#uplink.uploaded(neighbour, bytes, now);
+    this.#uplink.serve(now);
+  }
+
+  // What became of pieces
+
+  /** True if pieceVerified() wants the digests of the piece's blocks. */
+  wantsDigests(piece: number): boolean {
+    return this.#evidence.isOpen(piece);
+  }
+
+  /** The piece passed its hash and is written. */
+  pieceVerified(piece: number, blockDigests: readonly string[] = []): void {
+    const { clock, host, neighbours } = this.#context;
+    const now = clock.now();
+    this.#picker.verified(piece);
+    this.#requester.settled(piece);
+    if (blockDigests.length > 0) this.#ban(this.#evidence.verified(piece, blockDigests));
+    for (const neighbour of neighbours) {
+      if (!neighbour.pieces.get(piece)) continue;
+      neighbour.useful--;
+      this.#updateInterest(neighbour);
+    }
+    if (this.#unannounced.length === 0) host.wakeForHaves(HAVE_DELAY_MILLISECONDS);
+    this.#unannounced.push(piece);
+    if (!this.isComplete) {
+      // Asking may have waited for room among the pieces that wait for their hash.
+      this.#requester.fillAll(now);
+      return;
+    }
+    this.flushHaves();
+    host.completed();
+    this.#direction.begin(now);
+    for (const neighbour of [...neighbours]) this.#dropIfUseless(neighbour);
+  }
+
+  /** The piece failed its hash; the digests are of its blocks as they came. */
+  pieceCorrupt(piece: number, blockDigests: readonly string[]): void {
+    const senders = this.#picker.sendersByBlock(piece);
+    this.totals.corruptBytes += this.geometry.pieceLengthAt(piece);
+    const guilty = this.#evidence.failed(piece, senders, blockDigests);
+    this.#wantAgain(piece);
+    if (guilty.length === 0) this.#requester.suspect(piece);
+    this.#ban(guilty);
+    this.#requester.fillAll(this.#context.clock.now());
+  }
+
+  /** The piece could not be written: it is wanted again. */
+  pieceUnwritten(piece: number): void {
+    this.#wantAgain(piece);
+  }
+
+  /** Tells all neighbours of the pieces verified since the last time. */
+  flushHaves(): void {
+    if (this.#unannounced.length === 0) return;
+    const pieces = this.#unannounced;
+    this.#unannounced = [];
+    const now = this.#context.clock.now();
+    for (const neighbour of this.#context.neighbours) {
+      neighbour.link.haves(pieces);
+      neighbour.spokeAt = now;
+    }
+  }
+
+  // Time
+
+  /** Every 100 ms: all time-outs, rounds and limits. */
+  tick(): void {
+    const { clock, neighbours } = this.#context;
+    const now = clock.now();
+    for (const neighbour of [...neighbours]) this.#watch(neighbour, now);
+    this.#choker.tick(now);
+    this.#direction.tick(now);
+    this.#requester.tick(now);
+    this.#uplink.serve(now);
+  }
+
+  /** Takes requests back and chokes everybody; connections stay. */
+  pause(): void {
+    if (this.#context.paused) return;
+    this.#context.paused = true;
+    for (const neighbour of this.#context.neighbours) {
+      this.#requester.takeBackAll(neighbour);
+      this.#updateInterest(neighbour);
+    }
+    this.#choker.chokeAll();
+  }
+
+  resume(): void {
+    if (!this.#context.paused) return;
+    this.#context.paused = false;
+    const now = this.#context.clock.now();
+    for (const neighbour of this.#context.neighbours) {
+      this.#updateInterest(neighbour);
+      this.#choker.admit(neighbour, now);
+      this.#direction.direct(neighbour, now);
+    }
+    this.#requester.fillAll(now);
+  }
+
+  #shown(neighbour: Neighbour, pieces: Bitfield): void {
+    if (neighbour.piecesShown) {
+      this.drop(neighbour, 'it showed its pieces twice');
+      return;
+    }
+    const now = this.#context.clock.now();
+    neighbour.piecesShown = true;
+    neighbour.pieces = pieces;
+    this.#picker.peerHas(pieces);
+    for (let piece = pieces.nextSet(0); piece >= 0; piece = pieces.nextSet(piece + 1)) {
+      if (this.#picker.isHeld(piece)) continue;
+      neighbour.useful++;
+      if (this.#picker.isWanted(piece)) neighbour.pickable++;
+    }
+    this.#direction.shown(neighbour, now);
+    this.#updateInterest(neighbour);
+    this.#requester.fill(neighbour, now);
+    this.#dropIfUseless(neighbour);
+  }
+
+  #updateInterest(neighbour: Neighbour): void {
+    const interested = neighbour.useful > 0 && !this.#context.paused;
+    if (interested === neighbour.amInterested) return;
+    neighbour.amInterested = interested;
+    if (interested) neighbour.link.interested();
+    else neighbour.link.notInterested();
+  }
+
+  /** Two that have everything have nothing to say to each other. */
+  #dropIfUseless(neighbour: Neighbour): void {
+    if (this.isComplete && neighbour.isSeed) this.drop(neighbour, 'both have every piece');
+  }
+
+  #wantAgain(piece: number): void {
+    this.#picker.failed(piece);
+    for (const neighbour of this.#context.neighbours) if (neighbour.pieces.get(piece)) neighbour.pickable++;
+  }
+
+  #identityNumber(identity: string): number {
+    const known = this.#identityNumbers.get(identity);
+    if (known !== undefined) return known;
+    this.#identityNumbers.set(identity, this.#identities.length);
+    return this.#identities.push(identity) - 1;
+  }
+
+  #ban(guilty: readonly number[]): void {
+    for (const number of guilty) {
+      const identity = this.#identities[number] as string;
+      const reason = 'it sent bytes that failed their hash';
+      for (const neighbour of [...this.#context.neighbours]) {
+        if (neighbour.identity === identity) this.drop(neighbour, reason);
+      }
+      this.#context.host.banned(identity, reason);
+    }
+  }
+
+  /** A message that changed nothing. */
+  #idle(neighbour: Neighbour): void {
+    const now = this.#context.clock.now();
+    if (now - neighbour.idleSince > 1000) {
+      neighbour.idleSince = now;
+      neighbour.idleMessages = 0;
+    }
+    if (++neighbour.idleMessages > MAX_IDLE_MESSAGES_PER_SECOND) {
+      this.drop(neighbour, 'it floods us with messages that say nothing');
+    }
+  }
+
+  #watch(neighbour: Neighbour, now: number): void {
+    const { policy } = this.#context;
+    const silent = now - neighbour.heardAt;
+    if (silent > policy.silenceMilliseconds) {
+      this.drop(neighbour, `it has been silent for ${Math.round(silent / 1000)} s`);
+      return;
+    }
+    const owing = Math.min(silent, now - neighbour.waitingSince);
+    if (neighbour.outstanding.size > 0 && neighbour.ownAgent && owing > policy.owingMilliseconds) {
+      this.drop(neighbour, `it owes blocks and has been silent for ${Math.round(silent / 1000)} s`);
+      return;
+    }
+    const owes = neighbour.requests.size > 0;
+    const longest = owes ? OWING_KEEP_ALIVE_MILLISECONDS : policy.keepAliveMilliseconds;
+    if (now - neighbour.spokeAt > longest) {
+      neighbour.spokeAt = now;
+      neighbour.link.keepAlive();
+    }
+  }
+}

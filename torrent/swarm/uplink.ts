@@ -1,0 +1,124 @@
+// Whom we serve now. Invariant: requests wait here and not in a socket: what is handed to one link is bounded by
+// a moment of its rate, so that a CANCEL, a turn and a limit still mean something.
+import type { SwarmContext } from './context.ts';
+import type { Neighbour } from './neighbour.ts';
+import { TransferRate } from './transfer-rate.ts';
+import {
+  HANDED_MILLISECONDS,
+  MAX_HANDED_BYTES,
+  MAX_QUEUED_REQUESTS,
+  MIN_HANDED_BYTES,
+  RATE_WINDOW_MILLISECONDS,
+  TURN_BLOCKS,
+  TURN_MILLISECONDS,
+} from './tunables.ts';
+
+/** The serving side of a torrent. */
+export class Uplink {
+  readonly #context: SwarmContext;
+  readonly #largestRequest: number;
+  readonly #rate = new TransferRate(RATE_WINDOW_MILLISECONDS);
+  readonly #waiting: Neighbour[] = [];
+  #turn = 0;
+
+  constructor(context: SwarmContext, largestRequest: number) {
+    this.#context = context;
+    this.#largestRequest = largestRequest;
+  }
+
+  /** Bytes per millisecond that leave. */
+  rate(now: number): number {
+    return this.#rate.perMillisecond(now);
+  }
+
+  /** A peer asks for a block. False if it broke the protocol by that and has been dropped. */
+  requested(neighbour: Neighbour, piece: number, begin: number, length: number): boolean {
+    const { geometry, picker } = this.#context;
+    if (piece >= geometry.pieceCount || length === 0 || begin + length > geometry.pieceLengthAt(piece)) {
+      this.#context.drop(neighbour, `it asked for ${length} bytes at ${begin} of piece ${piece}`);
+      return false;
+    }
+    if (length > this.#largestRequest) {
+      this.#context.drop(neighbour, `it asked for a block of ${length} bytes`);
+      return false;
+    }
+    const isFull = neighbour.requests.size >= MAX_QUEUED_REQUESTS;
+    if (neighbour.amChoking || isFull || !picker.isHeld(piece)) {
+      if (neighbour.fast) neighbour.link.reject(piece, begin, length);
+      else if (isFull) this.#context.drop(neighbour, 'it asked for more than it was told that we let wait');
+      return neighbour.connected;
+    }
+    neighbour.requests.push(piece, begin, length);
+    return true;
+  }
+
+  /** A peer takes a request back. What was handed to the link already is sent all the same. */
+  cancelled(neighbour: Neighbour, piece: number, begin: number, length: number): void {
+    if (piece > 0x7fffffff || begin > 0x7fffffff || length > 0x7fffffff) return;
+    if (!neighbour.requests.remove(piece, begin, length)) return;
+    if (neighbour.fast) neighbour.link.reject(piece, begin, length);
+  }
+
+  /** Forgets what a peer waits for: it is choked or gone. */
+  refuseAll(neighbour: Neighbour): void {
+    const { requests } = neighbour;
+    while (requests.size > 0) {
+      if (neighbour.fast && neighbour.connected) {
+        neighbour.link.reject(requests.firstPiece, requests.firstBegin, requests.firstLength);
+      }
+      requests.shift();
+    }
+  }
+
+  /** Hands blocks to links, turn after turn, as long as somebody waits who has room and the limits allow. */
+  serve(now: number): void {
+    const { host, paused, policy } = this.#context;
+    if (paused) return;
+    while (host.mayUpload(now)) {
+      this.#collect(now);
+      if (this.#waiting.length === 0) return;
+      this.#serveOne(policy.nextToServe(this.#waiting), now);
+    }
+  }
+
+  /** A block has left. */
+  uploaded(neighbour: Neighbour, bytes: number, now: number): void {
+    neighbour.uploadedBytes += bytes;
+    neighbour.sendRate.add(bytes, now);
+    neighbour.sentInRounds[0] = (neighbour.sentInRounds[0] as number) + bytes;
+    this.#rate.add(bytes, now);
+    this.#context.totals.uploadedBytes += bytes;
+  }
+
+  #collect(now: number): void {
+    this.#waiting.length = 0;
+    for (const neighbour of this.#context.neighbours) {
+      if (neighbour.requests.size === 0) continue;
+      if (neighbour.link.pendingBytes >= this.#mostHanded(neighbour, now)) continue;
+      this.#waiting.push(neighbour);
+    }
+  }
+
+  #mostHanded(neighbour: Neighbour, now: number): number {
+    const moment = neighbour.sendRate.perMillisecond(now) * HANDED_MILLISECONDS;
+    return Math.min(MAX_HANDED_BYTES, Math.max(MIN_HANDED_BYTES, moment));
+  }
+
+  #serveOne(neighbour: Neighbour, now: number): void {
+    const { host } = this.#context;
+    const { requests } = neighbour;
+    neighbour.servedAt = ++this.#turn;
+    let bytes = Math.min(
+      Math.max(1, this.#rate.perMillisecond(now) * TURN_MILLISECONDS),
+      this.#mostHanded(neighbour, now) - neighbour.link.pendingBytes,
+    );
+    for (let blocks = 0; blocks < TURN_BLOCKS && bytes > 0 && requests.size > 0; blocks++) {
+      const length = requests.firstLength;
+      bytes -= length;
+      host.spendUpload(length);
+      neighbour.link.sendBlock(requests.firstPiece, requests.firstBegin, length);
+      requests.shift();
+      if (!host.mayUpload(now)) return;
+    }
+  }
+}
