@@ -4,6 +4,7 @@ import type { Discovery, PeerAddress } from '../discovery/discovery.ts';
 import type { TorrentError } from '../errors.ts';
 import type { Metainfo } from '../metainfo.ts';
 import type { PieceStorage } from '../storage/piece-storage.ts';
+import type { PolicyName } from '../swarm/policy/policy.ts';
 
 /** Where the engine's log lines go; pino's loggers fit. */
 export interface EngineLogger {
@@ -19,8 +20,7 @@ export interface TransferLimits {
   downloadBytesPerSecond?: number;
 }
 
-/** Whom to serve and what to ask of whom: `cluster` among own agents on one side, `classic` as BitTorrent has it. */
-export type PolicyName = 'cluster' | 'classic';
+export type { PolicyName } from '../swarm/policy/policy.ts';
 
 /** Monotonic time in milliseconds, from any origin. */
 export interface Clock {

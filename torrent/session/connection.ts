@@ -1,0 +1,268 @@
+// One peer of one torrent: bytes on one side, the swarm's neighbour on the other. Invariants: every message of
+// the peer goes to the swarm, or ends the connection; after close() neither side hears anything; blocks leave in
+// the order the swarm handed them over.
+// Hot: per message and per block nothing is allocated here, except for one read per run of blocks not in memory.
+import type { PeerAddress } from '../discovery/discovery.ts';
+import { isTorrentError } from '../errors.ts';
+import type { PieceStorage } from '../storage/piece-storage.ts';
+import type { PeerLink } from '../swarm/host.ts';
+import type { Neighbour } from '../swarm/neighbour.ts';
+import { RequestQueue } from '../swarm/request-queues.ts';
+import type { Swarm } from '../swarm/swarm.ts';
+import { encodeExtensionHandshake, type OwnExtensionHandshake } from '../wire/extension.ts';
+import type { Handshake } from '../wire/handshake.ts';
+import { MessageReader } from '../wire/message-reader.ts';
+import { MessageWriter } from '../wire/message-writer.ts';
+import { BLOCK_BYTES } from '../wire/messages.ts';
+import { Inbound } from './inbound.ts';
+import { MAX_UNSENT_BYTES, type PeerSocket, type SocketEvents } from './peer-socket.ts';
+import type { Clock, EngineLogger } from './types.ts';
+
+/** What a connection needs of its torrent. */
+export interface ConnectionOwner {
+  readonly swarm: Swarm;
+  readonly storage: PieceStorage;
+  readonly clock: Clock;
+  readonly logger: EngineLogger;
+  /** What we say under BEP 10. */
+  introduction(): OwnExtensionHandshake;
+  /** The block that the next SwarmHost.storeBlock is about. */
+  receiving(buffer: Buffer, start: number): void;
+  /** Something waits in the connection's writer: flush() it before long. */
+  flushSoon(connection: Connection): void;
+  /** The peer said where it listens. */
+  listensAt(connection: Connection, port: number): void;
+  readFailed(error: unknown): void;
+  closed(connection: Connection, reason: string): void;
+}
+
+/** An established connection. */
+export class Connection implements PeerLink, SocketEvents {
+  readonly outgoing: boolean;
+  readonly address: PeerAddress;
+  readonly peerId: Buffer;
+  /** Where the peer can be dialled: where we dialled it, or what it said. */
+  listenAddress: PeerAddress | undefined;
+  client: string | undefined;
+  readonly neighbour: Neighbour;
+  readonly #owner: ConnectionOwner;
+  readonly #socket: PeerSocket;
+  readonly #reader: MessageReader;
+  readonly #writer = new MessageWriter();
+  /** Blocks that were handed over and wait to be read. */
+  readonly #toRead = new RequestQueue();
+  #isReading = false;
+  #isDirty = false;
+  #isClosed = false;
+  /** Bytes of blocks in the writer. */
+  #collectedBytes = 0;
+  pendingBytes = 0;
+
+  constructor(
+    owner: ConnectionOwner,
+    socket: PeerSocket,
+    greeting: { outgoing: boolean; address: PeerAddress },
+    handshake: Handshake,
+  ) {
+    this.#owner = owner;
+    this.#socket = socket;
+    this.outgoing = greeting.outgoing;
+    this.address = greeting.address;
+    this.peerId = handshake.peerId;
+    if (greeting.outgoing) this.listenAddress = greeting.address;
+    const { pieceCount } = owner.swarm.geometry;
+    this.#reader = new MessageReader(new Inbound(owner, this), {
+      bitfieldBytes: (pieceCount + 7) >>> 3,
+      maxBlockBytes: BLOCK_BYTES,
+    });
+    socket.handOver(this);
+    const identity = greeting.address.host;
+    this.neighbour = owner.swarm.connect(this, { identity, fast: handshake.fast });
+    if (handshake.extensions) {
+      this.#writer.extended(0, encodeExtensionHandshake(owner.introduction()));
+      this.#touch();
+    }
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  // Bytes of the peer
+
+  connected(): void {}
+
+  data(chunk: Buffer): void {
+    const { swarm, clock, logger } = this.#owner;
+    try {
+      swarm.heard(this.neighbour, clock.now());
+      this.#reader.push(chunk);
+    } catch (error) {
+      if (!isTorrentError(error, 'PeerProtocol')) {
+        // A defect of ours: it must cost a connection and not the process.
+        logger.error({ err: error, peer: this.address }, 'could not handle what a peer sent');
+      }
+      swarm.drop(this.neighbour, error instanceof Error ? error.message : String(error));
+    }
+    swarm.settle();
+  }
+
+  closed(reason: string): void {
+    if (this.#isClosed) return;
+    this.#shut();
+    this.#owner.swarm.disconnected(this.neighbour);
+    this.#owner.closed(this, reason);
+  }
+
+  /** Sends what has been collected. */
+  flush(): void {
+    this.#isDirty = false;
+    if (this.#isClosed) return;
+    const chunks = this.#writer.take();
+    const blockBytes = this.#collectedBytes;
+    this.#collectedBytes = 0;
+    this.#socket.write(chunks, blockBytes === 0 ? undefined : () => this.#left(blockBytes));
+    if (this.#socket.unsentBytes > MAX_UNSENT_BYTES) {
+      this.#owner.swarm.drop(this.neighbour, 'it does not read what it asks for');
+    }
+  }
+
+  #left(blockBytes: number): void {
+    if (this.#isClosed) return;
+    this.pendingBytes -= blockBytes;
+    this.#owner.swarm.uploaded(this.neighbour, blockBytes);
+  }
+
+  #touch(): void {
+    if (this.#isDirty || this.#isClosed) return;
+    this.#isDirty = true;
+    this.#owner.flushSoon(this);
+  }
+
+  #shut(): void {
+    this.#isClosed = true;
+    this.#reader.stop();
+    this.#socket.close();
+    this.#toRead.clear();
+  }
+
+  // PeerLink: what the swarm says
+
+  close(reason: string): void {
+    if (this.#isClosed) return;
+    this.#shut();
+    this.#owner.closed(this, reason);
+  }
+
+  choke(): void {
+    this.#writer.choke();
+    this.#touch();
+  }
+
+  unchoke(): void {
+    this.#writer.unchoke();
+    this.#touch();
+  }
+
+  interested(): void {
+    this.#writer.interested();
+    this.#touch();
+  }
+
+  notInterested(): void {
+    this.#writer.notInterested();
+    this.#touch();
+  }
+
+  haves(pieces: readonly number[]): void {
+    for (const piece of pieces) this.#writer.have(piece);
+    this.#touch();
+  }
+
+  bitfield(bits: Uint8Array): void {
+    this.#writer.bitfield(bits);
+    this.#touch();
+  }
+
+  haveAll(): void {
+    this.#writer.haveAll();
+    this.#touch();
+  }
+
+  haveNone(): void {
+    this.#writer.haveNone();
+    this.#touch();
+  }
+
+  request(piece: number, begin: number, length: number): void {
+    this.#writer.request(piece, begin, length);
+    this.#touch();
+  }
+
+  cancel(piece: number, begin: number, length: number): void {
+    this.#writer.cancel(piece, begin, length);
+    this.#touch();
+  }
+
+  reject(piece: number, begin: number, length: number): void {
+    this.#writer.reject(piece, begin, length);
+    this.#touch();
+  }
+
+  suggest(piece: number): void {
+    this.#writer.suggest(piece);
+    this.#touch();
+  }
+
+  keepAlive(): void {
+    this.#writer.keepAlive();
+    this.#touch();
+  }
+
+  sendBlock(piece: number, begin: number, length: number): void {
+    this.pendingBytes += length;
+    this.#toRead.push(piece, begin, length);
+    if (!this.#isReading) this.#sendReadable();
+  }
+
+  /** Sends what lies in memory; the first block that does not is read, and brings its neighbourhood along. */
+  #sendReadable(): void {
+    const { storage } = this.#owner;
+    const queue = this.#toRead;
+    while (queue.size > 0) {
+      const { firstPiece: piece, firstBegin: begin, firstLength: length } = queue;
+      const block = storage.cachedBlock(piece, begin, length);
+      if (block === undefined) {
+        this.#isReading = true;
+        storage.readBlock(piece, begin, length).then(this.#onRead, this.#onReadFailed);
+        return;
+      }
+      queue.shift();
+      this.#collect(piece, begin, block);
+    }
+  }
+
+  readonly #onRead = (block: Buffer): void => {
+    this.#isReading = false;
+    if (this.#isClosed) return;
+    const queue = this.#toRead;
+    const { firstPiece: piece, firstBegin: begin } = queue;
+    queue.shift();
+    this.#collect(piece, begin, block);
+    this.#sendReadable();
+  };
+
+  readonly #onReadFailed = (error: unknown): void => {
+    this.#isReading = false;
+    if (this.#isClosed) return;
+    this.#owner.readFailed(error);
+    // The peer waits for a block that will not come.
+    this.#owner.swarm.drop(this.neighbour, 'a block for it could not be read');
+  };
+
+  #collect(piece: number, begin: number, block: Buffer): void {
+    this.#writer.block(piece, begin, block);
+    this.#collectedBytes += block.length;
+    this.#touch();
+  }
+}

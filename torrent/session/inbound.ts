@@ -1,0 +1,113 @@
+// Hands a peer's messages to the swarm. Invariant: nothing is decided here but what the wire needs to know
+// (whether BEP 6 was agreed on, what an extension handshake says); every message reaches the swarm once.
+import { isTorrentError } from '../errors.ts';
+import { type ExtensionHandshake, parseExtensionHandshake } from '../wire/extension.ts';
+import { type MessageHandler, protocolFault } from '../wire/message-reader.ts';
+import type { Connection, ConnectionOwner } from './connection.ts';
+
+/** A peer may repeat its extension handshake (BEP 10) this often. */
+const MAX_EXTENSION_HANDSHAKES = 16;
+
+/** The messages of one connection. */
+export class Inbound implements MessageHandler {
+  readonly #owner: ConnectionOwner;
+  readonly #connection: Connection;
+  #extensionHandshakes = 0;
+
+  constructor(owner: ConnectionOwner, connection: Connection) {
+    this.#owner = owner;
+    this.#connection = connection;
+  }
+
+  keepAlive(): void {
+    this.#owner.swarm.keepAlive(this.#connection.neighbour);
+  }
+
+  choke(): void {
+    this.#owner.swarm.choke(this.#connection.neighbour);
+  }
+
+  unchoke(): void {
+    this.#owner.swarm.unchoke(this.#connection.neighbour);
+  }
+
+  interested(): void {
+    this.#owner.swarm.interested(this.#connection.neighbour);
+  }
+
+  notInterested(): void {
+    this.#owner.swarm.notInterested(this.#connection.neighbour);
+  }
+
+  have(piece: number): void {
+    this.#owner.swarm.have(this.#connection.neighbour, piece);
+  }
+
+  bitfield(bytes: Uint8Array): void {
+    this.#owner.swarm.bitfield(this.#connection.neighbour, bytes);
+  }
+
+  haveAll(): void {
+    this.#needsFast('have all');
+    this.#owner.swarm.haveAll(this.#connection.neighbour);
+  }
+
+  haveNone(): void {
+    this.#needsFast('have none');
+    this.#owner.swarm.haveNone(this.#connection.neighbour);
+  }
+
+  request(piece: number, begin: number, length: number): void {
+    this.#owner.swarm.request(this.#connection.neighbour, piece, begin, length);
+  }
+
+  cancel(piece: number, begin: number, length: number): void {
+    this.#owner.swarm.cancel(this.#connection.neighbour, piece, begin, length);
+  }
+
+  reject(piece: number, begin: number, length: number): void {
+    this.#needsFast('reject');
+    this.#owner.swarm.reject(this.#connection.neighbour, piece, begin, length);
+  }
+
+  block(piece: number, begin: number, buffer: Buffer, start: number, length: number): void {
+    this.#owner.receiving(buffer, start);
+    this.#owner.swarm.block(this.#connection.neighbour, piece, begin, length);
+  }
+
+  suggest(piece: number): void {
+    this.#needsFast('suggest');
+    this.#owner.swarm.suggest(this.#connection.neighbour, piece);
+  }
+
+  allowedFast(_piece: number): void {
+    // A hint that we may ask while choked; we do not.
+    this.#needsFast('allowed fast');
+  }
+
+  extended(id: number, payload: Buffer): void {
+    if (id !== 0) return;
+    if (++this.#extensionHandshakes > MAX_EXTENSION_HANDSHAKES) {
+      throw protocolFault('the peer introduces itself again and again');
+    }
+    let said: ExtensionHandshake;
+    try {
+      said = parseExtensionHandshake(payload);
+    } catch (error) {
+      // Then it has no extensions, as far as we are concerned.
+      if (!isTorrentError(error)) throw error;
+      this.#owner.logger.debug({ peer: this.#connection.address, reason: error.message }, 'odd introduction');
+      return;
+    }
+    const connection = this.#connection;
+    connection.client = said.client ?? connection.client;
+    if (said.listenPort !== undefined) this.#owner.listensAt(connection, said.listenPort);
+    this.#owner.swarm.introduced(connection.neighbour, said);
+  }
+
+  #needsFast(message: string): void {
+    if (!this.#connection.neighbour.fast) {
+      throw protocolFault(`${message} without the fast extension (BEP 6)`);
+    }
+  }
+}

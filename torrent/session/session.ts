@@ -1,0 +1,244 @@
+// The engine: one listening port, one tick, one set of limits, many torrents. Invariants: connections of all
+// torrents together never exceed maxConnections; connections without a handshake are bounded in number and time.
+import { randomBytes } from 'node:crypto';
+import { createServer, type Server, type Socket } from 'node:net';
+import { TorrentError } from '../errors.ts';
+import { TokenBucket } from '../swarm/token-bucket.ts';
+import { TICK_MILLISECONDS } from '../swarm/tunables.ts';
+import { Greeting } from './greeting.ts';
+import { plainHost } from './peer-socket.ts';
+import { JoinedTorrent, type TorrentSurroundings } from './torrent.ts';
+import type {
+  AddTorrent,
+  Clock,
+  EngineLogger,
+  SessionOptions,
+  Torrent,
+  TorrentSession,
+  TransferLimits,
+} from './types.ts';
+
+const DEFAULT_MAX_CONNECTIONS = 500;
+
+/** Accepted sockets without a handshake. */
+const MAX_ACCEPTED_GREETINGS = 200;
+
+/** A peer that was refused has this long to see the end. */
+const REFUSED_MILLISECONDS = 1000;
+
+/** Azureus style: two letters and four digits of a version. */
+const PEER_ID_PREFIX = '-EX0100-';
+const CLIENT_NAME = 'Enxame 0.1.0';
+
+const monotonicClock: Clock = { now: () => performance.now() };
+
+/** See TorrentSession. */
+export class Session implements TorrentSession {
+  readonly peerId: Buffer;
+  readonly #listen: { host?: string; port: number };
+  readonly #maxConnections: number;
+  readonly #logger: EngineLogger;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #upload: TokenBucket;
+  readonly #download: TokenBucket;
+  readonly #torrents = new Map<string, JoinedTorrent>();
+  readonly #greetings = new Set<Greeting>();
+  readonly #refused = new Set<Greeting>();
+  #server: Server | undefined;
+  #port = 0;
+  #ticking: NodeJS.Timeout | undefined;
+  #ticks = 0;
+  #closed: Promise<void> | undefined;
+
+  constructor(options: SessionOptions) {
+    this.peerId = Buffer.from(
+      options.peerId ?? Buffer.concat([Buffer.from(PEER_ID_PREFIX), randomBytes(12)]),
+    );
+    if (this.peerId.length !== 20) throw new TorrentError('InvalidRequest', 'a peer id has 20 bytes');
+    this.#listen = { host: options.listen?.host, port: options.listen?.port ?? 0 };
+    this.#maxConnections = options.maxConnections ?? DEFAULT_MAX_CONNECTIONS;
+    this.#logger = options.logger;
+    this.#clock = options.clock ?? monotonicClock;
+    this.#random = options.random ?? Math.random;
+    const now = this.#clock.now();
+    this.#upload = new TokenBucket(options.limits?.uploadBytesPerSecond, now);
+    this.#download = new TokenBucket(options.limits?.downloadBytesPerSecond, now);
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  async start(): Promise<{ port: number }> {
+    if (this.#closed !== undefined) throw new TorrentError('Closed', 'the session is closed');
+    if (this.#server !== undefined) return { port: this.#port };
+    const server = createServer((socket) => this.#accept(socket));
+    this.#server = server;
+    try {
+      await listening(server, this.#listen);
+    } catch (error) {
+      this.#server = undefined;
+      throw error;
+    }
+    server.on('error', (error) => this.#logger.error({ err: error }, 'the listening socket failed'));
+    const address = server.address();
+    this.#port = typeof address === 'object' && address !== null ? address.port : 0;
+    this.#ticking = setInterval(() => this.#tick(), TICK_MILLISECONDS);
+    for (const torrent of this.#torrents.values()) torrent.begin();
+    return { port: this.#port };
+  }
+
+  add(options: AddTorrent): Torrent {
+    if (this.#closed !== undefined) throw new TorrentError('Closed', 'the session is closed');
+    const { infoHashHex } = options.metainfo;
+    if (this.#torrents.has(infoHashHex)) {
+      throw new TorrentError('InvalidRequest', `torrent ${infoHashHex} is in the session already`);
+    }
+    const torrent = new JoinedTorrent(options, this.#surroundings());
+    this.#torrents.set(infoHashHex, torrent);
+    torrent.begin();
+    return torrent;
+  }
+
+  get(infoHashHex: string): Torrent | undefined {
+    return this.#torrents.get(infoHashHex);
+  }
+
+  torrents(): Torrent[] {
+    return [...this.#torrents.values()];
+  }
+
+  async remove(infoHashHex: string): Promise<void> {
+    const torrent = this.#torrents.get(infoHashHex);
+    if (torrent === undefined) return;
+    await torrent.stop();
+    if (this.#torrents.get(infoHashHex) === torrent) this.#torrents.delete(infoHashHex);
+  }
+
+  setLimits(limits: TransferLimits): void {
+    const now = this.#clock.now();
+    this.#upload.setRate(limits.uploadBytesPerSecond, now);
+    this.#download.setRate(limits.downloadBytesPerSecond, now);
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    const stopped = [...this.#torrents.values()].map((torrent) => torrent.stop());
+    const server = this.#server;
+    const unlistened =
+      server === undefined ? undefined : new Promise<void>((resolve) => server.close(() => resolve()));
+    for (const greeting of [...this.#greetings, ...this.#refused]) greeting.socket.close();
+    this.#greetings.clear();
+    this.#refused.clear();
+    await Promise.all(stopped);
+    clearInterval(this.#ticking);
+    await unlistened;
+    this.#torrents.clear();
+  }
+
+  #surroundings(): TorrentSurroundings {
+    return {
+      peerId: this.peerId,
+      clock: this.#clock,
+      random: this.#random,
+      logger: this.#logger,
+      upload: this.#upload,
+      download: this.#download,
+      client: CLIENT_NAME,
+      port: () => this.#port,
+      hasRoom: () => this.#connectionCount() < this.#maxConnections,
+      watch: (greeting) => this.#greetings.add(greeting),
+      unwatch: (greeting) => this.#greetings.delete(greeting),
+    };
+  }
+
+  #connectionCount(): number {
+    let count = 0;
+    for (const torrent of this.#torrents.values()) count += torrent.connectionCount;
+    return count;
+  }
+
+  #tick(): void {
+    const now = this.#clock.now();
+    for (const greeting of this.#greetings) {
+      if (now < greeting.deadline) continue;
+      if (greeting.outgoing) greeting.abandon('no answer in time');
+      else this.#end(greeting);
+    }
+    for (const greeting of this.#refused) if (now >= greeting.deadline) this.#end(greeting);
+    // Another torrent is first at the limits every time.
+    const torrents = [...this.#torrents.values()];
+    const first = this.#ticks++ % Math.max(1, torrents.length);
+    for (let i = 0; i < torrents.length; i++) {
+      (torrents[(first + i) % torrents.length] as JoinedTorrent).tick(now);
+    }
+  }
+
+  #accept(socket: Socket): void {
+    const accepted = this.#acceptedGreetings();
+    const isFull = this.#connectionCount() + accepted >= this.#maxConnections;
+    if (this.#closed !== undefined || isFull || accepted >= MAX_ACCEPTED_GREETINGS) {
+      socket.on('error', () => undefined);
+      socket.destroy();
+      return;
+    }
+    let torrent: JoinedTorrent | undefined;
+    const host = plainHost(socket.remoteAddress);
+    const greeting = Greeting.accept(socket, this.#clock.now(), {
+      answer: (infoHash) => {
+        torrent = this.#torrents.get(infoHash.toString('hex'));
+        return torrent?.admits(host) === true ? this.peerId : undefined;
+      },
+      established: (done, handshake, rest) => {
+        this.#greetings.delete(done);
+        if (torrent === undefined) done.socket.close();
+        else torrent.established(done, handshake, rest);
+      },
+      failed: (done, reason) => {
+        this.#logger.debug({ peer: done.address, reason }, 'connection refused');
+        this.#refuse(done);
+      },
+    });
+    this.#greetings.add(greeting);
+  }
+
+  #acceptedGreetings(): number {
+    let count = 0;
+    for (const greeting of this.#greetings) if (!greeting.outgoing) count++;
+    return count;
+  }
+
+  /** An encrypted opening ends with an orderly end, so that its peer comes back in clear. */
+  #refuse(greeting: Greeting): void {
+    if (!this.#greetings.delete(greeting)) return;
+    if (this.#refused.size >= MAX_ACCEPTED_GREETINGS) {
+      greeting.socket.close();
+      return;
+    }
+    greeting.socket.refuse();
+    greeting.deadline = this.#clock.now() + REFUSED_MILLISECONDS;
+    this.#refused.add(greeting);
+  }
+
+  #end(greeting: Greeting): void {
+    this.#greetings.delete(greeting);
+    this.#refused.delete(greeting);
+    greeting.socket.close();
+  }
+}
+
+/** Listens; without a host Node takes all addresses of both families, or of IPv4 where there is no IPv6. */
+function listening(server: Server, listen: { host?: string; port: number }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(listen, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
