@@ -1,0 +1,311 @@
+// One simulated node: the product's swarm core between virtual links. Invariants: an uplink sends one block at a
+// time and takes its links in turn; a downlink receives in order of arrival; a message arrives after the delay,
+// and nothing arrives over a link that has ended.
+import { Bitfield } from '../torrent/bitfield.ts';
+import type { PeerLink, SwarmHost } from '../torrent/swarm/host.ts';
+import type { Neighbour } from '../torrent/swarm/neighbour.ts';
+import type { Policy } from '../torrent/swarm/policy/policy.ts';
+import { RequestQueue } from '../torrent/swarm/request-queues.ts';
+import { Swarm } from '../torrent/swarm/swarm.ts';
+import type { EventQueue } from './event-queue.ts';
+
+/** Kinds of events. Messages carry the names of the wire. */
+export const EVENT = {
+  connect: 0,
+  introduce: 1,
+  choke: 2,
+  unchoke: 3,
+  interested: 4,
+  notInterested: 5,
+  haves: 6,
+  bitfield: 7,
+  haveAll: 8,
+  haveNone: 9,
+  request: 10,
+  cancel: 11,
+  reject: 12,
+  suggest: 13,
+  keepAlive: 14,
+  block: 15,
+  closed: 16,
+  sent: 17,
+  verified: 18,
+  flush: 19,
+  tick: 20,
+  join: 21,
+  leave: 22,
+} as const;
+
+/** What happens to what. */
+export type SimulatedQueue = EventQueue<SimulatedNode | SimulatedLink>;
+
+/** The same for all nodes of a simulation. */
+export interface Surroundings {
+  readonly queue: SimulatedQueue;
+  readonly clock: { now(): number };
+  readonly random: () => number;
+  readonly policy: Policy;
+  readonly pieceLength: number;
+  readonly totalBytes: number;
+  readonly blockBytes: number;
+  /** One way, in milliseconds; jitter comes on top. */
+  readonly delayMilliseconds: number;
+  /** From the last block of a piece to its HAVE. */
+  readonly hashMilliseconds: number;
+  completed(node: SimulatedNode): void;
+}
+
+/** A node with its own uplink and downlink, in bytes per millisecond. */
+export class SimulatedNode {
+  readonly number: number;
+  readonly swarm: Swarm;
+  readonly links: SimulatedLink[] = [];
+  readonly uplink: number;
+  readonly downlink: number;
+  readonly around: Surroundings;
+  present = false;
+  completedAt = -1;
+  sentBytes = 0;
+  downlinkFreeAt = 0;
+  readonly #waiting: SimulatedLink[] = [];
+  #isSending = false;
+
+  constructor(number: number, isSeed: boolean, uplink: number, downlink: number, around: Surroundings) {
+    this.number = number;
+    this.uplink = uplink;
+    this.downlink = downlink;
+    this.around = around;
+    const pieces = Math.ceil(around.totalBytes / around.pieceLength);
+    this.swarm = new Swarm({
+      pieceLength: around.pieceLength,
+      totalBytes: around.totalBytes,
+      blockBytes: around.blockBytes,
+      have: isSeed ? Bitfield.full(pieces) : new Bitfield(pieces),
+      policy: around.policy,
+      clock: around.clock,
+      random: around.random,
+      host: this.#host(),
+    });
+    if (isSeed) this.completedAt = 0;
+  }
+
+  /** A link has blocks to send. */
+  wantsUplink(link: SimulatedLink): void {
+    this.#waiting.push(link);
+    this.#sendNext();
+  }
+
+  /** The block that was being sent has left. */
+  sent(link: SimulatedLink): void {
+    this.#isSending = false;
+    link.sent();
+    if (!link.isClosed && link.blocks.size > 0) this.#waiting.push(link);
+    this.#sendNext();
+  }
+
+  #sendNext(): void {
+    while (!this.#isSending && this.#waiting.length > 0) {
+      const link = this.#waiting.shift() as SimulatedLink;
+      if (link.isClosed || link.blocks.size === 0) continue;
+      this.#isSending = true;
+      const { clock, queue } = this.around;
+      queue.push(clock.now() + link.blocks.firstLength / this.uplink, link, EVENT.sent);
+    }
+  }
+
+  #host(): SwarmHost {
+    const { around } = this;
+    return {
+      storeBlock: () => undefined,
+      pieceReceived: (piece) => {
+        around.queue.push(around.clock.now() + around.hashMilliseconds, this, EVENT.verified, piece);
+      },
+      pieceDropped: () => undefined,
+      completed: () => {
+        this.completedAt = around.clock.now();
+        around.completed(this);
+      },
+      banned: () => undefined,
+      wakeForHaves: () => around.queue.push(around.clock.now() + 1, this, EVENT.flush),
+      mayUpload: () => true,
+      spendUpload: () => undefined,
+      mayDownload: () => true,
+      spendDownload: () => undefined,
+      refundDownload: () => undefined,
+    };
+  }
+}
+
+/** One end of a connection. */
+export class SimulatedLink implements PeerLink {
+  readonly node: SimulatedNode;
+  other!: SimulatedLink;
+  neighbour: Neighbour | undefined;
+  isClosed = false;
+  pendingBytes = 0;
+  /** Blocks that were handed over and have not left. */
+  readonly blocks = new RequestQueue();
+
+  constructor(node: SimulatedNode) {
+    this.node = node;
+  }
+
+  /** Two ends of one connection. */
+  static pair(a: SimulatedNode, b: SimulatedNode): void {
+    const atA = new SimulatedLink(a);
+    const atB = new SimulatedLink(b);
+    atA.other = atB;
+    atB.other = atA;
+    a.links.push(atA);
+    b.links.push(atB);
+  }
+
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.#send(EVENT.closed);
+  }
+
+  choke(): void {
+    this.#send(EVENT.choke);
+  }
+
+  unchoke(): void {
+    this.#send(EVENT.unchoke);
+  }
+
+  interested(): void {
+    this.#send(EVENT.interested);
+  }
+
+  notInterested(): void {
+    this.#send(EVENT.notInterested);
+  }
+
+  haves(pieces: readonly number[]): void {
+    this.#send(EVENT.haves, 0, 0, 0, pieces);
+  }
+
+  bitfield(bits: Uint8Array): void {
+    this.#send(EVENT.bitfield, 0, 0, 0, Uint8Array.from(bits));
+  }
+
+  haveAll(): void {
+    this.#send(EVENT.haveAll);
+  }
+
+  haveNone(): void {
+    this.#send(EVENT.haveNone);
+  }
+
+  request(piece: number, begin: number, length: number): void {
+    this.#send(EVENT.request, piece, begin, length);
+  }
+
+  cancel(piece: number, begin: number, length: number): void {
+    this.#send(EVENT.cancel, piece, begin, length);
+  }
+
+  reject(piece: number, begin: number, length: number): void {
+    this.#send(EVENT.reject, piece, begin, length);
+  }
+
+  suggest(piece: number): void {
+    this.#send(EVENT.suggest, piece);
+  }
+
+  keepAlive(): void {
+    this.#send(EVENT.keepAlive);
+  }
+
+  sendBlock(piece: number, begin: number, length: number): void {
+    this.pendingBytes += length;
+    this.blocks.push(piece, begin, length);
+    if (this.blocks.size === 1) this.node.wantsUplink(this);
+  }
+
+  /** The first block has left: it arrives when the downlink over there has room for it. */
+  sent(): void {
+    const { firstPiece: piece, firstBegin: begin, firstLength: length } = this.blocks;
+    this.blocks.shift();
+    this.pendingBytes -= length;
+    this.node.sentBytes += length;
+    const { clock, delayMilliseconds, queue } = this.node.around;
+    const now = clock.now();
+    const receiver = this.other.node;
+    const arrival = Math.max(now + delayMilliseconds, receiver.downlinkFreeAt + length / receiver.downlink);
+    receiver.downlinkFreeAt = arrival;
+    queue.push(arrival, this.other, EVENT.block, piece, begin, length);
+    if (this.neighbour !== undefined && !this.isClosed) this.node.swarm.uploaded(this.neighbour, length);
+  }
+
+  /** Tells the node's swarm what has come over this link. */
+  receive(kind: number, a: number, b: number, c: number, extra: unknown): void {
+    const { swarm } = this.node;
+    if (kind === EVENT.connect) {
+      this.neighbour = swarm.connect(this, { identity: String(this.other.node.number), fast: true });
+      this.#send(EVENT.introduce);
+      return;
+    }
+    const { neighbour } = this;
+    if (neighbour === undefined || this.isClosed) return;
+    swarm.heard(neighbour, this.node.around.clock.now());
+    switch (kind) {
+      case EVENT.introduce:
+        swarm.introduced(neighbour, { ownAgent: true, requestQueue: 2000, uploadOnly: undefined });
+        break;
+      case EVENT.choke:
+        swarm.choke(neighbour);
+        break;
+      case EVENT.unchoke:
+        swarm.unchoke(neighbour);
+        break;
+      case EVENT.interested:
+        swarm.interested(neighbour);
+        break;
+      case EVENT.notInterested:
+        swarm.notInterested(neighbour);
+        break;
+      case EVENT.haves:
+        for (const piece of extra as readonly number[]) swarm.have(neighbour, piece);
+        break;
+      case EVENT.bitfield:
+        swarm.bitfield(neighbour, extra as Uint8Array);
+        break;
+      case EVENT.haveAll:
+        swarm.haveAll(neighbour);
+        break;
+      case EVENT.haveNone:
+        swarm.haveNone(neighbour);
+        break;
+      case EVENT.request:
+        swarm.request(neighbour, a, b, c);
+        swarm.settle();
+        break;
+      case EVENT.cancel:
+        swarm.cancel(neighbour, a, b, c);
+        break;
+      case EVENT.reject:
+        swarm.reject(neighbour, a, b, c);
+        break;
+      case EVENT.suggest:
+        swarm.suggest(neighbour, a);
+        break;
+      case EVENT.keepAlive:
+        swarm.keepAlive(neighbour);
+        break;
+      case EVENT.block:
+        swarm.block(neighbour, a, b, c);
+        break;
+      case EVENT.closed:
+        this.isClosed = true;
+        swarm.disconnected(neighbour);
+        break;
+    }
+  }
+
+  #send(kind: number, a = 0, b = 0, c = 0, extra?: unknown): void {
+    const { clock, delayMilliseconds, queue } = this.node.around;
+    queue.push(clock.now() + delayMilliseconds, this.other, kind, a, b, c, extra);
+  }
+}
