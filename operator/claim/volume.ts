@@ -1,0 +1,84 @@
+// The PersistentVolume and the PersistentVolumeClaim through which Pods of a namespace read the content of
+// their node. One of each, whatever the number of nodes: a `local` volume is a path that every node has of its
+// own, and the kubelet will not start a Pod before the path exists.
+import type { V1PersistentVolume, V1PersistentVolumeClaim } from '@kubernetes/client-node';
+import {
+  Annotation,
+  API_VERSION,
+  APP_NAME,
+  CONTENT_DISTRIBUTION,
+  type ContentDistribution,
+  Label,
+  persistentVolumeName,
+  placementNodeSelector,
+} from '../../api/index.ts';
+
+/** Both must state a size, and nothing reads it: small, so that it does not count against storage quotas. */
+const NOMINAL_SIZE = '1Mi';
+
+function labels({ metadata }: ContentDistribution): Record<string, string> {
+  return {
+    [Label.Name]: APP_NAME,
+    [Label.ManagedBy]: APP_NAME,
+    [Label.Distribution]: metadata.name,
+    [Label.DistributionUid]: metadata.uid ?? '',
+  };
+}
+
+/** The volume; bound beforehand to the claim of that name, and to no other. */
+export function persistentVolume(
+  distribution: ContentDistribution,
+  claimName: string,
+  contentRoot: string,
+): V1PersistentVolume {
+  const { uid = '', namespace = '' } = distribution.metadata;
+  const { nodeSelectorTerms } = placementNodeSelector(distribution.spec.placement);
+  return {
+    apiVersion: 'v1',
+    kind: 'PersistentVolume',
+    metadata: {
+      name: persistentVolumeName(uid),
+      labels: labels(distribution),
+      annotations: { [Annotation.DistributionNamespace]: namespace },
+    },
+    spec: {
+      capacity: { storage: NOMINAL_SIZE },
+      accessModes: ['ReadOnlyMany'],
+      persistentVolumeReclaimPolicy: 'Retain',
+      storageClassName: '',
+      volumeMode: 'Filesystem',
+      // Without it the bind mount is writable, and a Pod's fsGroup rewrites owner and mode of what it sees.
+      mountOptions: ['ro'],
+      local: { path: `${contentRoot}/content/${uid}/current` },
+      claimRef: { apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace, name: claimName },
+      nodeAffinity: { required: { nodeSelectorTerms } },
+    },
+  };
+}
+
+/** The claim; it goes with its distribution. */
+export function persistentVolumeClaim(
+  distribution: ContentDistribution,
+  claimName: string,
+): V1PersistentVolumeClaim {
+  const { uid = '', namespace, name } = distribution.metadata;
+  return {
+    apiVersion: 'v1',
+    kind: 'PersistentVolumeClaim',
+    metadata: {
+      name: claimName,
+      namespace,
+      labels: labels(distribution),
+      ownerReferences: [
+        { apiVersion: API_VERSION, kind: CONTENT_DISTRIBUTION.kind, name, uid, controller: true },
+      ],
+    },
+    spec: {
+      accessModes: ['ReadOnlyMany'],
+      storageClassName: '',
+      volumeName: persistentVolumeName(uid),
+      volumeMode: 'Filesystem',
+      resources: { requests: { storage: NOMINAL_SIZE } },
+    },
+  };
+}

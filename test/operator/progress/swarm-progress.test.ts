@@ -1,0 +1,54 @@
+import { expect, test } from '@jest/globals';
+import { SwarmProgressBook, type SwarmReport } from '../../../operator/progress/swarm-progress.ts';
+import { infoHash } from '../objects.ts';
+
+const swarm = infoHash('a');
+const report = (downloadedBytes: number, rest: Partial<SwarmReport> = {}): SwarmReport => ({
+  infoHash: swarm,
+  seeders: 1,
+  leechers: 2,
+  peers: 3,
+  bytesLeft: 1_000_000 - downloadedBytes,
+  downloadedBytes,
+  slowest: [],
+  ...rest,
+});
+
+test('the rate is that of the last 20 s', () => {
+  const book = new SwarmProgressBook();
+  for (let second = 0; second <= 60; second += 2)
+    book.record([report(second <= 30 ? second * 100 : 3000 + (second - 30) * 1000)], second * 1000);
+  expect(book.get(swarm)?.bytesPerSecond).toBe(1000);
+});
+
+test('it knows since when nothing has moved', () => {
+  const book = new SwarmProgressBook();
+  book.record([report(10)], 0);
+  book.record([report(20)], 2000);
+  for (let time = 4000; time <= 50_000; time += 2000) book.record([report(20)], time);
+  expect(book.get(swarm)).toMatchObject({ stillSince: 2000, bytesPerSecond: 0 });
+});
+
+test('of two trackers the one with more peers counts', () => {
+  const book = new SwarmProgressBook();
+  book.record([report(10, { peers: 1, leechers: 1 }), report(500, { peers: 9, leechers: 8 })], 0);
+  expect(book.get(swarm)?.leechers).toBe(8);
+});
+
+test('a tracker that began anew gives no negative rate', () => {
+  const book = new SwarmProgressBook();
+  book.record([report(900_000)], 0);
+  book.record([report(10)], 2000);
+  expect(book.get(swarm)?.bytesPerSecond).toBe(0);
+  book.record([report(2010)], 4000);
+  expect(book.get(swarm)?.bytesPerSecond).toBe(1000);
+});
+
+test('a swarm that nobody tells of is forgotten', () => {
+  const book = new SwarmProgressBook();
+  book.record([report(10)], 0);
+  book.record([], 30_000);
+  expect(book.get(swarm)).toBeDefined();
+  book.record([], 61_000);
+  expect(book.get(swarm)).toBeUndefined();
+});
