@@ -45,7 +45,7 @@ export class TorrentFiles {
   ): Promise<{ count: number; status: FileStatus | undefined }> {
     const result = await this.#use(index, false, 'reading', async (fd) => {
       const count = await readFully(this.#disk, fd, into, position);
-      return { count, status: await this.#disk.status(fd) };
+      return { count, status: this.#disk.statusNow(fd) };
     });
     return result ?? { count: 0, status: undefined };
   }

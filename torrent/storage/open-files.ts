@@ -3,7 +3,7 @@
 import type { Disk } from './disk.ts';
 
 /** Files that stay open for the next use. */
-export const MAX_OPEN_FILES = 256;
+const MAX_OPEN_FILES = 256;
 
 /** An open file, or one that is being opened. */
 export class OpenFile {

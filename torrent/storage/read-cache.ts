@@ -2,7 +2,7 @@
 // every peer that asks. Invariant: the cache holds at most `maxBytes`; a buffer in it is never written to again.
 
 /** Bytes kept for the next readers. */
-export const READ_CACHE_BYTES = 32 * 1024 * 1024;
+const READ_CACHE_BYTES = 32 * 1024 * 1024;
 
 /** Buffers by number, the least recently used ones go first. */
 export class ReadCache {

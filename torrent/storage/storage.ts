@@ -12,10 +12,9 @@ import { OpenFiles } from './open-files.ts';
 import { hashPiece, type PieceHash } from './piece-hash.ts';
 import type { PieceStorage } from './piece-storage.ts';
 import { ReadCache } from './read-cache.ts';
-import { encodeResume, type FileStamp, isSameStamp, readResume, writeResume } from './resume.ts';
-
-/** Bytes that are read from disk at once when a block is asked for: a run of 32 blocks of one piece. */
-export const READ_SPAN_BYTES = 512 * 1024;
+import { encodeResume, type FileStamp, readResume, writeResume } from './resume.ts';
+import { SpanReader } from './span-reader.ts';
+import { Turns } from './turns.ts';
 
 /** Files that are flushed at the same time. */
 const CONCURRENT_FLUSHES = 8;
@@ -123,23 +122,17 @@ class FileStorage implements PieceStorage {
   readonly #parts: Parts;
   readonly #files: TorrentFiles;
   readonly #layout: Layout;
-  readonly #cache: ReadCache;
-  readonly #firstKey: number;
-  readonly #spansPerPiece: number;
+  readonly #reader: SpanReader;
   /** How files looked when they were last in step with `have`; none for files written to since. */
-  #stamps: (FileStamp | undefined)[];
+  readonly #stamps: (FileStamp | undefined)[];
   /** Files written to and not yet flushed and stamped. */
   readonly #dirty = new Set<number>();
   /** True if `have` or a stamp differs from what the resume file says. */
   #isChanged: boolean;
-  readonly #loading = new Map<number, Promise<Buffer>>();
-  /** Writes on their way to the disk, and what waits for their end. */
-  #writing = 0;
-  #whenIdle: (() => void)[] = [];
-  /** While set, writes wait for it. */
-  #pause: Promise<void> | undefined;
-  /** Saves and checks run one after the other. */
-  #turn: Promise<unknown> = Promise.resolve();
+  /** Writes, one after the other (a file takes no two at a time); what must not meet a write takes a turn too. */
+  readonly #writes = new Turns();
+  /** Saves, checks and finishing. */
+  readonly #tasks = new Turns();
   #isClosed = false;
 
   constructor(parts: Parts) {
@@ -148,22 +141,17 @@ class FileStorage implements PieceStorage {
     this.#parts = parts;
     this.#files = parts.files;
     this.#layout = parts.layout;
-    this.#cache = parts.cache;
-    this.#firstKey = parts.cache.nextKeys();
-    this.#spansPerPiece = Math.ceil(parts.metainfo.pieceLength / READ_SPAN_BYTES);
+    this.#reader = new SpanReader(parts);
     this.#stamps = parts.stamps;
     this.#isChanged = parts.isChanged;
   }
 
-  // Hot: no allocation but the view.
+  // Hot.
   cachedBlock(piece: number, offset: number, length: number): Buffer | undefined {
     if (this.#isClosed || !this.have.get(piece)) return undefined;
-    const span = Math.floor(offset / READ_SPAN_BYTES);
-    const buffer = this.#cache.get(this.#firstKey + piece * this.#spansPerPiece + span);
-    if (buffer === undefined) return undefined;
-    const start = offset - span * READ_SPAN_BYTES;
-    if (length <= 0 || start + length > buffer.length) return undefined;
-    return buffer.subarray(start, start + length);
+    if (!(offset >= 0 && length > 0 && offset + length <= this.metainfo.pieceLengthAt(piece)))
+      return undefined;
+    return this.#reader.cached(piece, offset, length);
   }
 
   async readBlock(piece: number, offset: number, length: number): Promise<Buffer> {
@@ -176,17 +164,7 @@ class FileStorage implements PieceStorage {
         `bytes ${offset} + ${length} of piece ${piece}, which has ${pieceBytes}`,
       );
     }
-    const parts: Buffer[] = [];
-    for (let at = offset; at < offset + length; ) {
-      this.#refuseClosed();
-      const span = Math.floor(at / READ_SPAN_BYTES);
-      const start = at - span * READ_SPAN_BYTES;
-      const count = Math.min(offset + length - at, READ_SPAN_BYTES - start);
-      const buffer = await this.#span(piece, span);
-      parts.push(buffer.subarray(start, start + count));
-      at += count;
-    }
-    return parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
+    return this.#reader.read(piece, offset, length);
   }
 
   async writePiece(piece: number, data: Buffer): Promise<'verified' | 'corrupt'> {
@@ -201,37 +179,31 @@ class FileStorage implements PieceStorage {
     if (this.have.get(piece)) return 'verified';
     const digest = await this.#parts.hashing.hash(data);
     if (!digest.equals(this.metainfo.pieceHash(piece))) return 'corrupt';
-    while (this.#pause !== undefined) await this.#pause;
+    return this.#writes.take(() => this.#write(piece, data));
+  }
+
+  async #write(piece: number, data: Buffer): Promise<'verified'> {
     this.#refuseClosed();
     if (this.have.get(piece)) return 'verified';
-
-    this.#writing++;
-    try {
-      for (const segment of this.#layout.pieceSegments(piece)) {
-        if (segment.padding) continue;
-        this.#dirty.add(segment.fileIndex);
-        this.#stamps[segment.fileIndex] = undefined;
-        this.#isChanged = true;
-        const part = data.subarray(segment.rangeOffset, segment.rangeOffset + segment.lengthBytes);
-        await this.#files.write(segment.fileIndex, part, segment.fileOffset);
-      }
-      this.have.set(piece);
+    for (const segment of this.#layout.pieceSegments(piece)) {
+      if (segment.padding) continue;
+      this.#dirty.add(segment.fileIndex);
+      this.#stamps[segment.fileIndex] = undefined;
       this.#isChanged = true;
-      // Whoever is told of a new piece asks for it at once. Longer pieces are left to the page cache: a view of
-      // one span would keep the whole piece in memory.
-      if (this.#spansPerPiece === 1) this.#cache.set(this.#firstKey + piece, data);
-    } finally {
-      this.#writing--;
-      if (this.#writing === 0) for (const resume of this.#whenIdle.splice(0)) resume();
+      const part = data.subarray(segment.rangeOffset, segment.rangeOffset + segment.lengthBytes);
+      await this.#files.write(segment.fileIndex, part, segment.fileOffset);
     }
+    this.have.set(piece);
+    this.#isChanged = true;
+    this.#reader.keep(piece, data);
     return 'verified';
   }
 
   saveResume(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#tasks.take(async () => {
       this.#refuseClosed();
       if (!this.#isChanged || this.#parts.resumeFile === undefined) return;
-      const { dirty, bytes } = await this.#withoutWrites(async () => {
+      const { dirty, bytes } = await this.#writes.take(async () => {
         const dirty = await this.#stampDirty();
         // Pieces written from here on change their file's time, so that it is hashed if nothing is saved later.
         return { dirty, bytes: encodeResume(this.metainfo, { have: this.have, stamps: this.#stamps }) };
@@ -254,7 +226,7 @@ class FileStorage implements PieceStorage {
     if (!isOther) return;
     // A copy: nothing that is open or remembered belongs to it.
     await this.#files.closeAll();
-    this.#cache.deleteAll(this.#firstKey);
+    this.#reader.forget();
     for (const [index, stamp] of this.#stamps.entries()) {
       if (stamp === undefined) continue;
       this.#stamps[index] = undefined;
@@ -269,7 +241,7 @@ class FileStorage implements PieceStorage {
       const missing = this.metainfo.pieceCount - this.have.count;
       throw new TorrentError('InvalidRequest', `${missing} pieces are missing: the files cannot be finished`);
     }
-    await this.#inTurn(async () => {
+    await this.#tasks.take(async () => {
       const folders = new Map<string, readonly string[]>([['', []]]);
       await forEachOf(this.metainfo.files.entries(), CONCURRENT_FLUSHES, async ([index, file]) => {
         if (file.padding) return;
@@ -290,11 +262,11 @@ class FileStorage implements PieceStorage {
   }
 
   verifyAll(): Promise<number> {
-    return this.#inTurn(async () => {
+    return this.#tasks.take(async () => {
       this.#refuseClosed();
-      await this.#withoutWrites(async () => {
+      await this.#writes.take(async () => {
         const { metainfo } = this;
-        this.#cache.deleteAll(this.#firstKey);
+        this.#reader.forget();
         const stamps = await readStamps(metainfo, this.#files);
         const pieces = Array.from({ length: metainfo.pieceCount }, (_, piece) => piece);
         await hashPieces(
@@ -321,12 +293,12 @@ class FileStorage implements PieceStorage {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    await this.#turn;
-    await this.#idle();
-    await Promise.allSettled(this.#loading.values());
+    await this.#tasks.idle();
+    await this.#writes.idle();
+    await this.#reader.idle();
     await this.#files.closeAll();
     await this.#parts.folder.close();
-    this.#cache.deleteAll(this.#firstKey);
+    this.#reader.forget();
   }
 
   #refuseClosed(): void {
@@ -334,54 +306,7 @@ class FileStorage implements PieceStorage {
       throw new TorrentError('Closed', `the storage in ${this.#parts.folder.path} is closed`);
   }
 
-  /** A span of a held piece: from memory, from a read under way, or from disk. */
-  #span(piece: number, span: number): Buffer | Promise<Buffer> {
-    const key = this.#firstKey + piece * this.#spansPerPiece + span;
-    const cached = this.#cache.get(key);
-    if (cached !== undefined) return cached;
-    const underWay = this.#loading.get(key);
-    if (underWay !== undefined) return underWay;
-    const loading = this.#load(piece, span).then(
-      (buffer) => {
-        this.#loading.delete(key);
-        if (!this.#isClosed) this.#cache.set(key, buffer);
-        return buffer;
-      },
-      (error: unknown) => {
-        this.#loading.delete(key);
-        throw error;
-      },
-    );
-    this.#loading.set(key, loading);
-    return loading;
-  }
-
-  async #load(piece: number, span: number): Promise<Buffer> {
-    const start = span * READ_SPAN_BYTES;
-    const length = Math.min(READ_SPAN_BYTES, this.metainfo.pieceLengthAt(piece) - start);
-    const buffer = Buffer.allocUnsafeSlow(length);
-    for (const segment of this.#layout.segments(piece * this.metainfo.pieceLength + start, length)) {
-      const part = buffer.subarray(segment.rangeOffset, segment.rangeOffset + segment.lengthBytes);
-      if (segment.padding) {
-        part.fill(0);
-        continue;
-      }
-      const stamp = this.#stamps[segment.fileIndex];
-      const { count, status } = await this.#files.read(segment.fileIndex, part, segment.fileOffset);
-      // Compared only if nobody here wrote to the file in the meantime.
-      const isTouched =
-        stamp !== undefined && stamp === this.#stamps[segment.fileIndex] && !isSameStamp(stamp, status);
-      if (count === part.length && !isTouched) continue;
-      const path = this.metainfo.files[segment.fileIndex]?.path.join('/');
-      throw new TorrentError(
-        'FileChanged',
-        `${this.#parts.folder.path}/${path} was ${count < part.length ? 'truncated' : 'changed'} by somebody else`,
-      );
-    }
-    return buffer;
-  }
-
-  /** Stamps the files written to since the last time. Only while nothing writes. */
+  /** Stamps the files written to since the last time; in the writes' turn. */
   async #stampDirty(): Promise<number[]> {
     const dirty = [...this.#dirty];
     await forEachOf(dirty, CONCURRENT_FLUSHES, async (index) => {
@@ -393,30 +318,5 @@ class FileStorage implements PieceStorage {
     });
     this.#dirty.clear();
     return dirty;
-  }
-
-  /** Does something while no write is on its way and none begins. */
-  async #withoutWrites<T>(work: () => Promise<T>): Promise<T> {
-    const pause = Promise.withResolvers<void>();
-    this.#pause = pause.promise;
-    try {
-      await this.#idle();
-      return await work();
-    } finally {
-      this.#pause = undefined;
-      pause.resolve();
-    }
-  }
-
-  #idle(): Promise<void> {
-    if (this.#writing === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#whenIdle.push(resolve));
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(work);
-    // Whoever waits for the turn does not care how the one before ended; its own caller is told.
-    this.#turn = result.catch(() => undefined);
-    return result;
   }
 }

@@ -10,7 +10,7 @@ import { type Metainfo, parseInfo } from '../../../torrent/metainfo.ts';
 export const PIECE = 16 * 1024;
 
 /** Bytes that look random and are the same each time. */
-export function bytesOf(length: number, seed = 1): Buffer {
+function bytesOf(length: number, seed = 1): Buffer {
   const bytes = Buffer.alloc(length);
   let state = seed >>> 0 || 1;
   for (let i = 0; i < length; i++) {

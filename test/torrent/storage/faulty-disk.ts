@@ -1,8 +1,8 @@
 // The real disk with faults on demand. Invariant: what is not told to fail works as on the real disk.
-import { type Disk, nodeDisk } from '../../../torrent/storage/disk.ts';
+import { type Disk, type FileStatus, nodeDisk } from '../../../torrent/storage/disk.ts';
 
 /** An operating system's error. */
-export function systemError(code: string): Error {
+function systemError(code: string): Error {
   return Object.assign(new Error(`${code}: made by the test`), { code });
 }
 
@@ -63,14 +63,14 @@ export class FaultyDisk implements Disk {
     return this.#do('write', () => nodeDisk.write(fd, from.subarray(0, this.mostBytes), position));
   }
 
-  status(fd: number) {
-    return this.#do('status', async () => {
-      const status = await nodeDisk.status(fd);
-      const { modifiedNanoseconds: time } = status;
-      return this.hasCoarseClock
-        ? { ...status, modifiedNanoseconds: time - (time % 1_000_000_000n) }
-        : status;
-    });
+  status(fd: number): Promise<FileStatus> {
+    return this.#do('status', async () => this.statusNow(fd));
+  }
+
+  statusNow(fd: number): FileStatus {
+    const status = nodeDisk.statusNow(fd);
+    const { modifiedNanoseconds: time } = status;
+    return this.hasCoarseClock ? { ...status, modifiedNanoseconds: time - (time % 1_000_000_000n) } : status;
   }
 
   truncate(fd: number, sizeBytes: number): Promise<void> {

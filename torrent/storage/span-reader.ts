@@ -1,0 +1,171 @@
+// Reads blocks of held pieces in larger spans, so that one read from disk serves every peer that asks for the same
+// neighbourhood. Invariant: a span holds only bytes of pieces that were held when it was read, from files that
+// look as they did when those pieces were verified.
+import type { Bitfield } from '../bitfield.ts';
+import { TorrentError } from '../errors.ts';
+import type { Metainfo } from '../metainfo.ts';
+import type { TorrentFiles } from './files.ts';
+import type { Layout } from './layout.ts';
+import type { ReadCache } from './read-cache.ts';
+import { type FileStamp, isSameStamp } from './resume.ts';
+
+/** Bytes that are read from disk at once when a block is asked for. */
+const SPAN_BYTES = 512 * 1024;
+
+/** Spans of several pieces are numbered from here; spans of single pieces are below. */
+const GROUPS = 2 ** 31;
+
+/** What a SpanReader reads from. */
+export interface SpanSource {
+  metainfo: Metainfo;
+  have: Bitfield;
+  layout: Layout;
+  files: TorrentFiles;
+  cache: ReadCache;
+  /** How each file looked when its pieces were verified; none for files written to since. Changes while reading. */
+  stamps: readonly (FileStamp | undefined)[];
+}
+
+/** Blocks of one torrent, from memory or from disk. */
+export class SpanReader {
+  readonly #source: SpanSource;
+  readonly #metainfo: Metainfo;
+  readonly #have: Bitfield;
+  readonly #cache: ReadCache;
+  readonly #firstKey: number;
+  /** Long pieces are read in several spans; short ones several to a span, once all are held. */
+  readonly #spansPerPiece: number;
+  readonly #piecesPerSpan: number;
+  readonly #loading = new Map<number, Promise<Buffer>>();
+  /** Counts what makes all that was read before worthless. */
+  #generation = 0;
+
+  constructor(source: SpanSource) {
+    this.#source = source;
+    this.#metainfo = source.metainfo;
+    this.#have = source.have;
+    this.#cache = source.cache;
+    this.#firstKey = source.cache.nextKeys();
+    this.#spansPerPiece = Math.ceil(source.metainfo.pieceLength / SPAN_BYTES);
+    this.#piecesPerSpan = Math.max(1, Math.floor(SPAN_BYTES / source.metainfo.pieceLength));
+  }
+
+  // Hot: no allocation but the view.
+  /** A block if it lies in memory. The piece must be held and the block lie within it. */
+  cached(piece: number, offset: number, length: number): Buffer | undefined {
+    const buffer = this.#cache.get(this.#firstKey + this.#spanIndex(piece, offset));
+    if (buffer === undefined) return undefined;
+    const start = this.#offsetInSpan(piece, offset);
+    if (start + length > buffer.length) return undefined;
+    return buffer.subarray(start, start + length);
+  }
+
+  /**
+   * A block, from memory or from disk. The piece must be held and the block lie within it.
+   * @throws TorrentError FileChanged, DiskIo, UnsafePath, Closed
+   */
+  async read(piece: number, offset: number, length: number): Promise<Buffer> {
+    const parts: Buffer[] = [];
+    for (let at = offset; at < offset + length; ) {
+      const start = this.#offsetInSpan(piece, at);
+      const buffer = await this.#span(this.#spanIndex(piece, at));
+      const part = buffer.subarray(start, start + offset + length - at);
+      parts.push(part);
+      at += part.length;
+    }
+    return parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
+  }
+
+  /** Keeps a piece that was just written: whoever is told of it asks for it at once. */
+  keep(piece: number, data: Buffer): void {
+    // Longer pieces are left to the page cache: a view of one span would keep the whole piece in memory.
+    if (this.#spansPerPiece === 1) this.#cache.set(this.#firstKey + piece, data);
+  }
+
+  /** Forgets what was read, also what is being read. */
+  forget(): void {
+    this.#generation++;
+    this.#cache.deleteAll(this.#firstKey);
+  }
+
+  /** Waits for what is being read. */
+  async idle(): Promise<void> {
+    await Promise.allSettled(this.#loading.values());
+  }
+
+  /**
+   * The number of the span that a byte of a held piece lies in: within its piece while pieces are missing, because
+   * what lies beside it may not be verified; over several short pieces once all are held.
+   */
+  #spanIndex(piece: number, offset: number): number {
+    if (this.#piecesPerSpan > 1 && this.#have.isFull) return GROUPS + Math.floor(piece / this.#piecesPerSpan);
+    return piece * this.#spansPerPiece + Math.floor(offset / SPAN_BYTES);
+  }
+
+  #offsetInSpan(piece: number, offset: number): number {
+    if (this.#piecesPerSpan > 1 && this.#have.isFull) {
+      return (piece % this.#piecesPerSpan) * this.#metainfo.pieceLength + offset;
+    }
+    return offset % SPAN_BYTES;
+  }
+
+  /** A span: from memory, from a read under way, or from disk. */
+  #span(index: number): Buffer | Promise<Buffer> {
+    const key = this.#firstKey + index;
+    const cached = this.#cache.get(key);
+    if (cached !== undefined) return cached;
+    const underWay = this.#loading.get(key);
+    if (underWay !== undefined) return underWay;
+    const generation = this.#generation;
+    const loading = this.#load(index).then(
+      (buffer) => {
+        this.#loading.delete(key);
+        if (generation === this.#generation) this.#cache.set(key, buffer);
+        return buffer;
+      },
+      (error: unknown) => {
+        this.#loading.delete(key);
+        throw error;
+      },
+    );
+    this.#loading.set(key, loading);
+    return loading;
+  }
+
+  async #load(index: number): Promise<Buffer> {
+    const { start, end } = this.#rangeOf(index);
+    const { files, layout, stamps } = this.#source;
+    const buffer = Buffer.allocUnsafeSlow(end - start);
+    for (const { fileIndex, fileOffset, rangeOffset, lengthBytes, padding } of layout.segments(
+      start,
+      end - start,
+    )) {
+      const part = buffer.subarray(rangeOffset, rangeOffset + lengthBytes);
+      if (padding) {
+        part.fill(0);
+        continue;
+      }
+      const stamp = stamps[fileIndex];
+      const { count, status } = await files.read(fileIndex, part, fileOffset);
+      // Compared only if nobody here wrote to the file in the meantime.
+      const isTouched = stamp !== undefined && stamp === stamps[fileIndex] && !isSameStamp(stamp, status);
+      if (count === part.length && !isTouched) continue;
+      const path = this.#metainfo.files[fileIndex]?.path.join('/');
+      const how = count < part.length ? 'truncated' : 'changed';
+      throw new TorrentError('FileChanged', `${path} was ${how} by somebody else`);
+    }
+    return buffer;
+  }
+
+  /** Where a span lies in the torrent's bytes. */
+  #rangeOf(index: number): { start: number; end: number } {
+    const { pieceLength, totalBytes } = this.#metainfo;
+    if (index >= GROUPS) {
+      const start = (index - GROUPS) * this.#piecesPerSpan * pieceLength;
+      return { start, end: Math.min(start + this.#piecesPerSpan * pieceLength, totalBytes) };
+    }
+    const piece = Math.floor(index / this.#spansPerPiece);
+    const start = piece * pieceLength + (index % this.#spansPerPiece) * SPAN_BYTES;
+    return { start, end: Math.min(start + SPAN_BYTES, (piece + 1) * pieceLength, totalBytes) };
+  }
+}
