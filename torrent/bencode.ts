@@ -8,7 +8,7 @@ import { TorrentError } from './errors.ts';
 export const MAX_BENCODE_DEPTH = 64;
 
 /** Values in one input that are still accepted: bounds the memory that small values blow up to. */
-export const MAX_BENCODE_VALUES = 2_000_000;
+const MAX_BENCODE_VALUES = 2_000_000;
 
 /** A decoded dictionary: without a prototype, so that no key is found that was not sent. */
 export type BencodeDictionary = { [key: string]: BencodeValue | undefined };
@@ -33,7 +33,7 @@ export interface BencodeLimits {
 }
 
 /** Where in the input something lies: `start` inclusive, `end` exclusive. */
-export interface ByteRange {
+interface ByteRange {
   start: number;
   end: number;
 }

@@ -6,13 +6,13 @@ import { TorrentError } from './errors.ts';
 import { HASH_BYTES, MAX_PIECE_LENGTH, parseInfo, parseMetainfo } from './metainfo.ts';
 
 /** Smallest piece length that is chosen automatically, in bytes. */
-export const MIN_AUTOMATIC_PIECE_LENGTH = 64 * 1024;
+const MIN_AUTOMATIC_PIECE_LENGTH = 64 * 1024;
 
 /** Pieces that the automatic piece length aims to stay below. */
-export const MAX_AUTOMATIC_PIECES = 4096;
+const MAX_AUTOMATIC_PIECES = 4096;
 
 /** Bytes of piece hashes that are still made: beyond, a torrent is refused. */
-export const MAX_PIECE_HASH_BYTES = 2 * 1024 * 1024;
+const MAX_PIECE_HASH_BYTES = 2 * 1024 * 1024;
 
 /**
  * The smallest power of two ≥ 64 KiB that gives at most 4,096 pieces; at most 64 MiB, beyond that more pieces.

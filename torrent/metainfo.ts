@@ -16,7 +16,7 @@ import { nameFault, PathSet } from './paths.ts';
 export const MAX_METAINFO_BYTES = 8 * 1024 * 1024;
 
 /** Smallest and largest piece length accepted, in bytes; powers of two in between. */
-export const MIN_PIECE_LENGTH = 16 * 1024;
+const MIN_PIECE_LENGTH = 16 * 1024;
 export const MAX_PIECE_LENGTH = 64 * 1024 * 1024;
 
 /** Length of a SHA-1. */

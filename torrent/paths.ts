@@ -3,10 +3,10 @@
 import { TorrentError } from './errors.ts';
 
 /** Longest name of one file or folder, in bytes of UTF-8: what file systems allow. */
-export const MAX_NAME_BYTES = 255;
+const MAX_NAME_BYTES = 255;
 
 /** Longest path of one file below its root, in bytes of UTF-8: leaves a root 1 KiB of Linux's 4 KiB. */
-export const MAX_PATH_BYTES = 3072;
+const MAX_PATH_BYTES = 3072;
 
 const encoder = new TextEncoder();
 

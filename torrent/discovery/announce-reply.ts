@@ -17,7 +17,7 @@ export const MAX_INTERVAL_SECONDS = 2 * 60 * 60;
 export const DEFAULT_INTERVAL_SECONDS = 30 * 60;
 
 /** Least time between announces where a tracker names no `min interval`. */
-export const DEFAULT_MIN_INTERVAL_SECONDS = 60;
+const DEFAULT_MIN_INTERVAL_SECONDS = 60;
 
 /** Characters of a tracker's message that are passed on. */
 const MAX_MESSAGE_LENGTH = 200;

@@ -15,10 +15,10 @@ import type { TransferTotals } from './discovery.ts';
 import { percentEncode } from './percent.ts';
 
 /** Redirects that are followed. */
-export const MAX_REDIRECTS = 3;
+const MAX_REDIRECTS = 3;
 
 /** Time for one announce, redirects included. */
-export const ANNOUNCE_TIMEOUT_MILLISECONDS = 15_000;
+const ANNOUNCE_TIMEOUT_MILLISECONDS = 15_000;
 
 /** Time for a connection to stand: a replica that is gone must not hold up the next one. */
 const CONNECT_TIMEOUT_MILLISECONDS = 5_000;
