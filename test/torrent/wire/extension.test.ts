@@ -1,0 +1,80 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { encodeBencode } from '../../../torrent/bencode.ts';
+import {
+  encodeExtensionHandshake,
+  OWN_REQUEST_QUEUE,
+  parseExtensionHandshake,
+} from '../../../torrent/wire/extension.ts';
+import { failureOf } from '../failure.ts';
+
+const own = {
+  client: 'Enxame 0.1.0',
+  listenPort: 6881,
+  yourIp: Buffer.from([10, 0, 0, 1]),
+  uploadOnly: true,
+  metadataBytes: 1234,
+  ownAgent: true,
+};
+
+test('our handshake says what peers need, and marks own agents', () => {
+  expect(parseExtensionHandshake(encodeExtensionHandshake(own))).toEqual({
+    ids: new Map([['enxame', 1]]),
+    ownAgent: true,
+    client: 'Enxame 0.1.0',
+    listenPort: 6881,
+    requestQueue: OWN_REQUEST_QUEUE,
+    uploadOnly: true,
+    metadataBytes: 1234,
+  });
+});
+
+test('the name of the client does not make an own agent', () => {
+  const said = parseExtensionHandshake(encodeExtensionHandshake({ ...own, ownAgent: false }));
+  expect(said.client).toBe('Enxame 0.1.0');
+  expect(said.ownAgent).toBe(false);
+});
+
+describe('what makes no sense counts as not said', () => {
+  const parse = (dictionary: Parameters<typeof encodeBencode>[0]) =>
+    parseExtensionHandshake(encodeBencode(dictionary));
+  test.each([
+    ['ids over 255, 0 or negative', { m: { a: 256, b: 0, c: -1, d: 255 } }, { ids: new Map([['d', 255]]) }],
+    ['ids that are no dictionary', { m: 'rubbish' }, { ids: new Map() }],
+    ['an id that is a string', { m: { enxame: '1' } }, { ownAgent: false }],
+    ['reqq 0', { reqq: 0 }, { requestQueue: undefined }],
+    ['reqq negative', { reqq: -5 }, { requestQueue: undefined }],
+    ['reqq that is a string', { reqq: 'many' }, { requestQueue: undefined }],
+    ['port 0', { p: 0 }, { listenPort: undefined }],
+    ['port 70000', { p: 70000 }, { listenPort: undefined }],
+    ['huge metadata', { metadata_size: 2 ** 40 }, { metadataBytes: undefined }],
+    ['negative metadata', { metadata_size: -1 }, { metadataBytes: undefined }],
+    ['a client with control characters', { v: 'a\u001b[2J\nb' }, { client: 'a?[2J?b' }],
+    ['a list instead of a dictionary', ['m'], { ids: new Map(), requestQueue: undefined }],
+  ])('%s', (_name, said, expected) => {
+    expect(parse(said as Parameters<typeof encodeBencode>[0])).toMatchObject(expected);
+  });
+
+  test('a client name of 10,000 characters is cut', () => {
+    expect(parse({ v: 'x'.repeat(10_000) }).client).toHaveLength(64);
+  });
+
+  test('a thousand extensions are not all kept', () => {
+    const m = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`x${i}`, (i % 255) + 1]));
+    expect(parse({ m }).ids.size).toBe(64);
+  });
+});
+
+test('rubbish is a TorrentError and nothing else', () => {
+  expect(failureOf(() => parseExtensionHandshake(Buffer.from('l-3:e'))).code).toBe('InvalidBencode');
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+      try {
+        parseExtensionHandshake(bytes);
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'InvalidBencode' });
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
