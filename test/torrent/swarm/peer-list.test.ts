@@ -1,0 +1,91 @@
+import { describe, expect, test } from '@jest/globals';
+import { PeerList } from '../../../torrent/swarm/peer-list.ts';
+import { MAX_KNOWN_ADDRESSES } from '../../../torrent/swarm/tunables.ts';
+
+const LONGEST = 15_000;
+const list = () => new PeerList(LONGEST, () => 0.5);
+const a = { host: '10.0.0.1', port: 6881 };
+const b = { host: '10.0.0.2', port: 6881 };
+
+test('each address is dialled once at a time', () => {
+  const peers = list();
+  peers.add([a, b, a]);
+  expect(peers.next(0, false)).toMatchObject(a);
+  expect(peers.next(0, false)).toMatchObject(b);
+  expect(peers.next(0, false)).toBeUndefined();
+  peers.add([a]);
+  expect(peers.next(0, false)).toBeUndefined();
+});
+
+test('an address that fails waits longer each time, up to the longest wait, and is never given up', () => {
+  const peers = list();
+  peers.add([a]);
+  expect(peers.next(0, false)).toMatchObject(a);
+  const waits: number[] = [];
+  let now = 0;
+  for (let i = 0; i < 12; i++) {
+    peers.failed(a, now);
+    const failedAt = now;
+    while (peers.next(now, false) === undefined) now += 50;
+    waits.push(now - failedAt);
+  }
+  expect(waits).toEqual([...waits].sort((x, y) => x - y));
+  expect(waits[0]).toBeLessThanOrEqual(1000);
+  expect(waits.at(-1)).toBe(LONGEST);
+});
+
+test('a peer that was connected is dialled again soon', () => {
+  const peers = list();
+  peers.connected(a);
+  expect(peers.next(0, false)).toBeUndefined();
+  peers.disconnected(a, 1000, false);
+  expect(peers.next(1000, false)).toBeUndefined();
+  expect(peers.next(2000, false)).toMatchObject(a);
+});
+
+test('seeds are not dialled by seeds', () => {
+  const peers = list();
+  peers.connected(a);
+  peers.disconnected(a, 0, true);
+  expect(peers.next(5000, true)).toBeUndefined();
+  expect(peers.next(5000, false)).toMatchObject(a);
+});
+
+describe('hints that are no addresses cost nothing', () => {
+  test.each([
+    [{ host: '', port: 1 }],
+    [{ host: '10.0.0.1', port: 0 }],
+    [{ host: '10.0.0.1', port: 65536 }],
+    [{ host: '10.0.0.1', port: 1.5 }],
+    [{ host: '10.0.0.1', port: Number.NaN }],
+    [{ host: 'x'.repeat(300), port: 1 }],
+  ])('%j', (address) => {
+    const peers = list();
+    peers.add([address]);
+    expect(peers.size).toBe(0);
+  });
+});
+
+test('is bounded, and prefers addresses that did not fail', () => {
+  const peers = list();
+  const many = (from: number) =>
+    Array.from({ length: MAX_KNOWN_ADDRESSES }, (_, i) => ({ host: '10.1.1.1', port: from + i }));
+  peers.add(many(1));
+  peers.add(many(10_000));
+  expect(peers.size).toBe(MAX_KNOWN_ADDRESSES);
+  peers.failed({ host: '10.1.1.1', port: 5 }, 0);
+  peers.add([a]);
+  expect(peers.size).toBe(MAX_KNOWN_ADDRESSES);
+  const dialled = [];
+  for (let next = peers.next(0, false); next !== undefined; next = peers.next(0, false)) dialled.push(next);
+  expect(dialled).toContainEqual(expect.objectContaining(a));
+  expect(dialled).not.toContainEqual(expect.objectContaining({ port: 5 }));
+});
+
+test('a banned host is not dialled, whatever its port', () => {
+  const peers = list();
+  peers.add([a, b]);
+  peers.ban(a.host);
+  expect(peers.next(0, false)).toMatchObject(b);
+  expect(peers.next(0, false)).toBeUndefined();
+});
