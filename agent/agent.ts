@@ -1,0 +1,350 @@
+// The node daemon put together: content root, engine, ingest, pins, status, HTTP. It knows the cluster through
+// AgentCluster only, so that the same agent runs in a test without an API server.
+//
+// Invariant: it starts, and seeds what is held, without the API server; what it needs from there comes later.
+import type { V1Node, V1Pod } from '@kubernetes/client-node';
+import {
+  Annotation,
+  type ContentRevision,
+  type NodeContent,
+  type NodeContentStatus,
+  Port,
+  parseNodeContent,
+} from '../api/index.ts';
+import { trackerDiscovery } from '../torrent/index.ts';
+import { Session } from '../torrent/session/session.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { ContentRoot } from './content-root/content-root.ts';
+import { replaceFile } from './content-root/disk.ts';
+import { DELETION_SETTINGS, DeletionLedger, type DeletionSettings } from './deletion/ledger.ts';
+import { agentMetrics } from './http/metrics.ts';
+import { agentServer } from './http/server.ts';
+import { Authenticator, type TokenReviewer } from './ingest/authenticate.ts';
+import { Ingest, readBootId } from './ingest/ingest.ts';
+import type { Logger } from './logger.ts';
+import { nodeContentStatus } from './node-content/status.ts';
+import { StatusWriter } from './node-content/writer.ts';
+import { nextPins, type PinRecord, parsePins, pinnedBy } from './pins/pins.ts';
+import { type ContentNames, podUse } from './pins/pod-use.ts';
+import { type Confirmation, RevisionEngine } from './revisions/engine.ts';
+import { fetchMetainfo } from './revisions/fetch-metainfo.ts';
+import { Trackers } from './revisions/trackers.ts';
+import { fileSystemSpace, Space } from './space/space.ts';
+
+/** Objects as they were last seen, and whether they have been listed since the start. */
+export interface Seen<T> {
+  readonly objects: readonly T[];
+  readonly hasSynced: boolean;
+}
+
+/** A claim of ours: which content it shows. */
+export interface ClaimedContent {
+  namespace: string;
+  claim: string;
+  uid: string;
+}
+
+/** What the agent sees of the cluster and does there. */
+export interface AgentCluster {
+  revisions(): Seen<ContentRevision>;
+  node(): V1Node | undefined;
+  /** This node's NodeContent as it came, and whether it has been looked for since the start. */
+  nodeContent(): Seen<NodeContent>;
+  /** Pods of this node. */
+  pods(): Seen<V1Pod>;
+  claims(): readonly ClaimedContent[];
+  /** Names of the tracker replicas. */
+  trackers(): Seen<string>;
+  reviewToken: TokenReviewer;
+  confirmGone(namespace: string, uid: string, revision: string): Promise<Confirmation>;
+  writeStatus(status: NodeContentStatus): Promise<void>;
+}
+
+/** Settings of an agent. */
+export interface AgentSettings {
+  nodeName: string;
+  podUID: string | undefined;
+  /** Address of the Pod. */
+  address: string | undefined;
+  /** Namespace of the agents and trackers. */
+  namespace: string;
+  contentRoot: string;
+  /** The content root as the node and its Pods see it. */
+  hostContentRoot: string;
+  version: string;
+  peerPort: number;
+  httpPort: number;
+  /** Where the HTTP server and the engine listen; all addresses by default. */
+  listenHost?: string;
+  deletion?: Partial<DeletionSettings>;
+  pinLimitMilliseconds?: number;
+  lockPatienceMilliseconds?: number;
+}
+
+/** An agent that runs. */
+export interface RunningAgent {
+  readonly httpPort: number;
+  readonly peerPort: number;
+  readonly engine: RevisionEngine;
+  readonly ingest: Ingest;
+  readonly root: ContentRoot;
+  /** Something in the cluster changed: everything is looked at, soon. */
+  clusterChanged(): void;
+  /** A revision's object is gone. */
+  revisionGone(object: ContentRevision, byList: boolean): void;
+  /** The NodeContent is another one than the status was written to. */
+  nodeContentReplaced(): void;
+  /** Leaves the swarms, saves resume data, closes. */
+  close(): Promise<void>;
+}
+
+/** Starts an agent on a content root. @throws AgentError RootInUse, UnknownFormat; the system's for ports. */
+export async function startAgent(
+  settings: AgentSettings,
+  cluster: AgentCluster,
+  {
+    logger,
+    clock = systemClock,
+    random = Math.random,
+    signal,
+  }: { logger: Logger; clock?: Clock; random?: () => number; signal?: AbortSignal },
+): Promise<RunningAgent> {
+  const { contentRoot: path, nodeName, listenHost } = settings;
+  const root = await ContentRoot.open({
+    path,
+    clock,
+    logger,
+    ...(settings.lockPatienceMilliseconds === undefined
+      ? {}
+      : { lockPatienceMilliseconds: settings.lockPatienceMilliseconds }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+  const { layout, disk } = root;
+
+  const trackers = new Trackers(settings.namespace);
+  await trackers.restore(disk, layout.trackers);
+  let pins: PinRecord = parsePins(await disk.readFile(layout.pins));
+  let savedPins = JSON.stringify(pins);
+
+  const session = new Session({
+    listen: { ...(listenHost === undefined ? {} : { host: listenHost }), port: settings.peerPort },
+    logger,
+  });
+  await session.start();
+
+  const space = new Space({
+    usedBytes: () => engine.usedBytes + ingest.writtenBytes,
+    fileSystem: () => fileSystemSpace(path),
+  });
+
+  const nodeContent = (): NodeContent | undefined => cluster.nodeContent().objects[0];
+  const checkedNodeContent = (): NodeContent | undefined => {
+    const object = nodeContent();
+    if (object === undefined) return lastGoodNodeContent;
+    try {
+      lastGoodNodeContent = parseNodeContent(object);
+    } catch (error) {
+      logger.error({ err: error }, 'the NodeContent is not valid and is not followed');
+    }
+    return lastGoodNodeContent;
+  };
+  let lastGoodNodeContent: NodeContent | undefined;
+
+  const names: ContentNames = {
+    root: settings.hostContentRoot,
+    byName: (namespace, name) =>
+      root.uids().filter((uid) => {
+        const record = root.record(uid);
+        return record?.namespace === namespace && record.name === name;
+      }),
+    byClaim: (namespace, claim) =>
+      cluster.claims().find((entry) => entry.namespace === namespace && entry.claim === claim)?.uid,
+  };
+  const updatePins = () => {
+    const { objects, hasSynced } = cluster.pods();
+    if (!hasSynced) return;
+    const uses = objects.flatMap((pod) => podUse(pod) ?? []);
+    pins = nextPins(pins, uses, names, {
+      activations: (uid) => root.record(uid)?.activations ?? [],
+      current: (uid) => root.current(uid),
+    });
+  };
+  const savePins = async () => {
+    const text = JSON.stringify(pins);
+    if (text === savedPins) return;
+    await replaceFile(disk, layout.pins, `${text}\n`);
+    savedPins = text;
+  };
+
+  const writer = new StatusWriter({
+    clock,
+    random,
+    logger,
+    compose: async (written) =>
+      nodeContentStatus({
+        agent: {
+          version: settings.version,
+          ...(settings.podUID === undefined ? {} : { podUID: settings.podUID }),
+          ...(settings.address === undefined ? {} : { address: settings.address }),
+        },
+        storage: await space.figures(),
+        publishing: ingest.status(),
+        revisions: engine.status(),
+        deletionHold: engine.deletionHold,
+        annotationName: Annotation.ConfirmDeletion,
+        conditionsBefore: written?.conditions ?? nodeContent()?.status?.conditions ?? [],
+        now: clock.now(),
+      }),
+    write: (status) => cluster.writeStatus(status),
+  });
+
+  const engine: RevisionEngine = new RevisionEngine({
+    root,
+    session,
+    clock,
+    random,
+    logger,
+    space,
+    fetchMetainfo: (infoHash, abort) => fetchMetainfo(trackers.webServers(infoHash), infoHash, abort),
+    discovery: (infoHash) => {
+      const discovery = trackerDiscovery({
+        tiers: trackers.tiers(infoHash),
+        ownTrackers: true,
+        parameters: { node: nodeName },
+      });
+      const unsubscribe = trackers.onChange(() => discovery.setTiers(trackers.tiers(infoHash)));
+      return {
+        start: (swarm, onPeers) => discovery.start(swarm, onPeers),
+        announce: (event) => discovery.announce(event),
+        needMore: () => discovery.needMore(),
+        stop: () => {
+          unsubscribe();
+          return discovery.stop();
+        },
+      };
+    },
+    ledger: new DeletionLedger({ ...DELETION_SETTINGS, ...settings.deletion }),
+    ...(settings.pinLimitMilliseconds === undefined
+      ? {}
+      : { pinLimitMilliseconds: settings.pinLimitMilliseconds }),
+    annotationName: Annotation.ConfirmDeletion,
+    view: {
+      revisions: () => cluster.revisions(),
+      node: () => {
+        const node = cluster.node();
+        if (node === undefined) return undefined;
+        return {
+          metadata: {
+            name: nodeName,
+            ...(node.metadata?.labels === undefined ? {} : { labels: node.metadata.labels }),
+          },
+        };
+      },
+      nodeContent: checkedNodeContent,
+      pinnedBy: (uid, revision) => {
+        updatePins();
+        return pinnedBy(pins, uid, revision);
+      },
+      podsKnown: () => cluster.pods().hasSynced,
+      isReserved: (uid, revision) => ingest.isReserved(uid, revision),
+      confirmGone: (namespace, uid, revision) => cluster.confirmGone(namespace, uid, revision),
+    },
+    changed: () => writer.changed(),
+  });
+
+  const ingest: Ingest = new Ingest({
+    root,
+    clock,
+    logger,
+    bootId: await readBootId(),
+    promiseRoom: (key, totalBytes, writtenBytes) => engine.promiseRoom(key, totalBytes, writtenBytes),
+    releaseRoom: (key) => space.release(key),
+    adopt: (reservation, content, folder) => engine.adopt(reservation, content, folder),
+    changed: () => writer.changed(),
+  });
+
+  const server = agentServer({
+    ingest,
+    authenticator: new Authenticator((token, audiences) => cluster.reviewToken(token, audiences), clock),
+    metainfo: (infoHash) => engine.metainfo(infoHash),
+    metrics: agentMetrics(engine, space),
+    notReady: () =>
+      nodeContent() === undefined ? 'the NodeContent of this node is not there yet' : undefined,
+    logger,
+  });
+
+  let seenReservations = '';
+  const follow = async () => {
+    const { hasSynced } = cluster.nodeContent();
+    const content = checkedNodeContent();
+    if (hasSynced && content !== undefined) {
+      const publishing = content.spec?.publishing ?? [];
+      const text = JSON.stringify(publishing);
+      if (text !== seenReservations) {
+        seenReservations = text;
+        await ingest.setReservations(publishing);
+      }
+    }
+    const replicas = cluster.trackers();
+    if (replicas.hasSynced && trackers.set(replicas.objects)) {
+      engine.retryNow();
+      await trackers.save(disk, layout.trackers);
+    }
+    updatePins();
+    await savePins();
+  };
+  let following: Promise<void> = Promise.resolve();
+  let isFollowWanted = false;
+  const clusterChanged = () => {
+    if (isFollowWanted) return;
+    isFollowWanted = true;
+    following = following
+      .then(() => {
+        isFollowWanted = false;
+        return follow();
+      })
+      .catch((error: unknown) =>
+        logger.error({ err: error }, 'what changed in the cluster cannot be followed'),
+      )
+      .then(() => engine.lookSoon());
+  };
+
+  try {
+    await engine.start();
+    await server.listen({ host: listenHost ?? '::', port: settings.httpPort });
+  } catch (error) {
+    await engine.close();
+    await session.close();
+    await root.close();
+    throw error;
+  }
+  clusterChanged();
+  const address = server.server.address();
+  logger.info(
+    { nodeName, contentRoot: path, held: root.held().length, peerPort: session.port },
+    'agent runs',
+  );
+
+  return {
+    httpPort: typeof address === 'object' && address !== null ? address.port : settings.httpPort,
+    peerPort: session.port,
+    engine,
+    ingest,
+    root,
+    clusterChanged,
+    revisionGone: (object, byList) => engine.gone(object, byList),
+    nodeContentReplaced: () => writer.forget(),
+    async close() {
+      await server.close();
+      await following;
+      await ingest.close();
+      await engine.close();
+      await writer.close();
+      await session.close();
+      await root.close();
+    },
+  };
+}
+
+/** The ports that an agent listens on. */
+export const DEFAULT_PORTS = { peerPort: Port.Peer, httpPort: Port.Agent };

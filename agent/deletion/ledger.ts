@@ -1,0 +1,256 @@
+// When content whose objects are gone may be removed (design, "Deletion"). Objects vanish for bad reasons too:
+// a CRD that was removed, an etcd put back from a backup, a wrong kubeconfig. So nothing goes at once.
+//
+// Invariant: a removal is due only 10 s after a DELETED event, or an hour after a list did not have the object;
+// and while so much is gone at once that it looks like an accident, no distribution's removal is due until a
+// person confirms it or a day has passed.
+
+/** How an object was found to be gone. */
+export type AbsenceKind = 'event' | 'list';
+
+/** A revision on this disk whose object is gone. */
+export interface Absence {
+  uid: string;
+  revision: string;
+  kind: AbsenceKind;
+  /** Since when, in milliseconds since 1970. */
+  at: number;
+  /** A person or a day has said that it is no accident. */
+  cleared?: boolean;
+}
+
+/** Why deletion waits. */
+export interface DeletionHold {
+  /** Milliseconds since 1970. */
+  since: number;
+  /** What the annotation said then: only another value confirms. */
+  annotation: string | undefined;
+  /** For a condition's message. */
+  message: string;
+}
+
+/** A revision on this disk. */
+export interface PresentRevision {
+  uid: string;
+  revision: string;
+  /** Its files stay when its distribution is deleted. */
+  retained: boolean;
+}
+
+/** Settings, in milliseconds. */
+export interface DeletionSettings {
+  afterEvent: number;
+  afterList: number;
+  holdFor: number;
+}
+
+/** The design's settings. */
+export const DELETION_SETTINGS: DeletionSettings = {
+  afterEvent: 10_000,
+  afterList: 3_600_000,
+  holdFor: 24 * 3_600_000,
+};
+
+/** Deletions of so many distributions within this time, if they are more than half, are held. */
+const BURST_DISTRIBUTIONS = 3;
+const BURST_MILLISECONDS = 60_000;
+
+/** What is to be done now. */
+export interface DeletionJudgement {
+  /** Removals that may go on, those after an event once the API server has confirmed them. */
+  due: Absence[];
+  hold: DeletionHold | undefined;
+  /** When to look again, in milliseconds since 1970. */
+  nextAt: number | undefined;
+}
+
+const keyOf = (uid: string, revision: string) => `${uid}/${revision}`;
+
+/** As the ledger is kept in state/. */
+interface LedgerRecord {
+  absences: Absence[];
+  hold?: DeletionHold;
+  removed: { uid: string; at: number }[];
+}
+
+/** Remembers what is gone since when. */
+export class DeletionLedger {
+  readonly #settings: DeletionSettings;
+  readonly #absences = new Map<string, Absence>();
+  #hold: DeletionHold | undefined;
+  /** Distributions whose removal was due lately: a burst counts those that are gone already. */
+  #removed: { uid: string; at: number }[] = [];
+
+  constructor(settings: DeletionSettings = DELETION_SETTINGS) {
+    this.#settings = settings;
+  }
+
+  /** The object is there. */
+  present(uid: string, revision: string): void {
+    this.#absences.delete(keyOf(uid, revision));
+  }
+
+  /** A DELETED event was seen. */
+  deleted(uid: string, revision: string, now: number): void {
+    if (this.#absences.get(keyOf(uid, revision))?.kind === 'event') return;
+    this.#absences.set(keyOf(uid, revision), { uid, revision, kind: 'event', at: now });
+  }
+
+  /** A list did not have it. */
+  missing(uid: string, revision: string, now: number): void {
+    if (this.#absences.has(keyOf(uid, revision))) return;
+    this.#absences.set(keyOf(uid, revision), { uid, revision, kind: 'list', at: now });
+  }
+
+  /** The event came while the kind itself was going: it counts as an absence found now. */
+  doubt(uid: string, revision: string, now: number): void {
+    this.#absences.set(keyOf(uid, revision), { uid, revision, kind: 'list', at: now });
+  }
+
+  /** It was removed from the disk, or is to stay for good. */
+  done(uid: string, revision: string): void {
+    this.#absences.delete(keyOf(uid, revision));
+  }
+
+  /** The removal of a whole distribution has begun. */
+  removedDistribution(uid: string, now: number): void {
+    this.#removed.push({ uid, at: now });
+  }
+
+  isAbsent(uid: string, revision: string): boolean {
+    return this.#absences.has(keyOf(uid, revision));
+  }
+
+  /** Judges everything that is gone. `annotation` is what the confirmation says, undefined if there is none. */
+  judge(now: number, disk: readonly PresentRevision[], annotation: string | undefined): DeletionJudgement {
+    this.#forgetWhatIsNotThere(disk);
+    const gone = this.#goneDistributions(disk);
+    this.#updateHold(now, disk, gone, annotation);
+    const due: Absence[] = [];
+    let nextAt: number | undefined;
+    const lookAgainAt = (at: number) => {
+      nextAt = Math.min(nextAt ?? at, at);
+    };
+    if (this.#hold !== undefined) lookAgainAt(this.#hold.since + this.#settings.holdFor);
+    for (const absence of this.#absences.values()) {
+      const dueAt =
+        absence.at + (absence.kind === 'event' ? this.#settings.afterEvent : this.#settings.afterList);
+      if (this.#hold !== undefined && gone.has(absence.uid) && absence.cleared !== true) continue;
+      if (dueAt <= now) due.push(absence);
+      else lookAgainAt(dueAt);
+    }
+    return { due, hold: this.#hold, nextAt };
+  }
+
+  /** The ledger as text, to be kept over a restart. */
+  toJSON(): LedgerRecord {
+    return {
+      absences: [...this.#absences.values()],
+      ...(this.#hold === undefined ? {} : { hold: this.#hold }),
+      removed: this.#removed,
+    };
+  }
+
+  /** Takes up what was kept; anything of another form counts as nothing, which only makes deletion later. */
+  restore(bytes: Uint8Array | undefined): void {
+    if (bytes === undefined) return;
+    let value: Partial<LedgerRecord> | null;
+    try {
+      value = JSON.parse(Buffer.from(bytes).toString('utf8')) as Partial<LedgerRecord> | null;
+    } catch {
+      return;
+    }
+    for (const absence of Array.isArray(value?.absences) ? value.absences : []) {
+      const { uid, revision, kind, at, cleared } = absence ?? {};
+      if (typeof uid !== 'string' || typeof revision !== 'string' || typeof at !== 'number') continue;
+      if (kind !== 'event' && kind !== 'list') continue;
+      this.#absences.set(keyOf(uid, revision), {
+        uid,
+        revision,
+        kind,
+        at,
+        ...(cleared === true ? { cleared } : {}),
+      });
+    }
+    const { since, annotation, message } = value?.hold ?? {};
+    if (typeof since === 'number' && typeof message === 'string')
+      this.#hold = { since, annotation: typeof annotation === 'string' ? annotation : undefined, message };
+  }
+
+  #forgetWhatIsNotThere(disk: readonly PresentRevision[]): void {
+    const there = new Set(disk.map(({ uid, revision }) => keyOf(uid, revision)));
+    for (const key of this.#absences.keys()) if (!there.has(key)) this.#absences.delete(key);
+  }
+
+  /** UIDs of which no object is left, with how that was found and when the last one went. */
+  #goneDistributions(disk: readonly PresentRevision[]): Map<string, { kind: AbsenceKind; at: number }> {
+    const gone = new Map<string, { kind: AbsenceKind; at: number }>();
+    const present = new Set<string>();
+    for (const { uid, revision } of disk) {
+      const absence = this.#absences.get(keyOf(uid, revision));
+      if (absence === undefined) {
+        present.add(uid);
+        continue;
+      }
+      const known = gone.get(uid);
+      // One revision that a list missed makes the whole a finding of a list.
+      const kind = known?.kind === 'list' ? 'list' : absence.kind;
+      gone.set(uid, { kind, at: Math.max(known?.at ?? 0, absence.at) });
+    }
+    for (const uid of present) gone.delete(uid);
+    return gone;
+  }
+
+  #updateHold(
+    now: number,
+    disk: readonly PresentRevision[],
+    gone: ReadonlyMap<string, { kind: AbsenceKind; at: number }>,
+    annotation: string | undefined,
+  ): void {
+    this.#removed = this.#removed.filter(({ at }) => now - at < BURST_MILLISECONDS);
+    const lately = new Set(this.#removed.map(({ uid }) => uid));
+    const retained = new Set(disk.filter((revision) => revision.retained).map(({ uid }) => uid));
+    const cleared = new Set(
+      [...this.#absences.values()].filter((absence) => absence.cleared === true).map(({ uid }) => uid),
+    );
+    const counted = [...gone].filter(([uid]) => !retained.has(uid) && !cleared.has(uid) && !lately.has(uid));
+    const total = new Set([...disk.map(({ uid }) => uid), ...lately]).size;
+
+    const missing = counted.filter(([, { kind }]) => kind === 'list').length;
+    const deletedAt = [
+      ...counted.filter(([, { kind }]) => kind === 'event').map(([, { at }]) => at),
+      ...this.#removed.map(({ at }) => at),
+    ].sort((a, b) => a - b);
+    const burst = counted.length === 0 ? 0 : largestBurst(deletedAt);
+
+    const isMissing = missing * 2 > total;
+    const isBurst = burst >= BURST_DISTRIBUTIONS && burst * 2 > total;
+    if (this.#hold === undefined) {
+      if (!isMissing && !isBurst) return;
+      const message = isMissing
+        ? `${missing} of ${total} contents of this node are missing from the API`
+        : `${burst} of ${total} contents of this node were deleted within a minute`;
+      this.#hold = { since: now, annotation, message };
+    }
+    const isConfirmed = annotation !== undefined && annotation !== this.#hold.annotation;
+    const isOver = now - this.#hold.since >= this.#settings.holdFor;
+    if (isConfirmed || isOver) {
+      for (const absence of this.#absences.values()) if (gone.has(absence.uid)) absence.cleared = true;
+      this.#hold = undefined;
+    } else if (counted.length === 0) {
+      // All of it is there again.
+      this.#hold = undefined;
+    }
+  }
+}
+
+/** The most moments within one BURST_MILLISECONDS, of moments in order. */
+function largestBurst(moments: readonly number[]): number {
+  let most = 0;
+  let first = 0;
+  for (let last = 0; last < moments.length; last++) {
+    while ((moments[last] ?? 0) - (moments[first] ?? 0) > BURST_MILLISECONDS) first++;
+    most = Math.max(most, last - first + 1);
+  }
+  return most;
+}

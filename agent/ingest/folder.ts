@@ -1,0 +1,168 @@
+// The files of a publication on disk, under staging/ingest/UID, at the paths that they will have. Each is
+// written from its beginning to its end and hashed on the way.
+//
+// Invariant: the hash of a file always stands for exactly its first `offset` bytes; after a restart it is made
+// again from the disk before another byte is written.
+import { createHash, type Hash } from 'node:crypto';
+import { constants, promises as fs } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { systemCode } from '../errors.ts';
+
+const READ_BYTES = 1024 * 1024;
+const FOLDER_MODE = 0o755;
+
+/** A file that is being written. */
+interface OpenFile {
+  handle: fs.FileHandle;
+  hash: Hash;
+  offset: number;
+}
+
+/** Reads a file in chunks; each is valid until the next one. */
+export async function* readChunks(
+  path: string,
+  signal?: AbortSignal,
+): AsyncGenerator<Buffer, void, undefined> {
+  const handle = await fs.open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+    for (;;) {
+      signal?.throwIfAborted();
+      const { bytesRead } = await handle.read(buffer, 0, buffer.length, null);
+      if (bytesRead === 0) return;
+      yield buffer.subarray(0, bytesRead);
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Access to the folder of one publication. */
+export class IngestFolder {
+  readonly root: string;
+  #open: { path: string; file: OpenFile } | undefined;
+
+  constructor(root: string) {
+    this.root = root;
+  }
+
+  /** Bytes that are on the disk of a file; 0 if it is not there. */
+  async sizeOf(path: string): Promise<number> {
+    try {
+      const status = await fs.lstat(join(this.root, path));
+      return status.isFile() ? status.size : 0;
+    } catch (error) {
+      if (['ENOENT', 'ENOTDIR'].includes(systemCode(error))) return 0;
+      throw error;
+    }
+  }
+
+  /**
+   * Opens a file for its bytes from `offset` on; whatever is behind is cut off.
+   * Returns where each write must begin: `offset`.
+   */
+  async open(path: string, offset: number, executable: boolean): Promise<void> {
+    if (this.#open?.path === path && this.#open.file.offset === offset) return;
+    await this.close();
+    const target = join(this.root, path);
+    await fs.mkdir(dirname(target), { recursive: true, mode: FOLDER_MODE });
+    const hash = createHash('sha256');
+    if (offset > 0) {
+      let rest = offset;
+      for await (const chunk of readChunks(target)) {
+        hash.update(chunk.subarray(0, rest));
+        rest -= Math.min(rest, chunk.length);
+        if (rest === 0) break;
+      }
+      if (rest > 0) throw new RangeError(`${path} has ${offset - rest} bytes on disk and not ${offset}`);
+    }
+    const mode = executable ? 0o755 : 0o644;
+    const handle = await fs.open(target, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, mode);
+    try {
+      await handle.truncate(offset);
+      await handle.chmod(mode);
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+    this.#open = { path, file: { handle, hash, offset } };
+  }
+
+  /** Appends to the file that is open. Returns its new offset. Hot: once a chunk of the network. */
+  async append(chunk: Uint8Array): Promise<number> {
+    const file = this.#file();
+    for (let done = 0; done < chunk.length; ) {
+      const { bytesWritten } = await file.handle.write(chunk, done, chunk.length - done, file.offset + done);
+      done += bytesWritten;
+    }
+    file.hash.update(chunk);
+    file.offset += chunk.length;
+    return file.offset;
+  }
+
+  /** Ends the file that is open; returns its SHA-256 in hexadecimal digits. It is not flushed yet. */
+  async finish(): Promise<string> {
+    const { hash } = this.#file();
+    const digest = hash.digest('hex');
+    await this.close();
+    return digest;
+  }
+
+  /** Closes what is open; what was written stays. */
+  async close(): Promise<void> {
+    const open = this.#open;
+    this.#open = undefined;
+    await open?.file.handle.close();
+  }
+
+  /** Removes a file, and the folders that are empty without it. */
+  async drop(path: string): Promise<void> {
+    if (this.#open?.path === path) await this.close();
+    try {
+      await fs.unlink(join(this.root, path));
+    } catch (error) {
+      if (!['ENOENT', 'ENOTDIR'].includes(systemCode(error))) throw error;
+    }
+    for (let folder = dirname(path); folder !== '.'; folder = dirname(folder)) {
+      try {
+        await fs.rmdir(join(this.root, folder));
+      } catch {
+        // Not empty, or not there: that is as far as it goes.
+        return;
+      }
+    }
+  }
+
+  /** Flushes a file to the disk. */
+  async sync(path: string): Promise<void> {
+    const handle = await fs.open(join(this.root, path), constants.O_RDONLY | constants.O_NOFOLLOW);
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  }
+
+  /** Flushes every folder, and removes every file that is not one of `paths`. */
+  async tidy(paths: ReadonlySet<string>): Promise<void> {
+    const visit = async (folder: string): Promise<void> => {
+      for (const entry of await fs.readdir(join(this.root, folder), { withFileTypes: true })) {
+        const path = join(folder, entry.name);
+        if (entry.isDirectory()) await visit(path);
+        else if (!paths.has(path)) await fs.unlink(join(this.root, path));
+      }
+      const handle = await fs.open(join(this.root, folder), constants.O_RDONLY | constants.O_DIRECTORY);
+      try {
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+    };
+    await visit('');
+  }
+
+  #file(): OpenFile {
+    if (this.#open === undefined) throw new TypeError('no file is open');
+    return this.#open.file;
+  }
+}
