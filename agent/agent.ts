@@ -249,7 +249,7 @@ export async function startAgent(
       isReserved: (uid, revision) => ingest.isReserved(uid, revision),
       confirmGone: (namespace, uid, revision) => cluster.confirmGone(namespace, uid, revision),
     },
-    changed: () => writer.changed(),
+    changed: (isUrgent) => writer.changed(isUrgent),
   });
 
   const ingest: Ingest = new Ingest({
@@ -260,7 +260,7 @@ export async function startAgent(
     promiseRoom: (key, totalBytes, writtenBytes) => engine.promiseRoom(key, totalBytes, writtenBytes),
     releaseRoom: (key) => space.release(key),
     adopt: (reservation, content, folder) => engine.adopt(reservation, content, folder),
-    changed: () => writer.changed(),
+    changed: (isUrgent) => writer.changed(isUrgent),
   });
 
   const server = agentServer({

@@ -23,8 +23,8 @@ export interface IngestOptions {
   releaseRoom(key: string): void;
   /** Takes a complete folder as a held revision and seeds it. */
   adopt(reservation: Reservation, content: DescribedContent, folder: string): Promise<void>;
-  /** The status has changed. */
-  changed(): void;
+  /** The status has changed; `isUrgent` if others wait for it. */
+  changed(isUrgent: boolean): void;
 }
 
 /** Which start of the machine this is; '' where the system does not say, and then nothing unflushed is trusted. */
@@ -122,7 +122,7 @@ export class Ingest {
     for (const [uid, reservation] of wanted) {
       if (!this.#publications.has(uid)) await this.#begin(uid, reservation);
     }
-    this.#options.changed();
+    this.#options.changed(false);
   }
 
   async #begin(uid: string, reservation: Reservation): Promise<void> {

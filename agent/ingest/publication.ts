@@ -41,8 +41,8 @@ export interface PublicationHost {
   now(): number;
   /** Keeps the record; it is on the disk when this resolves. */
   save(record: IngestRecord): Promise<void>;
-  /** Something changed that the status tells of. */
-  changed(): void;
+  /** Something changed that the status tells of; `isUrgent` if others wait for it. */
+  changed(isUrgent: boolean): void;
   /** Promises room, evicting what is not needed. @throws AgentError StorageLow */
   promiseRoom(totalBytes: number, writtenBytes: () => number): Promise<void>;
   releaseRoom(): void;
@@ -172,7 +172,7 @@ export class Publication {
       }
       await this.#save();
     });
-    this.#host.changed();
+    this.#host.changed(false);
   }
 
   /** Takes the list of files. What is there already of a file that is still the same is kept. */
@@ -184,7 +184,7 @@ export class Publication {
       await this.#takePlan(request);
       await this.#promiseRoom();
       await this.#save();
-      this.#host.changed();
+      this.#host.changed(false);
       return {
         files: this.#record.files.map((file, index) => ({
           offset: this.#offsets[index] ?? 0,
@@ -277,7 +277,7 @@ export class Publication {
       }
       this.#record.phase = 'Hashing';
       await this.#save();
-      this.#host.changed();
+      this.#host.changed(false);
       this.#beginFinishing();
     });
   }
@@ -472,7 +472,7 @@ export class Publication {
     this.#record = { ...this.#record, phase: 'Failed', reason, message };
     this.#host.releaseRoom();
     await this.#save();
-    this.#host.changed();
+    this.#host.changed(true);
     this.#host.logger.warn({ uid: this.uid, reason }, `publication failed: ${message}`);
   }
 
@@ -531,7 +531,7 @@ export class Publication {
     this.#record.phase = 'Published';
     this.#host.releaseRoom();
     await this.#save();
-    this.#host.changed();
+    this.#host.changed(true);
     const { revision, sizeBytes } = content.result;
     this.#host.logger.info({ uid, revision, sizeBytes, files: files.length }, 'published');
   }

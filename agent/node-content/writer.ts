@@ -1,4 +1,6 @@
-// Writes this node's status: transitions at once but at most about once a second, storage figures seldom.
+// Writes this node's status: what others wait for at once, other transitions within about a second, storage
+// figures seldom, and in the long run no more than a write a second.
+//
 // Invariant: what was written last is what is compared with, so that a status that did not change costs nothing;
 // and a write that failed is tried again until one succeeds.
 import type { NodeContentStatus } from '../../api/index.ts';
@@ -17,6 +19,8 @@ export interface StatusWriterOptions {
 }
 
 const BATCH_MILLISECONDS = 1000;
+/** Urgent writes that may follow one another before the pace of one a BATCH_MILLISECONDS holds. */
+const MAX_BURST = 3;
 /** Many nodes come to hold a revision in the same moment. */
 const JITTER_MILLISECONDS = 250;
 const STORAGE_EVERY_MILLISECONDS = 60_000;
@@ -35,34 +39,37 @@ export class StatusWriter {
   #writtenAt = Number.NEGATIVE_INFINITY;
   #failures = 0;
   #cancelTimer: (() => void) | undefined;
+  /** When the last of the writes so far would have been made at the even pace. */
+  #paceAt = Number.NEGATIVE_INFINITY;
   #scheduledAt = Number.POSITIVE_INFINITY;
   #writing: Promise<void> | undefined;
-  #isWantedAgain = false;
+  #isWantedAgain: 'no' | 'soon' | 'urgently' = 'no';
   #isClosed = false;
 
   constructor(options: StatusWriterOptions) {
     this.#options = options;
   }
 
-  /** Something changed that the status may tell of. */
-  changed(): void {
+  /** Something changed that the status may tell of; `isUrgent` if somebody waits for it. */
+  changed(isUrgent = false): void {
     if (this.#isClosed) return;
     // After a failure the back-off says when, whatever happens meanwhile.
     if (this.#failures > 0 && this.#cancelTimer !== undefined) return;
     if (this.#writing !== undefined) {
-      this.#isWantedAgain = true;
+      if (isUrgent || this.#isWantedAgain === 'no') this.#isWantedAgain = isUrgent ? 'urgently' : 'soon';
       return;
     }
     const { clock, random } = this.#options;
-    const sinceWritten = clock.now() - this.#writtenAt;
-    const wait = Math.max(0, BATCH_MILLISECONDS - sinceWritten) + random() * JITTER_MILLISECONDS;
-    if (clock.now() + wait < this.#scheduledAt) this.#schedule(wait);
+    const now = clock.now();
+    const pause = isUrgent ? this.#paceAt - (MAX_BURST - 1) * BATCH_MILLISECONDS - now : BATCH_MILLISECONDS;
+    const wait = Math.max(0, pause) + random() * JITTER_MILLISECONDS;
+    if (now + wait < this.#scheduledAt) this.#schedule(wait);
   }
 
   /** The object in the API is another one than the one that was written, or was changed by somebody. */
   forget(): void {
     this.#written = undefined;
-    this.changed();
+    this.changed(true);
   }
 
   /** Ends it, after the write under way. */
@@ -83,14 +90,14 @@ export class StatusWriter {
       this.#writing = this.#write().finally(() => {
         this.#writing = undefined;
         if (this.#isClosed) return;
-        if (this.#isWantedAgain) this.changed();
+        if (this.#isWantedAgain !== 'no') this.changed(this.#isWantedAgain === 'urgently');
       });
     });
   }
 
   async #write(): Promise<void> {
     const { clock, random, logger, compose, write } = this.#options;
-    this.#isWantedAgain = false;
+    this.#isWantedAgain = 'no';
     try {
       const status = await compose(this.#written);
       const isTransition = this.#written === undefined || transitions(status) !== transitions(this.#written);
@@ -103,6 +110,7 @@ export class StatusWriter {
       await write(status);
       this.#written = status;
       this.#writtenAt = clock.now();
+      this.#paceAt = Math.max(this.#paceAt, this.#writtenAt) + BATCH_MILLISECONDS;
       this.#failures = 0;
       this.#schedule(STORAGE_EVERY_MILLISECONDS * (0.9 + 0.2 * random()));
     } catch (error) {

@@ -55,8 +55,8 @@ export interface EngineOptions extends Omit<TransferHost, 'promiseRoom' | 'relea
   /** How long pins keep the files of a deleted distribution, in milliseconds. */
   pinLimitMilliseconds?: number;
   annotationName: string;
-  /** Something changed that the status tells of. */
-  changed(): void;
+  /** Something changed that the status tells of; `isUrgent` if others wait for it. */
+  changed(isUrgent: boolean): void;
 }
 
 /** A look is made at least this often. */
@@ -92,6 +92,8 @@ export class RevisionEngine {
   #isWantedAgain = false;
   #cancelTimer: () => void = () => {};
   #isClosed = false;
+  /** Something happened that others wait for. */
+  #isNews = false;
   /** Adoptions and looks exclude each other. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -291,7 +293,8 @@ export class RevisionEngine {
         this.#logger.error({ err: error }, 'a look at the revisions failed; the next one tries again');
         nextAt = this.#clock.now() + LOOK_AGAIN_MILLISECONDS;
       }
-      this.#options.changed();
+      this.#options.changed(this.#isNews);
+      this.#isNews = false;
       this.#cancelTimer();
       const wait = Math.min(Math.max(nextAt - this.#clock.now(), 100), LOOK_EVERY_MILLISECONDS);
       this.#cancelTimer = this.#clock.after(wait, () => this.lookSoon());
@@ -364,13 +367,16 @@ export class RevisionEngine {
 
   #begin(target: Target, settings: ReturnType<typeof settingsOf>): void {
     const { space, changed: _, view: __, ...host } = this.#options;
-    const transfer = new Transfer(
+    const transfer: Transfer = new Transfer(
       {
         ...host,
         promiseRoom: (key, totalBytes, writtenBytes) => this.promiseRoom(key, totalBytes, writtenBytes),
         releaseRoom: (key) => space.release(key),
-        // A revision that is held has to be activated.
-        changed: () => this.lookSoon(),
+        changed: () => {
+          if (transfer.state.phase === 'Held' || transfer.state.phase === 'Failed') this.#isNews = true;
+          // A revision that is held has to be activated.
+          this.lookSoon();
+        },
       },
       target,
       settings,
@@ -403,6 +409,7 @@ export class RevisionEngine {
       try {
         await this.#root.activate(uid, revision);
         this.#activationFailures.delete(uid);
+        this.#isNews ||= before !== revision;
         if (before !== revision)
           this.#logger.info({ uid, revision, namespace, name, before }, 'revision is active');
       } catch (error) {
@@ -547,7 +554,7 @@ export class RevisionEngine {
     this.#logger.info({ uid, revision }, 'an inactive revision is evicted for room');
     await this.#end(uid, revision);
     await this.#root.remove(uid, revision);
-    this.#options.changed();
+    this.#options.changed(false);
     return true;
   }
 

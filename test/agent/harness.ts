@@ -22,7 +22,9 @@ export class TestLogger implements Logger {
   }
   #add(level: string, fields: object, message: string): void {
     const err = (fields as { err?: Error }).err;
-    this.lines.push(`${level} ${message} ${JSON.stringify(fields)} ${err?.stack ?? ''}`);
+    this.lines.push(
+      `${Math.round(performance.now())} ${level} ${message} ${JSON.stringify(fields)} ${err?.stack ?? ''}`,
+    );
   }
 }
 
