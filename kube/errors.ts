@@ -1,0 +1,79 @@
+// The one error class of this room. Invariant: whatever the API server or the way to it does to a call ends as
+// a KubeError; callers branch on its code and reason and never read its message.
+
+/** `code` of an error that no answer of the API server caused: not reached, timed out, cut short. */
+export const NO_ANSWER = 0;
+
+/** A call that did not succeed. */
+export class KubeError extends Error {
+  override readonly name = 'KubeError';
+  /** HTTP status, or NO_ANSWER. */
+  readonly code: number;
+  /** The Status' reason (`NotFound`, `Conflict`, `Expired` …), or `Unreachable`, `Timeout`, `InvalidAnswer`. */
+  readonly reason: string;
+  /** How long the server asks to wait before the next try. */
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(
+    code: number,
+    reason: string,
+    message: string,
+    options: { cause?: unknown; retryAfterSeconds?: number } = {},
+  ) {
+    super(message, options.cause === undefined ? {} : { cause: options.cause });
+    this.code = code;
+    this.reason = reason;
+    this.retryAfterSeconds = options.retryAfterSeconds;
+  }
+}
+
+const has = (error: unknown, code: number) => error instanceof KubeError && error.code === code;
+
+/** The object, or the kind, does not exist. */
+export const isNotFound = (error: unknown): boolean => has(error, 404);
+
+/** An object of that name is there already. */
+export const isAlreadyExists = (error: unknown): boolean =>
+  has(error, 409) && (error as KubeError).reason === 'AlreadyExists';
+
+/** Somebody wrote in between, or the object is not the one that was meant. */
+export const isConflict = (error: unknown): boolean =>
+  has(error, 409) && (error as KubeError).reason !== 'AlreadyExists';
+
+/** The object breaks its schema, a rule of it, or an admission policy. */
+export const isInvalid = (error: unknown): boolean => has(error, 422);
+
+/** The resource version or the continue token is older than what the server still knows. */
+export const isExpired = (error: unknown): boolean => has(error, 410);
+
+interface StatusBody {
+  kind?: unknown;
+  code?: unknown;
+  reason?: unknown;
+  message?: unknown;
+  details?: { retryAfterSeconds?: unknown };
+}
+
+/**
+ * The error that a Status object tells of (API conventions, "Response Status Kind").
+ *
+ * @param body what the server sent; anything but a Status is quoted, shortened
+ * @param httpCode taken where the Status has no code
+ * @param retryAfter value of the Retry-After header, in seconds
+ */
+export function errorOfStatus(body: unknown, httpCode: number, retryAfter?: string | undefined): KubeError {
+  const status = (typeof body === 'object' && body !== null ? body : {}) as StatusBody;
+  const isStatus = status.kind === 'Status';
+  const code = isStatus && typeof status.code === 'number' ? status.code : httpCode;
+  const reason = isStatus && typeof status.reason === 'string' ? status.reason : `Http${code}`;
+  const text = isStatus && typeof status.message === 'string' ? status.message : quoted(body);
+  const asked = Number(status.details?.retryAfterSeconds ?? retryAfter);
+  return new KubeError(code, reason, text === '' ? `the API server answered ${code}` : text, {
+    ...(Number.isFinite(asked) && asked > 0 ? { retryAfterSeconds: asked } : {}),
+  });
+}
+
+function quoted(body: unknown): string {
+  const text = typeof body === 'string' ? body : (JSON.stringify(body) ?? '');
+  return text.length > 300 ? `${text.slice(0, 300)}…` : text;
+}
