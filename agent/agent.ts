@@ -259,6 +259,7 @@ export async function startAgent(
     bootId: await readBootId(),
     promiseRoom: (key, totalBytes, writtenBytes) => engine.promiseRoom(key, totalBytes, writtenBytes),
     releaseRoom: (key) => space.release(key),
+    availableBytes: async () => (await space.figures()).availableBytes,
     adopt: (reservation, content, folder) => engine.adopt(reservation, content, folder),
     changed: (isUrgent) => writer.changed(isUrgent),
   });

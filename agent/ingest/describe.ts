@@ -55,7 +55,7 @@ function encode(
  * Judges, before anything is read, whether files of these paths and sizes can become a torrent.
  * @throws IngestRefusal TooManyFiles with the numbers, InvalidRequest for paths that no torrent may have
  */
-export function judgePlan(
+export function judgeTorrent(
   publisher: Publisher,
   files: readonly { path: string; sizeBytes: number; executable: boolean }[],
 ): void {

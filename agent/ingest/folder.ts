@@ -18,12 +18,16 @@ interface OpenFile {
   offset: number;
 }
 
+/** Opens files: `fs.promises`, or a test's disk that is full. */
+export type FileOpener = Pick<typeof fs, 'open'>;
+
 /** Reads a file in chunks; each is valid until the next one. */
-export async function* readChunks(
+async function* readChunks(
+  opener: FileOpener,
   path: string,
   signal?: AbortSignal,
 ): AsyncGenerator<Buffer, void, undefined> {
-  const handle = await fs.open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  const handle = await opener.open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
     const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
     for (;;) {
@@ -40,10 +44,17 @@ export async function* readChunks(
 /** Access to the folder of one publication. */
 export class IngestFolder {
   readonly root: string;
+  readonly #opener: FileOpener;
   #open: { path: string; file: OpenFile } | undefined;
 
-  constructor(root: string) {
+  constructor(root: string, opener: FileOpener = fs) {
     this.root = root;
+    this.#opener = opener;
+  }
+
+  /** Reads a file in chunks; each is valid until the next one. */
+  read(path: string, signal?: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
+    return readChunks(this.#opener, join(this.root, path), signal);
   }
 
   /** Bytes that are on the disk of a file; 0 if it is not there. */
@@ -59,7 +70,7 @@ export class IngestFolder {
 
   /**
    * Opens a file for its bytes from `offset` on; whatever is behind is cut off.
-   * Returns where each write must begin: `offset`.
+   * @throws RangeError if there are not so many.
    */
   async open(path: string, offset: number, executable: boolean): Promise<void> {
     if (this.#open?.path === path && this.#open.file.offset === offset) return;
@@ -69,7 +80,7 @@ export class IngestFolder {
     const hash = createHash('sha256');
     if (offset > 0) {
       let rest = offset;
-      for await (const chunk of readChunks(target)) {
+      for await (const chunk of this.read(path)) {
         hash.update(chunk.subarray(0, rest));
         rest -= Math.min(rest, chunk.length);
         if (rest === 0) break;
@@ -77,7 +88,11 @@ export class IngestFolder {
       if (rest > 0) throw new RangeError(`${path} has ${offset - rest} bytes on disk and not ${offset}`);
     }
     const mode = executable ? 0o755 : 0o644;
-    const handle = await fs.open(target, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, mode);
+    const handle = await this.#opener.open(
+      target,
+      constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW,
+      mode,
+    );
     try {
       await handle.truncate(offset);
       await handle.chmod(mode);
@@ -135,7 +150,7 @@ export class IngestFolder {
 
   /** Flushes a file to the disk. */
   async sync(path: string): Promise<void> {
-    const handle = await fs.open(join(this.root, path), constants.O_RDONLY | constants.O_NOFOLLOW);
+    const handle = await this.#opener.open(join(this.root, path), constants.O_RDONLY | constants.O_NOFOLLOW);
     try {
       await handle.sync();
     } finally {
@@ -143,15 +158,22 @@ export class IngestFolder {
     }
   }
 
-  /** Flushes every folder, and removes every file that is not one of `paths`. */
+  /** Flushes every folder, and removes every file that is not one of `paths` and folders without any. */
   async tidy(paths: ReadonlySet<string>): Promise<void> {
+    const folders = new Set<string>(['']);
+    for (const path of paths)
+      for (let folder = dirname(path); folder !== '.'; folder = dirname(folder)) folders.add(folder);
     const visit = async (folder: string): Promise<void> => {
       for (const entry of await fs.readdir(join(this.root, folder), { withFileTypes: true })) {
         const path = join(folder, entry.name);
-        if (entry.isDirectory()) await visit(path);
+        if (entry.isDirectory() && folders.has(path)) await visit(path);
+        else if (entry.isDirectory()) await fs.rm(join(this.root, path), { recursive: true });
         else if (!paths.has(path)) await fs.unlink(join(this.root, path));
       }
-      const handle = await fs.open(join(this.root, folder), constants.O_RDONLY | constants.O_DIRECTORY);
+      const handle = await this.#opener.open(
+        join(this.root, folder),
+        constants.O_RDONLY | constants.O_DIRECTORY,
+      );
       try {
         await handle.sync();
       } finally {

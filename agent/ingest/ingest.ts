@@ -9,6 +9,7 @@ import { isUid } from '../content-root/layout.ts';
 import type { Logger } from '../logger.ts';
 import type { DescribedContent } from './describe.ts';
 import { IngestRefusal } from './errors.ts';
+import type { FileOpener } from './folder.ts';
 import { Publication, type PublicationHost } from './publication.ts';
 import { parseIngestRecord } from './record.ts';
 
@@ -21,6 +22,10 @@ export interface IngestOptions {
   bootId: string;
   promiseRoom(key: string, totalBytes: number, writtenBytes: () => number): Promise<void>;
   releaseRoom(key: string): void;
+  /** Bytes that content may newly use. */
+  availableBytes(): Promise<number>;
+  /** Opens the files that are received; the system's by default. */
+  opener?: FileOpener;
   /** Takes a complete folder as a held revision and seeds it. */
   adopt(reservation: Reservation, content: DescribedContent, folder: string): Promise<void>;
   /** The status has changed; `isUrgent` if others wait for it. */
@@ -162,14 +167,18 @@ export class Ingest {
 
   #host(uid: string): PublicationHost {
     const { root, clock, logger, bootId, promiseRoom, releaseRoom, adopt, changed } = this.#options;
+    const { availableBytes, opener = fs } = this.#options;
     const key = `ingest/${uid}`;
     return {
       folder: root.layout.ingest(uid),
+      opener,
       bootId,
       logger,
       now: () => clock.now(),
       save: (record) => replaceFile(root.disk, root.layout.ingestRecord(uid), `${JSON.stringify(record)}\n`),
+      discard: () => root.discard(root.layout.ingest(uid), `ingest-${uid}`),
       changed,
+      availableBytes,
       promiseRoom: (totalBytes, writtenBytes) => promiseRoom(key, totalBytes, writtenBytes),
       releaseRoom: () => releaseRoom(key),
       adopt,
