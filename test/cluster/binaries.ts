@@ -1,0 +1,154 @@
+/**
+ * The programs of a cluster, built from Go modules once and kept outside the repository, under a key of
+ * everything that makes them what they are. A program in the folder is finished: it is built under another
+ * name and renamed, so an interrupted build loses the one program it was at and never leaves half of one.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { isAbsolute, join } from 'node:path';
+import { runCommand } from './command.ts';
+import { PROGRAM_GROUPS, PROGRAMS, type ProgramGroup } from './go-programs.ts';
+import { goEnvironment, requireGo } from './go-toolchain.ts';
+import { acquireLock } from './lock.ts';
+import { VERSIONS } from './versions.ts';
+
+/** Gets lines for a person who waits. */
+export type Log = (line: string) => void;
+
+/** How often a build that takes long says that it is still at work. */
+const STILL_MILLISECONDS = 30_000;
+/** Folders of unfinished work inside the folder of programs. */
+const WORK_PREFIX = '.build-';
+
+/** The project's folder for what is dear to make and safe to delete: $XDG_CACHE_HOME or ~/.cache, /enxame. */
+export function cacheFolder(): string {
+  const cache = process.env.XDG_CACHE_HOME;
+  return join(cache !== undefined && isAbsolute(cache) ? cache : join(homedir(), '.cache'), 'enxame');
+}
+
+/** The folder of the programs as this version of the project wants them, whether they are there or not. */
+export function binariesFolder(): string {
+  const recipe = JSON.stringify([PROGRAM_GROUPS, process.platform, process.arch]);
+  const hash = createHash('sha256').update(recipe).digest('hex').slice(0, 12);
+  return join(cacheFolder(), 'binaries', `kubernetes-${VERSIONS.kubernetes}-${hash}`);
+}
+
+/**
+ * Makes sure that every program of `PROGRAMS` is there: kube-apiserver, kubelet, containerd, helm and so on.
+ * Takes minutes the first time, and nothing after that.
+ *
+ * @returns the folder that holds them
+ * @throws {ClusterError} PrerequisiteMissing without a Go that will do, CommandFailed if Go fails
+ */
+export async function ensureBinaries(options: { log?: Log } = {}): Promise<string> {
+  const folder = binariesFolder();
+  const missing = () => PROGRAMS.filter((program) => !existsSync(join(folder, program)));
+  if (missing().length === 0) return folder;
+
+  const log = options.log ?? ((line) => process.stderr.write(`${line}\n`));
+  const go = await requireGo();
+  await mkdir(folder, { recursive: true });
+  const release = await acquireLock(`${folder}.lock`, { log, doing: 'builds the programs of the cluster' });
+  try {
+    if (missing().length === 0) return folder;
+    await removeUnfinished(folder);
+    const started = Date.now();
+    log(`Building ${missing().length} programs from Go modules into ${folder}`);
+    log('(about 10 minutes and 9 GB the first time, seconds when Go has built them before; once in all)');
+    for (const group of PROGRAM_GROUPS) await buildGroup({ go, folder, group, log, started });
+    return folder;
+  } finally {
+    await release();
+  }
+}
+
+/** What is left of builds that were interrupted; only the holder of the lock builds. */
+async function removeUnfinished(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (name.startsWith(WORK_PREFIX)) await rm(join(folder, name), { recursive: true, force: true });
+  }
+}
+
+interface GroupBuild {
+  go: string;
+  folder: string;
+  group: ProgramGroup;
+  log: Log;
+  /** When the whole build started, milliseconds. */
+  started: number;
+}
+
+async function buildGroup({ go, folder, group, log, started }: GroupBuild): Promise<void> {
+  const wanted = Object.entries(group.programs).filter(([name]) => !existsSync(join(folder, name)));
+  if (wanted.length === 0) return;
+  const work = await mkdtemp(join(folder, WORK_PREFIX));
+  const seconds = (since: number) => `${Math.round((Date.now() - since) / 1000)} s`;
+  try {
+    await writeFile(join(work, 'go.mod'), await moduleFile(go, group, work));
+    if (group.source !== undefined) await writeFile(join(work, 'main.go'), group.source);
+    for (const [name, path] of wanted) {
+      const begun = Date.now();
+      let downloads = 0;
+      const still = setInterval(() => {
+        const fetched = downloads === 0 ? '' : `, ${downloads} modules downloaded`;
+        log(`  ${seconds(started).padStart(6)}  ${name}: still building${fetched}`);
+      }, STILL_MILLISECONDS);
+      try {
+        await runCommand(go, buildArguments(group, join(work, name), path), {
+          cwd: work,
+          env: goEnvironment(),
+          signalOnOurDeath: 'TERM',
+          onErrorLine: (line) => {
+            if (line.startsWith('go: downloading')) downloads += 1;
+          },
+        });
+      } finally {
+        clearInterval(still);
+      }
+      await rename(join(work, name), join(folder, name));
+      log(`  ${seconds(started).padStart(6)}  ${name} (${seconds(begun)})`);
+    }
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+function buildArguments(group: ProgramGroup, output: string, path: string): string[] {
+  // -mod=mod: go.sum and the versions of all that is needed are found while building, as for `go install`.
+  const linker = ['-s', '-w', group.linkerFlags ?? ''].join(' ').trim();
+  const tags = group.tags === undefined ? [] : ['-tags', group.tags];
+  return ['build', '-mod=mod', '-trimpath', ...tags, '-ldflags', linker, '-o', output, path];
+}
+
+/** The go.mod of the throw-away main module. */
+async function moduleFile(go: string, group: ProgramGroup, work: string): Promise<string> {
+  const lines = ['module enxame.dev/build', 'go 1.26.0'];
+  const { module } = group;
+  if (module !== undefined) lines.push(`require ${module.path} ${module.version}`);
+  if (module !== undefined && group.staging === true) {
+    // The staging modules are released as v0.MINOR.PATCH of Kubernetes v1.MINOR.PATCH.
+    const version = module.version.replace(/^v1\./, 'v0.');
+    for (const path of await stagingModules(go, module, work)) {
+      lines.push(`require ${path} ${version}`, `replace ${path} => ${path} ${version}`);
+    }
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+async function stagingModules(
+  go: string,
+  module: { path: string; version: string },
+  work: string,
+): Promise<string[]> {
+  const { stdout } = await runCommand(go, ['mod', 'download', '-json', `${module.path}@${module.version}`], {
+    cwd: work,
+    env: goEnvironment(),
+  });
+  const { GoMod: path } = JSON.parse(stdout) as { GoMod: string };
+  const text = await readFile(path, 'utf8');
+  const found = [...text.matchAll(/^\s*(k8s\.io\/[a-z0-9-]+) => \.\/staging\//gm)].map(([, name]) => name!);
+  // The samples are not part of any program.
+  return [...new Set(found)].filter((name) => !name.startsWith('k8s.io/sample-'));
+}

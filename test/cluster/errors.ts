@@ -1,0 +1,28 @@
+/** What can go wrong with a test cluster, by kind. */
+export type ClusterErrorCode =
+  /** Programs, packages or rights that this machine lacks; the message names all of them. */
+  | 'PrerequisiteMissing'
+  /** A program could not be started, or ended with another exit code than 0. */
+  | 'CommandFailed'
+  /** A program of the cluster did not become ready, or ended by itself. */
+  | 'NotReady';
+
+/** The error of `test/cluster/`: what was wrong, where, and what to do about it. */
+export class ClusterError extends Error {
+  readonly code: ClusterErrorCode;
+  /** What the program printed, where the error is that of a program. */
+  readonly stdout: string;
+  readonly stderr: string;
+
+  constructor(
+    code: ClusterErrorCode,
+    message: string,
+    options: { cause?: unknown; stdout?: string; stderr?: string } = {},
+  ) {
+    super(message, { cause: options.cause });
+    this.name = 'ClusterError';
+    this.code = code;
+    this.stdout = options.stdout ?? '';
+    this.stderr = options.stderr ?? '';
+  }
+}

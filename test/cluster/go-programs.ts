@@ -1,0 +1,107 @@
+/**
+ * Which programs a cluster is made of and how Go builds each. Everything here that changes a program is part
+ * of the key of the cache, so that a program under a key never changes.
+ */
+import { VERSIONS } from './versions.ts';
+
+/**
+ * Programs that are built in one throw-away main module. `go install` refuses modules whose go.mod has replace
+ * directives (Kubernetes, etcd), and a main module of our own takes no notice of them.
+ */
+export interface ProgramGroup {
+  readonly name: string;
+  /** The module that holds the programs; undefined for a program of our own. */
+  readonly module?: { readonly path: string; readonly version: string };
+  /** File name of each program and the package that it is built from. */
+  readonly programs: Readonly<Record<string, string>>;
+  readonly tags?: string;
+  /** Linker flags beside -s -w. */
+  readonly linkerFlags?: string;
+  /** Kubernetes replaces its staging modules by folders in its own go.mod: a main module must name them. */
+  readonly staging?: boolean;
+  /** Source of a program of our own. */
+  readonly source?: string;
+}
+
+const KUBERNETES = 'k8s.io/kubernetes/cmd';
+const COMPONENT_VERSION = 'k8s.io/component-base/version';
+const CONTAINERD = 'github.com/containerd/containerd/v2';
+const [MAJOR, MINOR] = VERSIONS.kubernetes.slice(1).split('.');
+
+/** The only program of the image that holds a Pod's namespaces: it reaps children, and ends when asked to. */
+const PAUSE = `package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	c := make(chan os.Signal, 8)
+	signal.Notify(c, syscall.SIGINT, syscall.SIGTERM, syscall.SIGCHLD)
+	for s := range c {
+		if s != syscall.SIGCHLD {
+			os.Exit(0)
+		}
+		for {
+			if p, _ := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); p <= 0 {
+				break
+			}
+		}
+	}
+}
+`;
+
+/** In the order in which they are built: what integration tests need comes first. */
+export const PROGRAM_GROUPS: readonly ProgramGroup[] = [
+  {
+    name: 'etcd',
+    module: { path: 'go.etcd.io/etcd/server/v3', version: VERSIONS.etcd },
+    programs: { etcd: 'go.etcd.io/etcd/server/v3' },
+  },
+  {
+    name: 'kubernetes',
+    module: { path: 'k8s.io/kubernetes', version: VERSIONS.kubernetes },
+    programs: {
+      'kube-apiserver': `${KUBERNETES}/kube-apiserver`,
+      kubectl: `${KUBERNETES}/kubectl`,
+      'kube-controller-manager': `${KUBERNETES}/kube-controller-manager`,
+      'kube-scheduler': `${KUBERNETES}/kube-scheduler`,
+      kubelet: `${KUBERNETES}/kubelet`,
+      'kube-proxy': `${KUBERNETES}/kube-proxy`,
+    },
+    linkerFlags: [
+      `-X ${COMPONENT_VERSION}.gitVersion=${VERSIONS.kubernetes}`,
+      `-X ${COMPONENT_VERSION}.gitMajor=${MAJOR}`,
+      `-X ${COMPONENT_VERSION}.gitMinor=${MINOR}`,
+    ].join(' '),
+    staging: true,
+  },
+  {
+    name: 'containerd',
+    module: { path: CONTAINERD, version: VERSIONS.containerd },
+    programs: {
+      containerd: `${CONTAINERD}/cmd/containerd`,
+      'containerd-shim-runc-v2': `${CONTAINERD}/cmd/containerd-shim-runc-v2`,
+      ctr: `${CONTAINERD}/cmd/ctr`,
+    },
+    // Snapshotters that need libraries or tools beyond the kernel.
+    tags: 'no_btrfs no_devmapper no_zfs',
+    linkerFlags: `-X ${CONTAINERD}/version.Version=${VERSIONS.containerd}`,
+  },
+  {
+    name: 'helm',
+    module: { path: 'helm.sh/helm/v4', version: VERSIONS.helm },
+    programs: { helm: 'helm.sh/helm/v4/cmd/helm' },
+  },
+  {
+    name: 'coredns',
+    module: { path: 'github.com/coredns/coredns', version: VERSIONS.coredns },
+    programs: { coredns: 'github.com/coredns/coredns' },
+  },
+  { name: 'pause', programs: { pause: '.' }, source: PAUSE },
+];
+
+/** The file names of all programs. */
+export const PROGRAMS: readonly string[] = PROGRAM_GROUPS.flatMap(({ programs }) => Object.keys(programs));

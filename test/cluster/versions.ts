@@ -1,0 +1,11 @@
+/**
+ * The releases that a test cluster is made of, by Go module version. One place, because the cache of built
+ * programs, the Kubernetes that the tests speak of and the documentation must not drift apart.
+ */
+export const VERSIONS = {
+  kubernetes: 'v1.36.3',
+  etcd: 'v3.6.16',
+  containerd: 'v2.3.7',
+  helm: 'v4.2.4',
+  coredns: 'v1.14.7',
+} as const;
