@@ -17,6 +17,7 @@ import { type Clock, systemClock } from './clock.ts';
 import { ContentRoot } from './content-root/content-root.ts';
 import { replaceFile } from './content-root/disk.ts';
 import { DELETION_SETTINGS, DeletionLedger, type DeletionSettings } from './deletion/ledger.ts';
+import type { GoneConfirmer } from './deletion/removal.ts';
 import { agentMetrics } from './http/metrics.ts';
 import { agentServer } from './http/server.ts';
 import { Authenticator, type TokenReviewer } from './ingest/authenticate.ts';
@@ -26,7 +27,7 @@ import { nodeContentStatus } from './node-content/status.ts';
 import { StatusWriter } from './node-content/writer.ts';
 import { nextPins, type PinRecord, parsePins, pinnedBy } from './pins/pins.ts';
 import { type ContentNames, podUse } from './pins/pod-use.ts';
-import { type Confirmation, RevisionEngine } from './revisions/engine.ts';
+import { RevisionEngine } from './revisions/engine.ts';
 import { fetchMetainfo } from './revisions/fetch-metainfo.ts';
 import { Trackers } from './revisions/trackers.ts';
 import { fileSystemSpace, Space } from './space/space.ts';
@@ -52,11 +53,11 @@ export interface AgentCluster {
   nodeContent(): Seen<NodeContent>;
   /** Pods of this node. */
   pods(): Seen<V1Pod>;
-  claims(): readonly ClaimedContent[];
+  claims(): Seen<ClaimedContent>;
   /** Names of the tracker replicas. */
   trackers(): Seen<string>;
   reviewToken: TokenReviewer;
-  confirmGone(namespace: string, uid: string, revision: string): Promise<Confirmation>;
+  confirmGone: GoneConfirmer;
   writeStatus(status: NodeContentStatus): Promise<void>;
 }
 
@@ -158,11 +159,11 @@ export async function startAgent(
         return record?.namespace === namespace && record.name === name;
       }),
     byClaim: (namespace, claim) =>
-      cluster.claims().find((entry) => entry.namespace === namespace && entry.claim === claim)?.uid,
+      cluster.claims().objects.find((entry) => entry.namespace === namespace && entry.claim === claim)?.uid,
   };
   const updatePins = () => {
     const { objects, hasSynced } = cluster.pods();
-    if (!hasSynced) return;
+    if (!hasSynced || !cluster.claims().hasSynced) return;
     const uses = objects.flatMap((pod) => podUse(pod) ?? []);
     pins = nextPins(pins, uses, names, {
       activations: (uid) => root.record(uid)?.activations ?? [],
@@ -245,7 +246,7 @@ export async function startAgent(
         updatePins();
         return pinnedBy(pins, uid, revision);
       },
-      podsKnown: () => cluster.pods().hasSynced,
+      podsKnown: () => cluster.pods().hasSynced && cluster.claims().hasSynced,
       isReserved: (uid, revision) => ingest.isReserved(uid, revision),
       confirmGone: (namespace, uid, revision) => cluster.confirmGone(namespace, uid, revision),
     },

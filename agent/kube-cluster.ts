@@ -25,9 +25,9 @@ import {
   reviewToken,
   SERVICES,
 } from '../kube/index.ts';
-import type { AgentCluster, AgentSettings, Seen } from './agent.ts';
+import type { AgentCluster, AgentSettings, ClaimedContent, Seen } from './agent.ts';
+import type { Confirmation } from './deletion/removal.ts';
 import type { Logger } from './logger.ts';
-import type { Confirmation } from './revisions/engine.ts';
 
 /** Who hears of changes. */
 export interface ClusterListener {
@@ -170,13 +170,15 @@ export class KubeCluster implements AgentCluster {
     return seen(this.#pods);
   }
 
-  claims(): { namespace: string; claim: string; uid: string }[] {
-    return this.#volumes.list().flatMap(({ metadata, spec }) => {
+  claims(): Seen<ClaimedContent> {
+    const { objects, hasSynced } = seen(this.#volumes);
+    const claimed = objects.flatMap(({ metadata, spec }) => {
       const uid = metadata?.labels?.[Label.DistributionUid];
       const { namespace, name: claim } = spec?.claimRef ?? {};
       if (uid === undefined || namespace === undefined || claim === undefined) return [];
       return metadata?.name === persistentVolumeName(uid) ? [{ namespace, claim, uid }] : [];
     });
+    return { objects: claimed, hasSynced };
   }
 
   trackers(): Seen<string> {
@@ -188,18 +190,20 @@ export class KubeCluster implements AgentCluster {
     return reviewToken(this.#client, token, audiences);
   }
 
-  /** Asks whether the kind is still there, and whether a list of the namespace lacks the revision. */
-  async confirmGone(namespace: string, uid: string, revision: string): Promise<Confirmation> {
+  /** Asks whether the kind is still there, and whether a list of the namespace lacks the objects. */
+  async confirmGone(namespace: string, uid: string, revision: string | undefined): Promise<Confirmation> {
     try {
       const definition = await this.#client
         .resource<{ metadata?: { deletionTimestamp?: unknown } }>(CUSTOM_RESOURCE_DEFINITIONS)
         .get(CRD_NAME);
-      if (definition.metadata?.deletionTimestamp !== undefined) return 'doubtful';
+      if (definition.metadata?.deletionTimestamp !== undefined) return 'kindGone';
       const { items } = await this.#client.resource<ContentRevision>(CONTENT_REVISION).list({ namespace });
-      const isThere = items.some(({ spec }) => spec?.distributionUID === uid && spec.revision === revision);
-      return isThere ? 'doubtful' : 'gone';
+      const isThere = items.some(
+        ({ spec }) => spec?.distributionUID === uid && (revision === undefined || spec.revision === revision),
+      );
+      return isThere ? 'there' : 'gone';
     } catch (error) {
-      if (isNotFound(error)) return 'doubtful';
+      if (isNotFound(error)) return 'kindGone';
       this.#logger.warn({ err: error }, 'whether content was deleted cannot be asked just now');
       return 'unavailable';
     }

@@ -97,6 +97,11 @@ export class ContentRoot {
     return [...this.#contents].flatMap(([uid, { held }]) => [...held].map((revision) => ({ uid, revision })));
   }
 
+  /** Held revisions of a distribution. */
+  heldOf(uid: string): string[] {
+    return [...(this.#contents.get(uid)?.held ?? [])];
+  }
+
   isHeld(uid: string, revision: string): boolean {
     return this.#contents.get(uid)?.held.has(revision) ?? false;
   }
@@ -216,11 +221,16 @@ export class ContentRoot {
     });
   }
 
+  /** The activation epoch by which the active revision became so; undefined where that is not known. */
+  activeEpoch(uid: string): number | undefined {
+    return this.#contents.get(uid)?.record.activations.at(-1)?.epoch;
+  }
+
   /**
-   * Shows a held revision to Pods, and the content under its name.
+   * Shows a held revision to Pods, and the content under its name. `epoch` is remembered with it.
    * @throws AgentError RootDamaged where something else is in the way
    */
-  activate(uid: string, revision: string): Promise<void> {
+  activate(uid: string, revision: string, epoch: number): Promise<void> {
     return this.#inTurn(async () => {
       const found = this.#found(uid);
       if (!found.held.has(revision)) {
@@ -228,7 +238,7 @@ export class ContentRoot {
       }
       if (found.current !== revision) {
         // Remembered first: a Pod that starts in between pins one revision too many, never one too few.
-        await this.#remember(found, revision);
+        await this.#remember(found, { revision, epoch });
         await pointLink(this.disk, this.layout.current(uid), revision);
         found.current = revision;
       }
@@ -316,8 +326,8 @@ export class ContentRoot {
     found.record = record;
   }
 
-  #remember(found: FoundContent, revision: string): Promise<void> {
-    const activation = { revision, at: this.#clock.now() };
+  #remember(found: FoundContent, what: { revision: string; epoch?: number }): Promise<void> {
+    const activation = { ...what, at: this.#clock.now() };
     const activations = [...found.record.activations, activation].slice(-MAX_ACTIVATIONS);
     return this.#replace(found, { ...found.record, activations });
   }
@@ -327,7 +337,7 @@ export class ContentRoot {
     await dropLink(this.disk, this.layout.current(uid));
     if (found.current === undefined) return;
     found.current = undefined;
-    await this.#remember(found, '');
+    await this.#remember(found, { revision: '' });
   }
 
   async #pointName({ uid, namespace, name }: ContentRecord): Promise<void> {

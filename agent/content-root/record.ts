@@ -3,7 +3,10 @@
 
 /** When a revision became active. */
 export interface Activation {
+  /** '' where nothing was active from then on. */
   revision: string;
+  /** ContentRevision.spec.activation.epoch by which it became so. */
+  epoch?: number;
   /** Milliseconds since 1970. */
   at: number;
 }
@@ -39,8 +42,9 @@ function isObject(value: unknown): value is Record<string, unknown> {
 
 function parseActivation(value: unknown): Activation[] {
   if (!isObject(value)) return [];
-  const { revision, at } = value;
-  return typeof revision === 'string' && typeof at === 'number' ? [{ revision, at }] : [];
+  const { revision, at, epoch } = value;
+  if (typeof revision !== 'string' || typeof at !== 'number') return [];
+  return [{ revision, at, ...(typeof epoch === 'number' ? { epoch } : {}) }];
 }
 
 function parseRevision(value: unknown): RevisionRecord | undefined {

@@ -117,8 +117,9 @@ export class DeletionLedger {
     this.#removed.push({ uid, at: now });
   }
 
-  isAbsent(uid: string, revision: string): boolean {
-    return this.#absences.has(keyOf(uid, revision));
+  /** What is gone of a distribution. */
+  absencesOf(uid: string): Absence[] {
+    return [...this.#absences.values()].filter((absence) => absence.uid === uid);
   }
 
   /** Judges everything that is gone. `annotation` is what the confirmation says, undefined if there is none. */
@@ -151,7 +152,7 @@ export class DeletionLedger {
     };
   }
 
-  /** Takes up what was kept; anything of another form counts as nothing, which only makes deletion later. */
+  /** Takes up what was kept; anything of another form counts as nothing: what is gone is found again. */
   restore(bytes: Uint8Array | undefined): void {
     if (bytes === undefined) return;
     let value: Partial<LedgerRecord> | null;
@@ -171,6 +172,10 @@ export class DeletionLedger {
         at,
         ...(cleared === true ? { cleared } : {}),
       });
+    }
+    for (const entry of Array.isArray(value?.removed) ? value.removed : []) {
+      const { uid, at } = entry ?? {};
+      if (typeof uid === 'string' && typeof at === 'number') this.#removed.push({ uid, at });
     }
     const { since, annotation, message } = value?.hold ?? {};
     if (typeof since === 'number' && typeof message === 'string')

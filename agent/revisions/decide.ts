@@ -24,8 +24,8 @@ export interface Decision {
   kept: ContentRevision[];
   /** Not to be touched, because they ask for something unknown; with what that is. */
   unsupported: { revision: ContentRevision; features: string[] }[];
-  /** By UID: the held revision that Pods shall see. A UID that is not here stays as it is. */
-  activate: Map<string, string>;
+  /** By UID: the revision, held here, that Pods shall see. A UID that is not here stays as it is. */
+  activate: Map<string, ContentRevision>;
 }
 
 /** The later of two revisions: by epoch, and where that is equal by sequence. */
@@ -68,7 +68,7 @@ export function decide(input: DecideInput): Decision {
 
     const active = supported.find(({ spec }) => spec.activation.epoch > 0 && isHeld(uid, spec.revision));
     // Suspended: Pods go on seeing what they see.
-    if (active !== undefined && active.spec.paused !== true) decision.activate.set(uid, active.spec.revision);
+    if (active !== undefined && active.spec.paused !== true) decision.activate.set(uid, active);
   }
   return decision;
 }

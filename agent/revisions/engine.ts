@@ -2,34 +2,40 @@
 // everything, decides, and acts; whatever fails is done by a later look.
 //
 // Invariant: only here (and in what is called from here) is decided what the content root holds, shows and
-// loses. Files are lost only by the rules of deletion/, and never while a Pod of this node may see them.
+// loses; and nothing is decided before the objects have been listed whole, because from a part of them an older
+// revision could look like the newest.
+
+import type { PlacementNode, Reservation } from '../../api/index.ts';
 import {
   type ContentRevision,
   type NodeContent,
   type NodeRevision,
-  type PlacementNode,
   parseLimits,
   Reason,
-  type Reservation,
 } from '../../api/index.ts';
 import { openStorage } from '../../torrent/index.ts';
-import type { TorrentProgress } from '../../torrent/session/types.ts';
-import { apiTime, type Clock } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import type { ContentRoot } from '../content-root/content-root.ts';
-import { replaceFile } from '../content-root/disk.ts';
-import { type Absence, type DeletionHold, DeletionLedger, type PresentRevision } from '../deletion/ledger.ts';
+import type { DeletionHold, DeletionLedger } from '../deletion/ledger.ts';
+import { type GoneConfirmer, Removal } from '../deletion/removal.ts';
 import { AgentError } from '../errors.ts';
 import type { DescribedContent } from '../ingest/describe.ts';
 import type { Logger } from '../logger.ts';
+import { nextToEvict } from '../space/evict.ts';
 import { parseStorage, type Space } from '../space/space.ts';
 import { type Decision, decide } from './decide.ts';
 import { nameOwners } from './names.ts';
 import { type SeenRevisions, seenRevisions } from './objects.ts';
-import { DEFAULT_SETTINGS, keyOf, settingsOf, type Target, targetOf } from './target.ts';
-import { Transfer, type TransferHost } from './transfer.ts';
-
-/** What the API server says about an object that a DELETED event was seen for. */
-export type Confirmation = 'gone' | 'doubtful' | 'unavailable';
+import { revisionStatus } from './status.ts';
+import {
+  DEFAULT_SETTINGS,
+  keyOf,
+  settingsOf,
+  type Target,
+  type TransferSettings,
+  targetOf,
+} from './target.ts';
+import { type PayloadTotals, Transfer, type TransferHost } from './transfer.ts';
 
 /** What the engine sees of the cluster; all of it as last seen. */
 export interface EngineView {
@@ -39,12 +45,11 @@ export interface EngineView {
   nodeContent(): NodeContent | undefined;
   /** Names of the Pods that may see a revision. */
   pinnedBy(uid: string, revision: string): string[];
-  /** Whether the Pods of this node have been listed since the start. */
+  /** Whether it is known which Pods run here and what they use. */
   podsKnown(): boolean;
   /** Whether a revision was published here and waits for its object. */
   isReserved(uid: string, revision: string): boolean;
-  /** Asks the API server whether an object is really gone. */
-  confirmGone(namespace: string, uid: string, revision: string): Promise<Confirmation>;
+  confirmGone: GoneConfirmer;
 }
 
 /** What the engine is made with. */
@@ -62,15 +67,13 @@ export interface EngineOptions extends Omit<TransferHost, 'promiseRoom' | 'relea
 /** A look is made at least this often. */
 const LOOK_EVERY_MILLISECONDS = 30_000;
 const LOOK_AGAIN_MILLISECONDS = 5000;
-const PIN_LIMIT_MILLISECONDS = 3_600_000;
+/** What was on its way may still arrive; then the next look is made. */
+const SHORTEST_WAIT_MILLISECONDS = 100;
 
-function addTotals(
-  totals: { downloadedBytes: number; uploadedBytes: number; wastedBytes: number },
-  progress: TorrentProgress | undefined,
-): void {
-  totals.downloadedBytes += progress?.downloadedBytes ?? 0;
-  totals.uploadedBytes += progress?.uploadedBytes ?? 0;
-  totals.wastedBytes += progress?.wastedBytes ?? 0;
+function addTotals(to: PayloadTotals, totals: PayloadTotals): void {
+  to.downloadedBytes += totals.downloadedBytes;
+  to.uploadedBytes += totals.uploadedBytes;
+  to.wastedBytes += totals.wastedBytes;
 }
 
 /** The engine of one node. */
@@ -79,15 +82,14 @@ export class RevisionEngine {
   readonly #root: ContentRoot;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #ledger: DeletionLedger;
+  readonly #removal: Removal;
   readonly #transfers = new Map<string, Transfer>();
-  readonly #leftTotals = { downloadedBytes: 0, uploadedBytes: 0, wastedBytes: 0 };
+  readonly #leftTotals: PayloadTotals = { downloadedBytes: 0, uploadedBytes: 0, wastedBytes: 0 };
   /** Why a held revision cannot be shown, by UID. */
   readonly #activationFailures = new Map<string, string>();
   #seen: SeenRevisions = { valid: [], invalid: [] };
   #decision: Decision = { wanted: [], kept: [], unsupported: [], activate: new Map() };
-  #hold: DeletionHold | undefined;
-  #savedLedger = '';
+  #storageSettings = '';
   #looking: Promise<void> | undefined;
   #isWantedAgain = false;
   #cancelTimer: () => void = () => {};
@@ -98,16 +100,29 @@ export class RevisionEngine {
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: EngineOptions) {
+    const { root, clock, logger, view, ledger, pinLimitMilliseconds, annotationName } = options;
     this.#options = options;
-    this.#root = options.root;
-    this.#clock = options.clock;
-    this.#logger = options.logger;
-    this.#ledger = options.ledger ?? new DeletionLedger();
+    this.#root = root;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#removal = new Removal({
+      root,
+      clock,
+      logger,
+      ...(ledger === undefined ? {} : { ledger }),
+      ...(pinLimitMilliseconds === undefined ? {} : { pinLimitMilliseconds }),
+      leave: (uid, revision) => this.#end(uid, revision),
+      confirmGone: (namespace, uid, revision) => view.confirmGone(namespace, uid, revision),
+      pinnedBy: (uid, revision) => view.pinnedBy(uid, revision),
+      podsKnown: () => view.podsKnown(),
+      isReserved: (uid, revision) => view.isReserved(uid, revision),
+      annotation: () => view.nodeContent()?.metadata.annotations?.[annotationName],
+    });
   }
 
   /** Takes up what was kept, and seeds what is held, without the API server. */
   async start(): Promise<void> {
-    this.#ledger.restore(await this.#root.disk.readFile(this.#root.layout.deletions));
+    await this.#removal.restore();
     for (const { uid, revision } of this.#root.held()) {
       const target = this.#rememberedTarget(uid, revision);
       if (target !== undefined) this.#begin(target, DEFAULT_SETTINGS);
@@ -126,7 +141,7 @@ export class RevisionEngine {
 
   /** Why deletion waits, if it does. */
   get deletionHold(): DeletionHold | undefined {
-    return this.#hold;
+    return this.#removal.hold;
   }
 
   get transfers(): IterableIterator<Transfer> {
@@ -134,9 +149,9 @@ export class RevisionEngine {
   }
 
   /** Bytes of payload since the start, swarms that were left included. */
-  totals(): { downloadedBytes: number; uploadedBytes: number; wastedBytes: number } {
+  totals(): PayloadTotals {
     const totals = { ...this.#leftTotals };
-    for (const transfer of this.#transfers.values()) addTotals(totals, transfer.progress());
+    for (const transfer of this.#transfers.values()) addTotals(totals, transfer.totals());
     return totals;
   }
 
@@ -158,11 +173,7 @@ export class RevisionEngine {
 
   /** A DELETED event was seen, or a list did not have the object. */
   gone(object: ContentRevision, byList: boolean): void {
-    const { distributionUID: uid, revision } = (object.spec ?? {}) as Partial<ContentRevision['spec']>;
-    if (typeof uid !== 'string' || typeof revision !== 'string') return;
-    const now = this.#clock.now();
-    if (byList) this.#ledger.missing(uid, revision, now);
-    else this.#ledger.deleted(uid, revision, now);
+    this.#removal.gone(object, byList);
     this.lookSoon();
   }
 
@@ -230,57 +241,13 @@ export class RevisionEngine {
 
   /** For NodeContent.status.revisions; the wanted ones first. */
   status(): NodeRevision[] {
-    const entries = new Map<string, NodeRevision>();
-    const add = (entry: NodeRevision) => {
-      const key = keyOf(entry.uid, entry.revision);
-      if (!entries.has(key)) entries.set(key, entry);
-    };
-    const describe = (
-      namespace: string,
-      distribution: string,
-      uid: string,
-      revision: string,
-    ): NodeRevision => {
-      const state = this.#transfers.get(keyOf(uid, revision))?.state ?? {
-        phase: this.#root.isHeld(uid, revision) ? 'Held' : 'Pending',
-      };
-      const heldAt = this.#root.revisionRecord(uid, revision)?.heldAt;
-      const isActive = this.#root.current(uid) === revision;
-      const trouble = state.phase === 'Held' && !isActive ? this.#activationFailures.get(uid) : undefined;
-      return {
-        namespace,
-        distribution,
-        uid,
-        revision,
-        ...(trouble === undefined ? state : { ...state, reason: Reason.DiskError, message: trouble }),
-        active: isActive,
-        ...(heldAt === undefined || state.phase !== 'Held' ? {} : { heldAt: apiTime(heldAt) }),
-      };
-    };
-    const ofObject = ({ metadata, spec }: ContentRevision) =>
-      describe(metadata.namespace ?? '', spec.distribution, spec.distributionUID, spec.revision);
-    const isHere = (uid: string, revision: string) =>
-      this.#root.isHeld(uid, revision) || this.#transfers.has(keyOf(uid, revision));
-
-    for (const revision of this.#decision.wanted) add(ofObject(revision));
-    for (const { revision, features } of this.#decision.unsupported) {
-      const message = `this agent does not know: ${features.join(', ')}; update the agents`;
-      add({ ...ofObject(revision), phase: 'Unsupported', reason: Reason.UnsupportedFeature, message });
-    }
-    for (const { uid, revision, namespace, distribution, message } of this.#seen.invalid)
-      add({
-        ...describe(namespace, distribution, uid, revision),
-        phase: 'Failed',
-        reason: Reason.InvalidRevision,
-        message,
-      });
-    for (const revision of this.#decision.kept)
-      if (isHere(revision.spec.distributionUID, revision.spec.revision)) add(ofObject(revision));
-    for (const { uid, revision } of this.#root.held()) {
-      const { namespace = '', name = '' } = this.#root.record(uid) ?? {};
-      if (namespace !== '' && name !== '') add(describe(namespace, name, uid, revision));
-    }
-    return [...entries.values()];
+    return revisionStatus({
+      root: this.#root,
+      seen: this.#seen,
+      decision: this.#decision,
+      stateOf: (uid, revision) => this.#transfers.get(keyOf(uid, revision))?.state,
+      activationFailures: this.#activationFailures,
+    });
   }
 
   async #lookWhileWanted(): Promise<void> {
@@ -296,7 +263,10 @@ export class RevisionEngine {
       this.#options.changed(this.#isNews);
       this.#isNews = false;
       this.#cancelTimer();
-      const wait = Math.min(Math.max(nextAt - this.#clock.now(), 100), LOOK_EVERY_MILLISECONDS);
+      const wait = Math.min(
+        Math.max(nextAt - this.#clock.now(), SHORTEST_WAIT_MILLISECONDS),
+        LOOK_EVERY_MILLISECONDS,
+      );
       this.#cancelTimer = this.#clock.after(wait, () => this.lookSoon());
     }
   }
@@ -309,6 +279,10 @@ export class RevisionEngine {
     const { storage, limits, paused = false } = nodeContent?.spec ?? {};
     space.settings = parseStorage(storage);
     session.setLimits(parseLimits(limits));
+    const settings = JSON.stringify(storage);
+    if (settings !== this.#storageSettings) this.#roomAppeared();
+    this.#storageSettings = settings;
+    if (!hasSynced) return this.#clock.now() + LOOK_EVERY_MILLISECONDS;
 
     this.#seen = seenRevisions(objects);
     this.#decision = decide({
@@ -319,8 +293,7 @@ export class RevisionEngine {
     await this.#knowContents();
     await this.#followWanted(paused);
     await this.#activate();
-    if (!hasSynced) return this.#clock.now() + LOOK_EVERY_MILLISECONDS;
-    return await this.#deleteWhatIsGone();
+    return await this.#removal.look(this.#seen);
   }
 
   async #knowContents(): Promise<void> {
@@ -355,9 +328,10 @@ export class RevisionEngine {
     }
   }
 
-  async #follow(target: Target, settings: ReturnType<typeof settingsOf>): Promise<void> {
+  async #follow(target: Target, settings: TransferSettings): Promise<void> {
     const transfer = this.#transfers.get(keyOf(target.uid, target.revision));
-    if (transfer !== undefined && transfer.target.infoHash === target.infoHash) {
+    // Another policy is another way to be in the swarm: it is left and joined anew, with all that is verified.
+    if (transfer?.target.infoHash === target.infoHash && transfer.policy === settings.policy) {
       transfer.update(settings);
       return;
     }
@@ -365,7 +339,7 @@ export class RevisionEngine {
     this.#begin(target, settings);
   }
 
-  #begin(target: Target, settings: ReturnType<typeof settingsOf>): void {
+  #begin(target: Target, settings: TransferSettings): void {
     const { space, changed: _, view: __, ...host } = this.#options;
     const transfer: Transfer = new Transfer(
       {
@@ -389,10 +363,10 @@ export class RevisionEngine {
     const key = keyOf(uid, revision);
     const transfer = this.#transfers.get(key);
     if (transfer === undefined) return;
-    const progress = transfer.progress();
     await transfer.stop();
     this.#transfers.delete(key);
-    addTotals(this.#leftTotals, progress);
+    addTotals(this.#leftTotals, transfer.totals());
+    this.#roomAppeared();
   }
 
   async #activate(): Promise<void> {
@@ -402,12 +376,15 @@ export class RevisionEngine {
       const owner = owners.get(`${namespace}/${name}`);
       if (owner !== undefined && owner !== uid) await this.#root.unname(uid);
     }
-    for (const [uid, revision] of this.#decision.activate) {
+    for (const [uid, { spec }] of this.#decision.activate) {
+      const { revision, activation } = spec;
       const { namespace, name } = this.#root.record(uid) ?? {};
       if (owners.get(`${namespace}/${name}`) !== uid) continue;
       const before = this.#root.current(uid);
+      if (before !== undefined && before !== revision && this.#isStepBack(uid, before, activation.epoch))
+        continue;
       try {
-        await this.#root.activate(uid, revision);
+        await this.#root.activate(uid, revision, activation.epoch);
         this.#activationFailures.delete(uid);
         this.#isNews ||= before !== revision;
         if (before !== revision)
@@ -419,138 +396,42 @@ export class RevisionEngine {
     }
   }
 
-  /** All revisions on this disk, half-done downloads included. */
-  #onDisk(): PresentRevision[] {
-    return this.#root.uids().flatMap((uid) => {
-      const record = this.#root.record(uid);
-      const held = this.#root.held().filter((revision) => revision.uid === uid);
-      const revisions = new Set([
-        ...Object.keys(record?.revisions ?? {}),
-        ...held.map(({ revision }) => revision),
-      ]);
-      return [...revisions].map((revision) => ({ uid, revision, retained: record?.onDelete === 'Retain' }));
-    });
+  /**
+   * Whether an older revision would become active only because the object of the active one is gone. The objects
+   * of a distribution that is deleted go one after the other; who rolls back raises an epoch.
+   */
+  #isStepBack(uid: string, before: string, epoch: number): boolean {
+    const isThere = this.#seen.valid.some(
+      ({ spec }) => spec.distributionUID === uid && spec.revision === before,
+    );
+    const activeEpoch = this.#root.activeEpoch(uid);
+    if (isThere || activeEpoch === undefined || epoch >= activeEpoch) return false;
+    return !this.#removal.isConfirmed(uid, before);
   }
 
-  async #deleteWhatIsGone(): Promise<number> {
-    const { view, annotationName } = this.#options;
-    const now = this.#clock.now();
-    const disk = this.#onDisk();
-    const exists = new Set<string>();
-    const uids = new Set<string>();
-    for (const { spec } of this.#seen.valid) {
-      exists.add(keyOf(spec.distributionUID, spec.revision));
-      uids.add(spec.distributionUID);
-    }
-    for (const { uid, revision } of this.#seen.invalid) {
-      exists.add(keyOf(uid, revision));
-      uids.add(uid);
-    }
-    for (const { uid, revision } of disk) {
-      if (exists.has(keyOf(uid, revision)) || view.isReserved(uid, revision))
-        this.#ledger.present(uid, revision);
-      else this.#ledger.missing(uid, revision, now);
-    }
-    const annotation = view.nodeContent()?.metadata.annotations?.[annotationName];
-    const { due, hold, nextAt } = this.#ledger.judge(now, disk, annotation);
-    if (hold?.since !== this.#hold?.since && hold !== undefined)
-      this.#logger.error({ ...hold }, `deletion waits: ${hold.message}`);
-    this.#hold = hold;
-
-    let lookAgainAt = nextAt ?? Number.POSITIVE_INFINITY;
-    for (const absence of due) {
-      const isDone = await this.#remove(absence, uids.has(absence.uid));
-      if (!isDone) lookAgainAt = Math.min(lookAgainAt, now + LOOK_AGAIN_MILLISECONDS);
-    }
-    // Decided before a restart, or waiting for a Pod.
-    for (const uid of this.#root.uids()) {
-      const deletedAt = this.#root.record(uid)?.deletedAt;
-      if (deletedAt === undefined || uids.has(uid)) continue;
-      if (!(await this.#removeContent(uid, deletedAt)))
-        lookAgainAt = Math.min(lookAgainAt, now + LOOK_AGAIN_MILLISECONDS);
-    }
-    const there = new Set(this.#onDisk().map(({ uid }) => uid));
-    for (const uid of this.#root.uids())
-      if (!there.has(uid) && !uids.has(uid)) await this.#root.forgetEmpty(uid);
-    await this.#saveLedger();
-    return lookAgainAt;
-  }
-
-  /** Removes what is due, if the API server confirms it. Returns false if it has to be looked at again. */
-  async #remove(absence: Absence, hasOtherRevisions: boolean): Promise<boolean> {
-    const { uid, revision, kind } = absence;
-    const record = this.#root.record(uid);
-    if (record === undefined) return true;
-    if (!hasOtherRevisions && (record.onDelete === 'Retain' || record.deletedAt !== undefined)) return true;
-    if (hasOtherRevisions && this.#root.current(uid) === revision) return false;
-    if (kind === 'event' && absence.cleared !== true) {
-      const confirmation = await this.#options.view.confirmGone(record.namespace, uid, revision);
-      if (confirmation === 'doubtful') this.#ledger.doubt(uid, revision, this.#clock.now());
-      if (confirmation !== 'gone') return false;
-    }
-    if (!hasOtherRevisions) {
-      this.#logger.info(
-        { uid, namespace: record.namespace, name: record.name },
-        'distribution is gone; its content goes too',
-      );
-      await this.#root.markDeleted(uid);
-      this.#ledger.removedDistribution(uid, this.#clock.now());
-      await this.#root.deactivate(uid);
-      return true;
-    }
-    if (!this.#mayRemove(uid, revision)) return false;
-    this.#logger.info({ uid, revision }, 'revision is gone; its files go too');
-    await this.#end(uid, revision);
-    await this.#root.remove(uid, revision);
-    this.#ledger.done(uid, revision);
-    return true;
-  }
-
-  /** Removes the files of a deleted distribution; returns false while a Pod may see some of them. */
-  async #removeContent(uid: string, deletedAt: number): Promise<boolean> {
-    await this.#root.deactivate(uid);
-    const limit = this.#options.pinLimitMilliseconds ?? PIN_LIMIT_MILLISECONDS;
-    const isOver = this.#clock.now() - deletedAt >= limit;
-    let isDone = true;
-    for (const { revision } of this.#onDisk().filter((entry) => entry.uid === uid)) {
-      if (!isOver && !this.#mayRemove(uid, revision)) {
-        isDone = false;
-        continue;
-      }
-      await this.#end(uid, revision);
-      await this.#root.remove(uid, revision);
-      this.#ledger.done(uid, revision);
-    }
-    return isDone;
-  }
-
-  #mayRemove(uid: string, revision: string): boolean {
-    const { view } = this.#options;
-    return view.podsKnown() && view.pinnedBy(uid, revision).length === 0;
-  }
-
-  /** Removes one revision that is neither wanted, active nor in use; the one that has been here longest. */
+  /** Removes one revision that is neither wanted, active nor in use; false if that would not make room enough. */
   async #evictOne(forKey: string, neededBytes: number): Promise<boolean> {
     const wanted = new Set(
       this.#decision.wanted.map(({ spec }) => keyOf(spec.distributionUID, spec.revision)),
     );
-    const candidates = this.#onDisk()
+    const candidates = this.#removal
+      .onDisk()
       .filter(
         ({ uid, revision }) =>
           !wanted.has(keyOf(uid, revision)) &&
           `download/${keyOf(uid, revision)}` !== forKey &&
           this.#root.current(uid) !== revision &&
-          this.#decision.activate.get(uid) !== revision &&
+          this.#decision.activate.get(uid)?.spec.revision !== revision &&
           !this.#options.view.isReserved(uid, revision) &&
-          this.#mayRemove(uid, revision),
+          this.#removal.isUnused(uid, revision),
       )
-      .map(({ uid, revision }) => ({ uid, revision, record: this.#root.revisionRecord(uid, revision) }))
-      .sort((a, b) => (a.record?.heldAt ?? 0) - (b.record?.heldAt ?? 0));
-    const room = candidates.reduce((sum, { record }) => sum + (record?.sizeBytes ?? 0), 0);
-    const [first] = candidates;
-    // Nothing is lost for a promise that cannot be kept anyway.
-    if (first === undefined || room < neededBytes) return false;
-    const { uid, revision } = first;
+      .map(({ uid, revision }) => {
+        const { sizeBytes = 0, heldAt } = this.#root.revisionRecord(uid, revision) ?? {};
+        return { uid, revision, sizeBytes, heldAt };
+      });
+    const next = nextToEvict(candidates, neededBytes);
+    if (next === undefined) return false;
+    const { uid, revision } = next;
     this.#logger.info({ uid, revision }, 'an inactive revision is evicted for room');
     await this.#end(uid, revision);
     await this.#root.remove(uid, revision);
@@ -558,18 +439,17 @@ export class RevisionEngine {
     return true;
   }
 
+  /** What did not fit is tried again. */
+  #roomAppeared(): void {
+    for (const transfer of this.#transfers.values())
+      if (transfer.state.reason === Reason.StorageLow) transfer.retryNow();
+  }
+
   #rememberedTarget(uid: string, revision: string): Target | undefined {
     const record = this.#root.revisionRecord(uid, revision);
     if (record === undefined) return undefined;
     const { infoHash, digest, sizeBytes } = record;
     return { uid, revision, infoHash, digest, sizeBytes };
-  }
-
-  async #saveLedger(): Promise<void> {
-    const text = `${JSON.stringify(this.#ledger)}\n`;
-    if (text === this.#savedLedger) return;
-    await replaceFile(this.#root.disk, this.#root.layout.deletions, text);
-    this.#savedLedger = text;
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -45,6 +45,13 @@ export interface TransferHost {
   changed(): void;
 }
 
+/** Payload since the start. */
+export interface PayloadTotals {
+  downloadedBytes: number;
+  uploadedBytes: number;
+  wastedBytes: number;
+}
+
 /** The metainfo of a revision that was just published appears within moments. */
 const QUICK_RETRY_MILLISECONDS = [200, 500, 1000];
 const FIRST_RETRY_MILLISECONDS = 2000;
@@ -92,6 +99,8 @@ export class Transfer {
   #settings: TransferSettings;
   #state: TransferState = { phase: 'Pending' };
   #joined: Joined | undefined;
+  /** Payload of swarms that were left. */
+  readonly #leftTotals: PayloadTotals = { downloadedBytes: 0, uploadedBytes: 0, wastedBytes: 0 };
   #metainfoBytes: Uint8Array | undefined;
   #wake: (() => void) | undefined;
   #done: Promise<void> = Promise.resolve();
@@ -118,6 +127,22 @@ export class Transfer {
     return this.#joined?.torrent.progress();
   }
 
+  /** Payload since it began, also of earlier times in the swarm. */
+  totals(): PayloadTotals {
+    const { downloadedBytes = 0, uploadedBytes = 0, wastedBytes = 0 } = this.progress() ?? {};
+    const left = this.#leftTotals;
+    return {
+      downloadedBytes: left.downloadedBytes + downloadedBytes,
+      uploadedBytes: left.uploadedBytes + uploadedBytes,
+      wastedBytes: left.wastedBytes + wastedBytes,
+    };
+  }
+
+  /** How it is in the swarm; fixed for its life. */
+  get policy(): TransferSettings['policy'] {
+    return this.#settings.policy;
+  }
+
   /** Bytes of it in staging. */
   get writtenBytes(): number {
     if (this.#state.phase === 'Held' || this.#joined === undefined) return 0;
@@ -130,7 +155,7 @@ export class Transfer {
     this.#done = this.#run();
   }
 
-  /** Takes other settings, without leaving the swarm. */
+  /** Takes other settings of the same policy, without leaving the swarm. */
   update(settings: TransferSettings): void {
     const before = this.#settings;
     this.#settings = settings;
@@ -420,6 +445,7 @@ export class Transfer {
     const joined = this.#joined;
     if (joined === undefined) return;
     await this.#host.session.remove(joined.torrent.infoHashHex);
+    Object.assign(this.#leftTotals, this.totals());
     this.#joined = undefined;
     await joined.storage.close();
   }

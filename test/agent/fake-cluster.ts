@@ -1,8 +1,8 @@
 // A cluster in memory, as far as an agent sees one.
 import type { V1Node, V1Pod } from '@kubernetes/client-node';
 import type { AgentCluster, ClaimedContent, Seen } from '../../agent/agent.ts';
+import type { Confirmation } from '../../agent/deletion/removal.ts';
 import type { ReviewedToken } from '../../agent/ingest/authenticate.ts';
-import type { Confirmation } from '../../agent/revisions/engine.ts';
 import {
   API_VERSION,
   type ContentRevision,
@@ -82,6 +82,7 @@ export class FakeCluster implements AgentCluster {
   podObjects: V1Pod[] = [];
   podsSynced = true;
   claimed: ClaimedContent[] = [];
+  claimsSynced = true;
   trackerNames: string[] = [];
   confirmation: Confirmation = 'gone';
   confirmed = 0;
@@ -115,8 +116,8 @@ export class FakeCluster implements AgentCluster {
   pods(): Seen<V1Pod> {
     return { objects: this.podObjects, hasSynced: this.podsSynced };
   }
-  claims(): readonly ClaimedContent[] {
-    return this.claimed;
+  claims(): Seen<ClaimedContent> {
+    return { objects: this.claimed, hasSynced: this.claimsSynced };
   }
   trackers(): Seen<string> {
     return { objects: this.trackerNames, hasSynced: true };
