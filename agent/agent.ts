@@ -3,6 +3,7 @@
 //
 // Invariant: it starts, and seeds what is held, without the API server; what it needs from there comes later.
 import type { V1Node, V1Pod } from '@kubernetes/client-node';
+import type { FastifyInstance } from 'fastify';
 import {
   Annotation,
   type ContentRevision,
@@ -18,6 +19,7 @@ import { ContentRoot } from './content-root/content-root.ts';
 import { replaceFile } from './content-root/disk.ts';
 import { DELETION_SETTINGS, DeletionLedger, type DeletionSettings } from './deletion/ledger.ts';
 import type { GoneConfirmer } from './deletion/removal.ts';
+import { systemCode } from './errors.ts';
 import { agentMetrics } from './http/metrics.ts';
 import { agentServer } from './http/server.ts';
 import { Authenticator, type TokenReviewer } from './ingest/authenticate.ts';
@@ -99,6 +101,18 @@ export interface RunningAgent {
   close(): Promise<void>;
 }
 
+const FOLLOW_AGAIN_MILLISECONDS = 5000;
+
+/** All addresses of both families, or of IPv4 where the node has no IPv6. */
+async function listenOnAll(server: FastifyInstance, port: number): Promise<void> {
+  try {
+    await server.listen({ host: '::', port });
+  } catch (error) {
+    if (!['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL'].includes(systemCode(error))) throw error;
+    await server.listen({ host: '0.0.0.0', port });
+  }
+}
+
 /** Starts an agent on a content root. @throws AgentError RootInUse, UnknownFormat; the system's for ports. */
 export async function startAgent(
   settings: AgentSettings,
@@ -131,7 +145,12 @@ export async function startAgent(
     listen: { ...(listenHost === undefined ? {} : { host: listenHost }), port: settings.peerPort },
     logger,
   });
-  await session.start();
+  try {
+    await session.start();
+  } catch (error) {
+    await root.close();
+    throw error;
+  }
 
   const space = new Space({
     usedBytes: () => engine.usedBytes + ingest.writtenBytes,
@@ -283,8 +302,8 @@ export async function startAgent(
       const publishing = content.spec?.publishing ?? [];
       const text = JSON.stringify(publishing);
       if (text !== seenReservations) {
-        seenReservations = text;
-        await ingest.setReservations(publishing);
+        if (await ingest.setReservations(publishing)) seenReservations = text;
+        else clock.after(FOLLOW_AGAIN_MILLISECONDS, () => clusterChanged());
       }
     }
     const replicas = cluster.trackers();
@@ -313,7 +332,8 @@ export async function startAgent(
 
   try {
     await engine.start();
-    await server.listen({ host: listenHost ?? '::', port: settings.httpPort });
+    if (listenHost === undefined) await listenOnAll(server, settings.httpPort);
+    else await server.listen({ host: listenHost, port: settings.httpPort });
   } catch (error) {
     await engine.close();
     await session.close();

@@ -109,12 +109,17 @@ export async function recoverRoot(disk: RootDisk, layout: Layout): Promise<Map<s
   ]);
   for (const uid of uids) {
     const held = await recoverContent(disk, layout, uid);
-    const downloading = await names(disk, layout.downloadsOf(uid), isRevision);
+    const stored = parseRecord(await disk.readFile(layout.record(uid)));
+    const downloading: string[] = [];
+    for (const revision of await names(disk, layout.downloadsOf(uid), isRevision)) {
+      // Nobody could say whose it is, so nobody would ever remove it.
+      if (stored?.uid === uid && stored.revisions[revision] !== undefined) downloading.push(revision);
+      else await removeTree(disk, layout.download(uid, revision));
+    }
     const target = await disk.readLink(layout.current(uid));
     const current = target !== undefined && held.has(target) ? target : undefined;
     if (target !== undefined && current === undefined) await dropLink(disk, layout.current(uid));
     await tidyRecords(disk, layout, uid, new Set([...held, ...downloading]));
-    const stored = parseRecord(await disk.readFile(layout.record(uid)));
     if (held.size === 0 && downloading.length === 0) continue;
     // Without a record the name is unknown; it is learnt again from the object, and the files are not lost.
     const record =

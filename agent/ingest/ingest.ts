@@ -99,8 +99,11 @@ export class Ingest {
     });
   }
 
-  /** Takes the reservations as they are now; call it only with a list that was really seen. */
-  setReservations(reservations: readonly Reservation[]): Promise<void> {
+  /**
+   * Takes the reservations as they are now; call it only with a list that was really seen.
+   * Returns whether all of them are ready: if not, call it again a little later.
+   */
+  setReservations(reservations: readonly Reservation[]): Promise<boolean> {
     const wanted = new Map(reservations.map((reservation) => [reservation.uid, reservation]));
     this.#reservations = wanted;
     const result = this.#turn.then(() => this.#follow(wanted));
@@ -115,30 +118,34 @@ export class Ingest {
     await Promise.all([...this.#publications.values()].map((publication) => publication.close()));
   }
 
-  async #follow(wanted: ReadonlyMap<string, Reservation>): Promise<void> {
-    if (this.#isClosed) return;
+  async #follow(wanted: ReadonlyMap<string, Reservation>): Promise<boolean> {
+    if (this.#isClosed) return true;
+    let areReady = true;
+    const tryEach = async (uid: string, work: () => Promise<void>) => {
+      try {
+        await work();
+      } catch (error) {
+        areReady = false;
+        this.#options.logger.error({ err: error, uid }, 'a reservation cannot be followed; trying again');
+      }
+    };
     for (const [uid, publication] of this.#publications) {
       const reservation = wanted.get(uid);
-      if (reservation?.sourceState === publication.reservation.sourceState)
-        await publication.reserve(reservation);
-      else await this.#end(uid, publication);
+      const isSame = reservation?.sourceState === publication.reservation.sourceState;
+      await tryEach(uid, () => (isSame ? publication.reserve(reservation) : this.#end(uid, publication)));
     }
     await this.#removeStrays(wanted);
-    for (const [uid, reservation] of wanted) {
-      if (!this.#publications.has(uid)) await this.#begin(uid, reservation);
-    }
+    for (const [uid, reservation] of wanted)
+      if (!this.#publications.has(uid)) await tryEach(uid, () => this.#begin(uid, reservation));
     this.#options.changed(false);
+    return areReady;
   }
 
   async #begin(uid: string, reservation: Reservation): Promise<void> {
-    const { root, logger } = this.#options;
-    try {
-      const kept = parseIngestRecord(await root.disk.readFile(root.layout.ingestRecord(uid)));
-      if (kept !== undefined && kept.sourceState !== reservation.sourceState) await this.#throwAway(uid);
-      this.#publications.set(uid, await Publication.open(this.#host(uid), reservation, kept));
-    } catch (error) {
-      logger.error({ err: error, uid }, 'a reservation cannot be prepared; the next look tries again');
-    }
+    const { root } = this.#options;
+    const kept = parseIngestRecord(await root.disk.readFile(root.layout.ingestRecord(uid)));
+    if (kept !== undefined && kept.sourceState !== reservation.sourceState) await this.#throwAway(uid);
+    this.#publications.set(uid, await Publication.open(this.#host(uid), reservation, kept));
   }
 
   async #end(uid: string, publication: Publication): Promise<void> {

@@ -53,7 +53,8 @@ export interface EngineView {
 }
 
 /** What the engine is made with. */
-export interface EngineOptions extends Omit<TransferHost, 'promiseRoom' | 'releaseRoom' | 'changed'> {
+export interface EngineOptions
+  extends Omit<TransferHost, 'promiseRoom' | 'releaseRoom' | 'availableBytes' | 'changed'> {
   space: Space;
   view: EngineView;
   ledger?: DeletionLedger;
@@ -346,6 +347,7 @@ export class RevisionEngine {
         ...host,
         promiseRoom: (key, totalBytes, writtenBytes) => this.promiseRoom(key, totalBytes, writtenBytes),
         releaseRoom: (key) => space.release(key),
+        availableBytes: async () => (await space.figures()).availableBytes,
         changed: () => {
           if (transfer.state.phase === 'Held' || transfer.state.phase === 'Failed') this.#isNews = true;
           // A revision that is held has to be activated.

@@ -2,7 +2,7 @@
 //
 // Invariant: a transfer is in exactly one phase; it says Held only while the revision lies complete in content/.
 // It never gives up by itself: what fails is tried again, sooner when somebody says that things have changed.
-import { Reason } from '../../api/index.ts';
+import { formatBytes, Reason } from '../../api/index.ts';
 import {
   type Discovery,
   isTorrentError,
@@ -13,7 +13,7 @@ import {
 import type { Torrent, TorrentProgress, TorrentSession } from '../../torrent/session/types.ts';
 import type { Clock } from '../clock.ts';
 import type { ContentRoot } from '../content-root/content-root.ts';
-import { AgentError } from '../errors.ts';
+import { AgentError, systemCode } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { checkMetainfo } from './check-metainfo.ts';
 import type { MetainfoFetcher } from './fetch-metainfo.ts';
@@ -41,6 +41,8 @@ export interface TransferHost {
   /** Promises room, evicting what is not needed. @throws AgentError StorageLow */
   promiseRoom(key: string, totalBytes: number, writtenBytes: () => number): Promise<void>;
   releaseRoom(key: string): void;
+  /** Bytes that content may newly use. */
+  availableBytes(): Promise<number>;
   /** The state changed. */
   changed(): void;
 }
@@ -86,7 +88,7 @@ function failureOf(error: unknown): TransferFailure {
     };
     return new TransferFailure(reasons[error.code] ?? Reason.DiskError, message, { cause: error });
   }
-  const isFull = isTorrentError(error, 'NoSpace') || (error as NodeJS.ErrnoException)?.code === 'ENOSPC';
+  const isFull = isTorrentError(error, 'NoSpace') || ['ENOSPC', 'EDQUOT'].includes(systemCode(error));
   return new TransferFailure(isFull ? Reason.StorageLow : Reason.DiskError, message, { cause: error });
 }
 
@@ -101,6 +103,8 @@ export class Transfer {
   #joined: Joined | undefined;
   /** Payload of swarms that were left. */
   readonly #leftTotals: PayloadTotals = { downloadedBytes: 0, uploadedBytes: 0, wastedBytes: 0 };
+  /** Bytes of the download that are on the disk, joined or not. */
+  #stagedBytes: () => number = () => 0;
   #metainfoBytes: Uint8Array | undefined;
   #wake: (() => void) | undefined;
   #done: Promise<void> = Promise.resolve();
@@ -145,9 +149,7 @@ export class Transfer {
 
   /** Bytes of it in staging. */
   get writtenBytes(): number {
-    if (this.#state.phase === 'Held' || this.#joined === undefined) return 0;
-    const { storage } = this.#joined;
-    return Math.min(storage.metainfo.totalBytes, storage.have.count * storage.metainfo.pieceLength);
+    return this.#state.phase === 'Held' ? 0 : this.#stagedBytes();
   }
 
   /** Begins; returns at once. */
@@ -221,11 +223,18 @@ export class Transfer {
         });
       } catch (error) {
         if (this.#isStopped) break;
-        const failure = failureOf(error);
-        await this.#afterFailure(failure, failures);
+        await this.#afterFailure(await this.#withNumbers(failureOf(error)), failures);
         failures += 1;
       }
     }
+  }
+
+  /** A disk that became full on the way says so in other words than one that is too small from the start. */
+  async #withNumbers(failure: TransferFailure): Promise<TransferFailure> {
+    if (failure.reason !== Reason.StorageLow || failure.cause instanceof AgentError) return failure;
+    const neededBytes = this.target.sizeBytes - this.writtenBytes;
+    const numbers = `needs ${formatBytes(neededBytes)} more, ${formatBytes(await this.#host.availableBytes())} free`;
+    return new TransferFailure(failure.reason, `the disk became full: ${numbers}`, { cause: failure.cause });
   }
 
   async #afterFailure(failure: TransferFailure, failures: number): Promise<void> {
@@ -371,8 +380,8 @@ export class Transfer {
     const storage = await this.#open(metainfo, folder);
     try {
       const { have } = storage;
-      const written = () => Math.min(metainfo.totalBytes, have.count * metainfo.pieceLength);
-      await this.#host.promiseRoom(this.#key, metainfo.totalBytes, written);
+      this.#stagedBytes = () => Math.min(metainfo.totalBytes, have.count * metainfo.pieceLength);
+      await this.#host.promiseRoom(this.#key, metainfo.totalBytes, this.#stagedBytes);
       this.#join(metainfo, storage);
       if (!have.isFull) this.#enter(this.#transferring());
     } catch (error) {
