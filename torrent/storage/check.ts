@@ -1,5 +1,6 @@
 // Finding out which pieces lie on disk. Invariant: a piece is believed only if the resume data vouches for it
 // and every file it touches looks exactly as it did then; or if its bytes pass their hash now.
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Bitfield } from '../bitfield.ts';
 import { TorrentError } from '../errors.ts';
 import type { Metainfo } from '../metainfo.ts';
@@ -13,6 +14,9 @@ const CONCURRENT_PIECES = 2;
 
 /** Files whose status is asked for at the same time. */
 const CONCURRENT_FILES = 8;
+
+/** Reading and hashing gives way to everything else after this long: both may be done without ever waiting. */
+const LONGEST_RUN_MILLISECONDS = 5;
 
 /** Runs `work` for each item, at most `limit` at a time; the first failure ends it. */
 export async function forEachOf<T>(
@@ -92,13 +96,14 @@ export interface HashingOptions {
 export async function hashPieces(
   metainfo: Metainfo,
   layout: Layout,
-  files: TorrentFiles,
+  files: Pick<TorrentFiles, 'read'>,
   pieces: readonly number[],
   options: HashingOptions,
   report: (piece: number, isGood: boolean) => void,
 ): Promise<void> {
   const buffers: Buffer[] = [];
   let checked = 0;
+  let begun = performance.now();
   await forEachOf(pieces, CONCURRENT_PIECES, async (piece) => {
     if (options.signal?.aborted) throw new TorrentError('Closed', 'checking the files was given up');
     const whole =
@@ -109,12 +114,16 @@ export async function hashPieces(
     buffers.push(whole);
     report(piece, isGood);
     options.onChecked?.(++checked, pieces.length);
+    if (performance.now() - begun > LONGEST_RUN_MILLISECONDS) {
+      await nextTurn();
+      begun = performance.now();
+    }
   });
 }
 
 /** Reads a whole piece; false if a file ends too early. */
 async function readSegments(
-  files: TorrentFiles,
+  files: Pick<TorrentFiles, 'read'>,
   layout: Layout,
   piece: number,
   into: Buffer,

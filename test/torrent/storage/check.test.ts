@@ -1,0 +1,56 @@
+import { hash } from 'node:crypto';
+import { expect, test } from '@jest/globals';
+import { forEachOf, hashPieces } from '../../../torrent/storage/check.ts';
+import { Layout } from '../../../torrent/storage/layout.ts';
+import { makeTorrent, PIECE } from './content.ts';
+
+test('hashing from memory, which never waits, still lets everything else go on', async () => {
+  const { metainfo, content } = makeTorrent([{ path: 'a', length: 30 * PIECE }]);
+  const files = {
+    async read(_index: number, into: Uint8Array, position: number) {
+      content.copy(into, 0, position);
+      return { count: into.length, status: undefined };
+    },
+  };
+  let turns = 0;
+  let isHashing = true;
+  const count = () => {
+    turns++;
+    if (isHashing) setImmediate(count);
+  };
+  setImmediate(count);
+  const slow = (data: Buffer) => {
+    for (const end = performance.now() + 2; performance.now() < end; );
+    return hash('sha1', data, 'buffer');
+  };
+  let good = 0;
+  const pieces = [...Array(metainfo.pieceCount).keys()];
+  await hashPieces(metainfo, new Layout(metainfo), files, pieces, { hash: slow }, (_, isGood) => {
+    if (isGood) good++;
+  });
+  isHashing = false;
+  expect(good).toBe(30);
+  // 60 ms of hashing, in runs of about 5 ms.
+  expect(turns).toBeGreaterThanOrEqual(5);
+});
+
+test('work on a list is done so many at a time, and ends at the first failure', async () => {
+  let running = 0;
+  let most = 0;
+  const done: number[] = [];
+  await forEachOf([1, 2, 3, 4, 5], 2, async (item) => {
+    most = Math.max(most, ++running);
+    await new Promise((resolve) => setImmediate(resolve));
+    running--;
+    done.push(item);
+  });
+  expect([most, done]).toEqual([2, [1, 2, 3, 4, 5]]);
+
+  const begun: number[] = [];
+  const failing = forEachOf([1, 2, 3, 4, 5], 1, async (item) => {
+    begun.push(item);
+    if (item === 2) throw new Error('two');
+  });
+  await expect(failing).rejects.toThrow('two');
+  expect(begun).toEqual([1, 2]);
+});
