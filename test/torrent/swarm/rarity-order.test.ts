@@ -7,7 +7,7 @@ import { RarityOrder } from '../../../torrent/swarm/rarity-order.ts';
 const PIECES = 24;
 
 const piece = fc.integer({ min: 0, max: PIECES - 1 });
-const pieces = fc.uniqueArray(piece, { maxLength: PIECES });
+const pieces = fc.uniqueArray(piece, { maxLength: PIECES, size: 'max' });
 
 const command = fc.oneof(
   fc.record({ do: fc.constant('add' as const), piece }),
@@ -33,7 +33,7 @@ function bitfieldOf(members: Iterable<number>): Bitfield {
 
 test('the lowest is what sorting would find, after any sequence of changes', () => {
   fc.assert(
-    fc.property(fc.array(command, { maxLength: 200 }), (commands) => {
+    fc.property(fc.array(command, { maxLength: 200, size: 'max' }), (commands) => {
       const order = new RarityOrder(PIECES);
       const members = new Set<number>();
       const counts = new Array<number>(PIECES).fill(0);

@@ -58,7 +58,7 @@ describe('token bucket', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1000, max: 10_000_000 }),
-        fc.array(fc.integer({ min: 0, max: 300 }), { maxLength: 100 }),
+        fc.array(fc.integer({ min: 0, max: 300 }), { maxLength: 100, size: 'max' }),
         (bytesPerSecond, waits) => {
           const bucket = new TokenBucket(bytesPerSecond, 0);
           let now = 0;
@@ -111,7 +111,7 @@ describe('request queue', () => {
       fc.record({ do: fc.constant('shift' as const), value: fc.constant(0) }),
     );
     fc.assert(
-      fc.property(fc.array(operation, { maxLength: 200 }), (operations) => {
+      fc.property(fc.array(operation, { maxLength: 200, size: 'max' }), (operations) => {
         const queue = new RequestQueue();
         const outstanding = new OutstandingBlocks();
         const model: number[] = [];

@@ -57,7 +57,7 @@ function feed(reader: MessageReader, bytes: Buffer, sizes: readonly number[]): v
 test('what the writer says the reader hears, however the bytes are cut', () => {
   fc.assert(
     fc.property(
-      fc.array(message, { maxLength: 40 }),
+      fc.array(message, { maxLength: 40, size: 'max' }),
       fc.array(fc.integer({ min: 1, max: 700 }), { minLength: 1, maxLength: 20 }),
       (messages, sizes) => {
         const writer = new MessageWriter();
@@ -152,7 +152,7 @@ test('a stopped reader hands nothing out, not even of the chunk in hand', () => 
 test('rubbish never does anything but report messages or end in a protocol error', () => {
   fc.assert(
     fc.property(
-      fc.uint8Array({ maxLength: 2000 }),
+      fc.uint8Array({ maxLength: 2000, size: 'max' }),
       fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 1 }),
       (bytes, sizes) => {
         const { handler } = recorder();
