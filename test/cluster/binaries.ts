@@ -35,16 +35,24 @@ export function binariesFolder(): string {
   return join(cacheFolder(), 'binaries', `kubernetes-${VERSIONS.kubernetes}-${hash}`);
 }
 
+export interface BinariesOptions {
+  /** Standard error by default. */
+  log?: Log;
+  /** Names out of `PROGRAMS`; all of them by default. */
+  programs?: readonly string[];
+}
+
 /**
- * Makes sure that every program of `PROGRAMS` is there: kube-apiserver, kubelet, containerd, helm and so on.
+ * Makes sure that the programs are there: kube-apiserver, kubelet, containerd, helm and so on (`PROGRAMS`).
  * Takes minutes the first time, and nothing after that.
  *
  * @returns the folder that holds them
  * @throws {ClusterError} PrerequisiteMissing without a Go that will do, CommandFailed if Go fails
  */
-export async function ensureBinaries(options: { log?: Log } = {}): Promise<string> {
+export async function ensureBinaries(options: BinariesOptions = {}): Promise<string> {
   const folder = binariesFolder();
-  const missing = () => PROGRAMS.filter((program) => !existsSync(join(folder, program)));
+  const { programs = PROGRAMS } = options;
+  const missing = () => programs.filter((program) => !existsSync(join(folder, program)));
   if (missing().length === 0) return folder;
 
   const log = options.log ?? ((line) => process.stderr.write(`${line}\n`));
@@ -55,9 +63,12 @@ export async function ensureBinaries(options: { log?: Log } = {}): Promise<strin
     if (missing().length === 0) return folder;
     await removeUnfinished(folder);
     const started = Date.now();
-    log(`Building ${missing().length} programs from Go modules into ${folder}`);
-    log('(about 10 minutes and 9 GB the first time, seconds when Go has built them before; once in all)');
-    for (const group of PROGRAM_GROUPS) await buildGroup({ go, folder, group, log, started });
+    log(`Building ${missing().join(', ')} from Go modules into ${folder}`);
+    log('This happens once. All programs take about 10 minutes on 2 cores and 9 GB for Go’s own caches.');
+    for (const group of PROGRAM_GROUPS) {
+      const names = missing().filter((program) => program in group.programs);
+      if (names.length > 0) await buildGroup({ go, folder, group, names, log, started });
+    }
     return folder;
   } finally {
     await release();
@@ -75,20 +86,20 @@ interface GroupBuild {
   go: string;
   folder: string;
   group: ProgramGroup;
+  /** The programs of the group to build. */
+  names: readonly string[];
   log: Log;
   /** When the whole build started, milliseconds. */
   started: number;
 }
 
-async function buildGroup({ go, folder, group, log, started }: GroupBuild): Promise<void> {
-  const wanted = Object.entries(group.programs).filter(([name]) => !existsSync(join(folder, name)));
-  if (wanted.length === 0) return;
+async function buildGroup({ go, folder, group, names, log, started }: GroupBuild): Promise<void> {
   const work = await mkdtemp(join(folder, WORK_PREFIX));
   const seconds = (since: number) => `${Math.round((Date.now() - since) / 1000)} s`;
   try {
     await writeFile(join(work, 'go.mod'), await moduleFile(go, group, work));
     if (group.source !== undefined) await writeFile(join(work, 'main.go'), group.source);
-    for (const [name, path] of wanted) {
+    for (const name of names) {
       const begun = Date.now();
       let downloads = 0;
       const still = setInterval(() => {
@@ -96,7 +107,7 @@ async function buildGroup({ go, folder, group, log, started }: GroupBuild): Prom
         log(`  ${seconds(started).padStart(6)}  ${name}: still building${fetched}`);
       }, STILL_MILLISECONDS);
       try {
-        await runCommand(go, buildArguments(group, join(work, name), path), {
+        await runCommand(go, buildArguments(group, join(work, name), group.programs[name]!), {
           cwd: work,
           env: goEnvironment(),
           signalOnOurDeath: 'TERM',

@@ -1,0 +1,185 @@
+/**
+ * A real API server with its etcd, and on request the controller manager, on free ports of loopback: what
+ * tests need that speak to the API and not to nodes. Needs no root; its programs die with this process.
+ */
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { apiGet } from './api-request.ts';
+import { ensureBinaries, type Log } from './binaries.ts';
+import { type CommandOutput, runCommand } from './command.ts';
+import { freeLoopbackPorts } from './loopback-ports.ts';
+import { ensurePki, FRONT_PROXY_NAME, type Pki } from './pki.ts';
+import { ServerProcess } from './server-process.ts';
+
+export interface ControlPlaneOptions {
+  /** Holds certificates, data and logs, and stays after `close`. A temporary folder that goes by default. */
+  folder?: string;
+  log?: Log;
+  /** Also runs the controller manager: garbage collection, namespaces' end, service accounts. */
+  controllerManager?: boolean;
+}
+
+/** A control plane that runs. */
+export interface ControlPlane {
+  /** Of the administrator. */
+  readonly kubeconfigPath: string;
+  /** URL of the API server. */
+  readonly server: string;
+  /** The folder of kubectl, helm and all the others. */
+  readonly binaries: string;
+  readonly folder: string;
+  /**
+   * Runs kubectl as administrator and returns what it prints.
+   *
+   * @param input text for its standard input, for `-f -`
+   * @throws {ClusterError} CommandFailed with `stderr`
+   */
+  kubectl(args: readonly string[], input?: string): Promise<string>;
+  /** Ends the API server, as a crash unless another signal is given, and waits until it is gone. */
+  stopApiServer(signal?: NodeJS.Signals): Promise<void>;
+  /** Starts it again on the same port, and waits until it answers. */
+  startApiServer(): Promise<void>;
+  /** Ends everything and removes the temporary folder. */
+  close(): Promise<void>;
+}
+
+const API_PROGRAMS = ['etcd', 'kube-apiserver', 'kubectl'];
+const CONTROLLER_MANAGER = 'kube-controller-manager';
+const SERVICE_RANGE = '10.96.0.0/16';
+const SERVICE_ADDRESS = '10.96.0.1';
+const READY_TIMEOUT_MILLISECONDS = 60_000;
+const POLL_MILLISECONDS = 100;
+
+/**
+ * Starts a control plane with an empty etcd. When this resolves the API server is ready and the namespace
+ * `default` exists.
+ *
+ * @throws {ClusterError} NotReady with the end of the log of the program that failed
+ */
+export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
+  const binaries = await ensureBinaries({
+    log: options.log,
+    programs: options.controllerManager === true ? [...API_PROGRAMS, CONTROLLER_MANAGER] : API_PROGRAMS,
+  });
+  const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'enxame-control-plane-')));
+  await mkdir(folder, { recursive: true });
+  const [etcdPort = 0, peerPort = 0, apiPort = 0] = await freeLoopbackPorts(3);
+  const pki = await ensurePki({
+    folder: join(folder, 'pki'),
+    nodes: [],
+    apiAddress: '127.0.0.1',
+    apiPort,
+    serviceAddress: SERVICE_ADDRESS,
+  });
+  const server = (program: string, args: string[]) =>
+    new ServerProcess({ program: join(binaries, program), args, logFile: join(folder, `${program}.log`) });
+  const etcd = server('etcd', etcdArguments(join(folder, 'etcd'), etcdPort, peerPort));
+  const apiServer = server('kube-apiserver', apiServerArguments(pki, etcdPort, apiPort));
+  const controllerManager = server(CONTROLLER_MANAGER, controllerManagerArguments(pki));
+  const programs = [controllerManager, apiServer, etcd];
+
+  const kubectl = async (args: readonly string[], input?: string): Promise<string> => {
+    const env = { ...process.env, KUBECONFIG: pki.admin.kubeconfig, KUBECACHEDIR: join(folder, 'kubectl') };
+    const output: CommandOutput = await runCommand(join(binaries, 'kubectl'), args, { env, input });
+    return output.stdout;
+  };
+  const startApiServer = async () => {
+    apiServer.start();
+    const deadline = Date.now() + READY_TIMEOUT_MILLISECONDS;
+    for (;;) {
+      const missing = await whatIsMissing(pki);
+      if (missing === undefined) return;
+      const ended = [etcd, apiServer].find((program) => !program.running);
+      if (ended !== undefined) throw await ended.failure('ended before the API server was ready');
+      if (Date.now() > deadline) throw await apiServer.failure(`is not ready: ${missing}`);
+      await delay(POLL_MILLISECONDS);
+    }
+  };
+  const close = async () => {
+    for (const program of programs) await program.stop('SIGKILL');
+    if (options.folder === undefined) await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    etcd.start();
+    await startApiServer();
+    if (options.controllerManager === true) controllerManager.start();
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return {
+    kubeconfigPath: pki.admin.kubeconfig,
+    server: pki.server,
+    binaries,
+    folder,
+    kubectl,
+    stopApiServer: (signal = 'SIGKILL') => apiServer.stop(signal),
+    startApiServer,
+    close,
+  };
+}
+
+/** Why the API server is not ready yet; undefined when it is. */
+async function whatIsMissing(pki: Pki): Promise<string | undefined> {
+  // The namespace is made a moment after the server calls itself ready.
+  for (const path of ['/readyz', '/api/v1/namespaces/default']) {
+    try {
+      const { status, body } = await apiGet(pki, path);
+      if (status !== 200) return `${path}: ${status} ${body}`;
+    } catch (error) {
+      return `${path}: ${(error as Error).message}`;
+    }
+  }
+  return undefined;
+}
+
+function etcdArguments(folder: string, clientPort: number, peerPort: number): string[] {
+  const client = `http://127.0.0.1:${clientPort}`;
+  const peer = `http://127.0.0.1:${peerPort}`;
+  return [
+    ...[`--data-dir=${folder}`, '--unsafe-no-fsync'],
+    ...[`--listen-client-urls=${client}`, `--advertise-client-urls=${client}`],
+    ...[`--listen-peer-urls=${peer}`, `--initial-advertise-peer-urls=${peer}`],
+    `--initial-cluster=default=${peer}`,
+  ];
+}
+
+function apiServerArguments(pki: Pki, etcdPort: number, port: number): string[] {
+  const { authority, serviceAccounts, apiServer, frontProxy } = pki;
+  return [
+    `--etcd-servers=http://127.0.0.1:${etcdPort}`,
+    ...[`--secure-port=${port}`, '--bind-address=127.0.0.1', '--advertise-address=127.0.0.1'],
+    // A loopback address may not be the endpoint of a Service.
+    '--endpoint-reconciler-type=none',
+    ...[`--tls-cert-file=${apiServer.certificate}`, `--tls-private-key-file=${apiServer.key}`],
+    `--client-ca-file=${authority.certificate}`,
+    `--service-account-key-file=${serviceAccounts.publicKey}`,
+    `--service-account-signing-key-file=${serviceAccounts.privateKey}`,
+    '--service-account-issuer=https://kubernetes.default.svc',
+    `--service-cluster-ip-range=${SERVICE_RANGE}`,
+    ...['--authorization-mode=Node,RBAC', '--enable-admission-plugins=NodeRestriction'],
+    '--allow-privileged=true',
+    ...[
+      `--requestheader-client-ca-file=${authority.certificate}`,
+      `--requestheader-allowed-names=${FRONT_PROXY_NAME}`,
+    ],
+    ...['--requestheader-username-headers=X-Remote-User', '--requestheader-group-headers=X-Remote-Group'],
+    '--requestheader-extra-headers-prefix=X-Remote-Extra-',
+    ...[`--proxy-client-cert-file=${frontProxy.certificate}`, `--proxy-client-key-file=${frontProxy.key}`],
+  ];
+}
+
+function controllerManagerArguments({ authority, serviceAccounts, controllerManager }: Pki): string[] {
+  const { kubeconfig } = controllerManager;
+  return [
+    ...[`--kubeconfig=${kubeconfig}`, `--authentication-kubeconfig=${kubeconfig}`],
+    `--authorization-kubeconfig=${kubeconfig}`,
+    `--service-account-private-key-file=${serviceAccounts.privateKey}`,
+    ...[`--root-ca-file=${authority.certificate}`, '--use-service-account-credentials'],
+    ...['--leader-elect=false', '--allocate-node-cidrs=false', '--secure-port=0'],
+    `--cluster-signing-cert-file=${authority.certificate}`,
+    `--cluster-signing-key-file=${authority.key}`,
+  ];
+}
