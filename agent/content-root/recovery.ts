@@ -93,9 +93,10 @@ async function tidyRecords(disk: RootDisk, layout: Layout, uid: string, known: S
   if (known.size > 0) return;
   if ((await disk.list(folder)).some(({ name }) => name !== 'content.json')) return;
   await removeIfThere(disk, layout.record(uid));
-  await disk.removeFolder(folder);
-  if ((await disk.list(layout.content(uid))).length === 0 && (await disk.kind(layout.content(uid))))
-    await disk.removeFolder(layout.content(uid));
+  for (const empty of [folder, layout.content(uid), layout.downloadsOf(uid)]) {
+    if ((await disk.kind(empty)) === 'folder' && (await disk.list(empty)).length === 0)
+      await disk.removeFolder(empty);
+  }
 }
 
 /** Finishes what was half done and reads what is there, by UID. */
