@@ -9,8 +9,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { apiGet } from './api-request.ts';
 import { ensureBinaries, type Log } from './binaries.ts';
 import { type CommandOutput, runCommand } from './command.ts';
+import { apiServerArguments, controllerManagerArguments, etcdArguments } from './component-arguments.ts';
 import { freeLoopbackPorts } from './loopback-ports.ts';
-import { ensurePki, FRONT_PROXY_NAME, type Pki } from './pki.ts';
+import { ensurePki, type Pki } from './pki.ts';
 import { ServerProcess } from './server-process.ts';
 
 export interface ControlPlaneOptions {
@@ -76,7 +77,13 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   const server = (program: string, args: string[]) =>
     new ServerProcess({ program: join(binaries, program), args, logFile: join(folder, `${program}.log`) });
   const etcd = server('etcd', etcdArguments(join(folder, 'etcd'), etcdPort, peerPort));
-  const apiServer = server('kube-apiserver', apiServerArguments(pki, etcdPort, apiPort));
+  const apiServer = server(
+    'kube-apiserver',
+    apiServerArguments(pki, {
+      ...{ etcdPort, port: apiPort, serviceRange: SERVICE_RANGE },
+      ...{ bindAddress: '127.0.0.1', advertiseAddress: '127.0.0.1' },
+    }),
+  );
   const controllerManager = server(CONTROLLER_MANAGER, controllerManagerArguments(pki));
   const programs = [controllerManager, apiServer, etcd];
 
@@ -133,53 +140,4 @@ async function whatIsMissing(pki: Pki): Promise<string | undefined> {
     }
   }
   return undefined;
-}
-
-function etcdArguments(folder: string, clientPort: number, peerPort: number): string[] {
-  const client = `http://127.0.0.1:${clientPort}`;
-  const peer = `http://127.0.0.1:${peerPort}`;
-  return [
-    ...[`--data-dir=${folder}`, '--unsafe-no-fsync'],
-    ...[`--listen-client-urls=${client}`, `--advertise-client-urls=${client}`],
-    ...[`--listen-peer-urls=${peer}`, `--initial-advertise-peer-urls=${peer}`],
-    `--initial-cluster=default=${peer}`,
-  ];
-}
-
-function apiServerArguments(pki: Pki, etcdPort: number, port: number): string[] {
-  const { authority, serviceAccounts, apiServer, frontProxy } = pki;
-  return [
-    `--etcd-servers=http://127.0.0.1:${etcdPort}`,
-    ...[`--secure-port=${port}`, '--bind-address=127.0.0.1', '--advertise-address=127.0.0.1'],
-    // A loopback address may not be the endpoint of a Service.
-    '--endpoint-reconciler-type=none',
-    ...[`--tls-cert-file=${apiServer.certificate}`, `--tls-private-key-file=${apiServer.key}`],
-    `--client-ca-file=${authority.certificate}`,
-    `--service-account-key-file=${serviceAccounts.publicKey}`,
-    `--service-account-signing-key-file=${serviceAccounts.privateKey}`,
-    '--service-account-issuer=https://kubernetes.default.svc',
-    `--service-cluster-ip-range=${SERVICE_RANGE}`,
-    ...['--authorization-mode=Node,RBAC', '--enable-admission-plugins=NodeRestriction'],
-    '--allow-privileged=true',
-    ...[
-      `--requestheader-client-ca-file=${authority.certificate}`,
-      `--requestheader-allowed-names=${FRONT_PROXY_NAME}`,
-    ],
-    ...['--requestheader-username-headers=X-Remote-User', '--requestheader-group-headers=X-Remote-Group'],
-    '--requestheader-extra-headers-prefix=X-Remote-Extra-',
-    ...[`--proxy-client-cert-file=${frontProxy.certificate}`, `--proxy-client-key-file=${frontProxy.key}`],
-  ];
-}
-
-function controllerManagerArguments({ authority, serviceAccounts, controllerManager }: Pki): string[] {
-  const { kubeconfig } = controllerManager;
-  return [
-    ...[`--kubeconfig=${kubeconfig}`, `--authentication-kubeconfig=${kubeconfig}`],
-    `--authorization-kubeconfig=${kubeconfig}`,
-    `--service-account-private-key-file=${serviceAccounts.privateKey}`,
-    ...[`--root-ca-file=${authority.certificate}`, '--use-service-account-credentials'],
-    ...['--leader-elect=false', '--allocate-node-cidrs=false', '--secure-port=0'],
-    `--cluster-signing-cert-file=${authority.certificate}`,
-    `--cluster-signing-key-file=${authority.key}`,
-  ];
 }

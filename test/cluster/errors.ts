@@ -4,6 +4,8 @@ export type ClusterErrorCode =
   | 'PrerequisiteMissing'
   /** A program could not be started, or ended with another exit code than 0. */
   | 'CommandFailed'
+  /** A cluster's or a node's name that cannot be, or that there is not. */
+  | 'InvalidName'
   /** A program of the cluster did not become ready, or ended by itself. */
   | 'NotReady';
 

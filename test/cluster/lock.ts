@@ -89,7 +89,7 @@ async function alive(holder: string): Promise<boolean> {
 }
 
 /** When a process started, in clock ticks since boot (proc_pid_stat(5), field 22); empty if there is none. */
-async function startTime(pid: number): Promise<string> {
+export async function startTime(pid: number): Promise<string> {
   const stat = await contents(`/proc/${pid}/stat`).catch(() => undefined);
   // The second field is the program's name in parentheses, and may hold spaces and parentheses itself.
   return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';

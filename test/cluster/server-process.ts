@@ -44,6 +44,8 @@ export class ServerProcess {
       this.#child = spawn(program, args, { stdio: ['ignore', log, log] }).on('error', (error) => {
         this.#startError = error;
       });
+      // It dies with this process, and so must not keep it alive.
+      this.#child.unref();
     } finally {
       closeSync(log);
     }
@@ -54,6 +56,7 @@ export class ServerProcess {
     const child = this.#child;
     if (child === undefined || !this.running) return;
     const gone = once(child, 'exit');
+    child.ref();
     child.kill(signal);
     const kill = setTimeout(() => child.kill('SIGKILL'), GRACE_MILLISECONDS);
     await gone;

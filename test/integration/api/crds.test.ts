@@ -1,8 +1,6 @@
 // The CRDs on a real API server: they install without a warning, right objects get in with their defaults,
 // and wrong ones are refused with a message that a person can act on.
-import { execFile } from 'node:child_process';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { KubeConfig, type KubernetesObject, KubernetesObjectApi } from '@kubernetes/client-node';
 import {
@@ -15,20 +13,23 @@ import {
   parseNodeContent,
 } from '../../../api/index.ts';
 import { contentDistribution, contentRevision, nodeContent, UID } from '../../api/objects.ts';
-import { type ApiServer, startApiServer } from './api-server.ts';
+import { type CommandOutput, runCommand } from '../../cluster/command.ts';
+import { type ControlPlane, startControlPlane } from '../../cluster/control-plane.ts';
 
-const run = promisify(execFile);
 const crds = join(import.meta.dirname, '..', '..', '..', 'crds');
 
-let server: ApiServer;
+let server: ControlPlane;
 let api: KubernetesObjectApi;
-let kubectl: (...args: string[]) => Promise<{ stdout: string; stderr: string }>;
-let installed: { stdout: string; stderr: string };
+let kubectl: (...args: string[]) => Promise<string>;
+let installed: CommandOutput;
 
 beforeAll(async () => {
-  server = await startApiServer();
-  kubectl = (...args) => run(server.kubectlPath, ['--kubeconfig', server.kubeconfigPath, ...args]);
-  installed = await kubectl('apply', '--server-side', '-f', crds);
+  server = await startControlPlane();
+  kubectl = (...args) => server.kubectl(args);
+  const env = { ...process.env, KUBECONFIG: server.kubeconfigPath };
+  installed = await runCommand(join(server.binaries, 'kubectl'), ['apply', '--server-side', '-f', crds], {
+    env,
+  });
   await kubectl('wait', '--for=condition=Established', '--timeout=30s', '-f', crds);
   await kubectl('create', 'namespace', 'ml');
   const config = new KubeConfig();
@@ -81,7 +82,7 @@ const http = (file: Record<string, unknown>, more: Record<string, unknown> = {})
 test('the CRDs install without a warning, and are all established', async () => {
   expect(installed.stderr).toBe('');
   expect(installed.stdout.trim().split('\n')).toHaveLength(3);
-  const { stdout } = await kubectl(
+  const stdout = await kubectl(
     ...['get', 'crd', '-o'],
     'jsonpath={range .items[*]}{.metadata.name}{range .status.conditions[*]} {.type}={.status}{end}{"\\n"}{end}',
   );
@@ -414,15 +415,9 @@ describe('wrong distributions', () => {
 
   test('fields of later are refused by kubectl, so that nobody believes in them', async () => {
     const file = JSON.stringify(contentDistribution({ refresh: { interval: '1h' } }));
-    const result = new Promise<string>((resolve) => {
-      const child = execFile(
-        server.kubectlPath,
-        ['--kubeconfig', server.kubeconfigPath, 'create', '--dry-run=server', '-f', '-'],
-        (_error, _stdout, stderr) => resolve(stderr),
-      );
-      child.stdin?.end(file);
-    });
-    expect(await result).toMatch(/unknown field "spec\.refresh"/);
+    await expect(server.kubectl(['create', '--dry-run=server', '-f', '-'], file)).rejects.toThrow(
+      /unknown field "spec\.refresh"/,
+    );
   });
 });
 
@@ -628,7 +623,7 @@ describe('what kubectl shows', () => {
       .map((line) => line.split(/ {2,}/).map((cell) => cell.trim()));
 
   test('distributions', async () => {
-    const [head, row] = columns((await kubectl('get', '-n', 'ml', 'cdist', 'shown')).stdout);
+    const [head, row] = columns(await kubectl('get', '-n', 'ml', 'cdist', 'shown'));
     expect(head).toEqual(['NAME', 'READY', 'NODES', 'PROGRESS', 'SIZE', 'ETA', 'REVISION', 'AGE']);
     expect(row?.slice(0, -1)).toEqual([
       'shown',
@@ -642,7 +637,7 @@ describe('what kubectl shows', () => {
   });
 
   test('distributions, wide', async () => {
-    const [head, row] = columns((await kubectl('get', '-n', 'ml', 'cdist', 'shown', '-o', 'wide')).stdout);
+    const [head, row] = columns(await kubectl('get', '-n', 'ml', 'cdist', 'shown', '-o', 'wide'));
     expect(head?.slice(-3)).toEqual(['RATE', 'ACTIVE', 'MESSAGE']);
     expect(row?.slice(-3)).toEqual(['1.0 GiB/s', '30', '31 of 40 nodes hold it']);
   });
@@ -662,22 +657,22 @@ describe('what kubectl shows', () => {
       '-p',
       JSON.stringify({ status }),
     );
-    const [head, row] = columns((await kubectl('get', 'nodecontents', 'node-2')).stdout);
+    const [head, row] = columns(await kubectl('get', 'nodecontents', 'node-2'));
     expect(head).toEqual(['NAME', 'READY', 'HELD', 'DOWNLOADING', 'FAILED', 'USED', 'AVAILABLE', 'AGE']);
     expect(row?.slice(0, -1)).toEqual(['node-2', 'True', '3', '1', '0', '15.0 GiB', '80.0 GiB']);
   });
 
   test('revisions, by short name, and all kinds by category', async () => {
-    const [head] = columns((await kubectl('get', '-n', 'ml', 'crev')).stdout);
+    const [head] = columns(await kubectl('get', '-n', 'ml', 'crev'));
     expect(head).toEqual(['NAME', 'DISTRIBUTION', 'REVISION', 'SEQUENCE', 'BYTES', 'FILES', 'EPOCH', 'AGE']);
-    const { stdout } = await kubectl('get', '-n', 'ml', 'enxame', '-o', 'name');
+    const stdout = await kubectl('get', '-n', 'ml', 'enxame', '-o', 'name');
     for (const kind of ['contentdistribution', 'contentrevision', 'nodecontent']) {
       expect(stdout).toContain(`${kind}.enxame.dev/`);
     }
   });
 
   test('explain has words for every field', async () => {
-    const { stdout } = await kubectl('explain', 'contentdistribution.spec.source.http', '--recursive=false');
+    const stdout = await kubectl('explain', 'contentdistribution.spec.source.http', '--recursive=false');
     expect(stdout).toContain('The files of the content, each with its own URL.');
   });
 });

@@ -1,19 +1,13 @@
 // The chart on a real API server: it takes every object, the roles give each program what it needs and no more,
 // and the admission policies refuse what roles cannot. Programs are impersonated, with the claims that a token
 // of a Pod carries.
-import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { KubeConfig } from '@kubernetes/client-node';
 import { Agent, request } from 'undici';
 import { contentDistribution, contentRevision, nodeContent } from '../../api/objects.ts';
-import { type ApiServer, startApiServer } from '../api/api-server.ts';
-import { helmPath } from './binaries.ts';
+import { type ControlPlane, startControlPlane } from '../../cluster/control-plane.ts';
 import { NAMESPACE, render } from './render.ts';
 
-const run = promisify(execFile);
 const agent = (node: string) => [
   '--as',
   `system:serviceaccount:${NAMESPACE}:enxame-agent`,
@@ -24,23 +18,24 @@ const account = (name: string) => ['--as', `system:serviceaccount:${name}`];
 const OPERATOR = account(`${NAMESPACE}:enxame-operator`);
 const ADMIN: string[] = [];
 
-const insecure = new Agent({ connect: { rejectUnauthorized: false } });
+let server: ControlPlane;
+/** Connects as administrator. */
+let administrator: Agent;
 
-let server: ApiServer;
-let folder: string;
-let files = 0;
+const kubectl = (...args: string[]): Promise<string> => server.kubectl(args);
 
-async function kubectl(...args: string[]): Promise<string> {
-  const { stdout } = await run(server.kubectlPath, ['--kubeconfig', server.kubeconfigPath, ...args]);
-  return stdout;
-}
+/** Runs kubectl with an object as its input. */
+const send = (verb: string[], object: object, as: string[]): Promise<string> =>
+  server.kubectl([...verb, '-f', '-', ...as], JSON.stringify(object));
 
-/** Runs kubectl with an object on a file. */
-async function send(verb: string[], object: object, as: string[]): Promise<string> {
-  files += 1;
-  const file = join(folder, `${files}.json`);
-  await writeFile(file, JSON.stringify(object));
-  return kubectl(...verb, '-f', file, ...as);
+function connectAsAdministrator(): Agent {
+  const config = new KubeConfig();
+  config.loadFromFile(server.kubeconfigPath);
+  const pem = (base64: string | undefined) => Buffer.from(base64 ?? '', 'base64');
+  const { certData, keyData } = config.getCurrentUser() ?? {};
+  return new Agent({
+    connect: { ca: pem(config.getCurrentCluster()?.caData), cert: pem(certData), key: pem(keyData) },
+  });
 }
 
 /** What the API server says against it; undefined if it agrees. */
@@ -58,17 +53,12 @@ const patchNode = (node: string, patch: object, as: string[]) =>
 
 /** One request as an agent makes it; kubectl would read the subresource first, which agents need not do. */
 async function patchStatus(node: string, patch: object, as: string[]): Promise<string | undefined> {
-  const config = JSON.parse(await readFile(server.kubeconfigPath, 'utf8')) as {
-    clusters: { cluster: { server: string } }[];
-    users: { user: { token: string } }[];
-  };
-  const url = `${config.clusters[0]?.cluster.server}/apis/enxame.dev/v1alpha1/nodecontents/${node}/status`;
+  const url = `${server.server}/apis/enxame.dev/v1alpha1/nodecontents/${node}/status`;
   const claim = as[3]?.split('=');
   const { statusCode, body } = await request(url, {
     method: 'PATCH',
-    dispatcher: insecure,
+    dispatcher: administrator,
     headers: {
-      authorization: `Bearer ${config.users[0]?.user.token}`,
       'content-type': 'application/merge-patch+json',
       ...(as[1] === undefined ? {} : { 'impersonate-user': as[1] }),
       ...(claim === undefined ? {} : { [`impersonate-extra-${encodeURIComponent(claim[0]!)}`]: claim[1]! }),
@@ -85,11 +75,11 @@ const patchRevision = (patch: object, as: string[], ...more: string[]) =>
   );
 
 beforeAll(async () => {
-  server = await startApiServer();
-  folder = await mkdtemp(join(tmpdir(), 'enxame-policies-'));
+  server = await startControlPlane();
+  administrator = connectAsAdministrator();
   await kubectl('create', 'namespace', NAMESPACE);
   await kubectl('create', 'namespace', 'ml');
-  const objects = await render(helmPath());
+  const objects = await render();
   const crds = objects.filter(({ kind }) => kind === 'CustomResourceDefinition');
   await send(['create'], { apiVersion: 'v1', kind: 'List', items: crds }, ADMIN);
   await kubectl('wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all');
@@ -104,9 +94,8 @@ beforeAll(async () => {
 }, 180_000);
 
 afterAll(async () => {
-  await insecure.close();
+  await administrator?.close();
   await server?.close();
-  if (folder !== undefined) await rm(folder, { recursive: true, force: true });
 });
 
 describe('a ContentRevision', () => {

@@ -1,21 +1,16 @@
 // What Helm makes of the chart: it passes its own lint, refuses wrong values by name, and every program gets
 // the security that the design promises.
-import { execFile } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import type { V1DaemonSet, V1Deployment, V1PodSpec } from '@kubernetes/client-node';
 import { readConfig } from '../../../operator/config.ts';
-import { helmPath } from './binaries.ts';
-import { CHART, find, NAMESPACE, type Rendered, render } from './render.ts';
-
-const run = promisify(execFile);
+import { CHART, find, NAMESPACE, type Rendered, render, runHelm } from './render.ts';
 
 let objects: Rendered[];
 
 beforeAll(async () => {
-  objects = await render(helmPath());
+  objects = await render();
 });
 
 const operator = (from: Rendered[]) => find(from, 'Deployment', 'enxame-operator') as unknown as V1Deployment;
@@ -30,7 +25,7 @@ function environment(pod: V1PodSpec | undefined): Record<string, string> {
 }
 
 test('helm lint has nothing against it', async () => {
-  await expect(run(helmPath(), ['lint', '--strict', CHART])).resolves.toBeDefined();
+  await expect(runHelm(['lint', '--strict', CHART])).resolves.toBeDefined();
 });
 
 test('the operator understands the environment that the chart gives it', async () => {
@@ -42,7 +37,7 @@ test('the operator understands the environment that the chart gives it', async (
     'publisher.caConfigMap': { name: 'trust', key: 'bundle.pem' },
     'image.digest': `sha256:${'0'.repeat(64)}`,
   };
-  const { template } = operator(await render(helmPath(), values)).spec!;
+  const { template } = operator(await render(values)).spec!;
   const config = readConfig({ ...environment(template.spec), POD_NAME: 'p', POD_NAMESPACE: NAMESPACE });
   const image = `docker.io/enxame/enxame@sha256:${'0'.repeat(64)}`;
   expect(template.spec?.containers[0]?.image).toBe(image);
@@ -151,7 +146,7 @@ test('the CRDs are those of the repository, kept on uninstall', async () => {
   ]);
   for (const { metadata } of crds)
     expect(metadata.annotations).toMatchObject({ 'helm.sh/resource-policy': 'keep' });
-  const without = await render(helmPath(), { 'crds.install': false });
+  const without = await render({ 'crds.install': false });
   expect(without.some(({ kind }) => kind === 'CustomResourceDefinition')).toBe(false);
 });
 
@@ -167,7 +162,7 @@ test.each([
   ['publisher.deniedCIDRs', ['everything']],
   ['logLevel', 'loud'],
 ])('%s = %j is refused by name', async (path, value) => {
-  const error = await render(helmPath(), { [path]: value }).then(
+  const error = await render({ [path]: value }).then(
     () => undefined,
     ({ stderr }: { stderr: string }) => stderr,
   );

@@ -1,10 +1,8 @@
 // The chart as Helm renders it, for tests.
-import { execFile } from 'node:child_process';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { parseAllDocuments } from 'yaml';
-
-const run = promisify(execFile);
+import { ensureBinaries } from '../../cluster/binaries.ts';
+import { runCommand } from '../../cluster/command.ts';
 
 export const CHART = join(import.meta.dirname, '..', '..', '..', 'charts', 'enxame');
 export const NAMESPACE = 'enxame-system';
@@ -21,16 +19,21 @@ export interface Rendered {
   readonly [part: string]: unknown;
 }
 
+/** Runs Helm and returns what it prints; an error says what Helm says. */
+export async function runHelm(args: readonly string[]): Promise<string> {
+  const folder = await ensureBinaries({ programs: ['helm'] });
+  const { stdout } = await runCommand(join(folder, 'helm'), args);
+  return stdout;
+}
+
 /** Renders the chart with values (JSON by path, as --set-json takes them); fails with Helm's own words. */
-export async function render(helm: string, values: Record<string, unknown> = {}): Promise<Rendered[]> {
+export async function render(values: Record<string, unknown> = {}): Promise<Rendered[]> {
   const sets = Object.entries(values).flatMap(([path, value]) => [
     '--set-json',
     `${path}=${JSON.stringify(value)}`,
   ]);
-  const { stdout } = await run(helm, ['template', 'enxame', CHART, '--namespace', NAMESPACE, ...sets], {
-    maxBuffer: 32 * 1024 * 1024,
-  });
-  return parseAllDocuments(stdout)
+  const output = await runHelm(['template', 'enxame', CHART, '--namespace', NAMESPACE, ...sets]);
+  return parseAllDocuments(output)
     .map((document) => document.toJS() as Rendered | null)
     .filter((object) => object !== null);
 }

@@ -1,0 +1,1 @@
+export async function ensurePrerequisites(_: { log: (line: string) => void }): Promise<void> {}
