@@ -66,8 +66,10 @@ export class Space {
 
   /** The figures now. */
   async figures(): Promise<SpaceFigures> {
-    const { sizeBytes, freeBytes } = await this.#options.fileSystem();
-    // No wait between here and the caller's promise: what is read together belongs together.
+    return this.#figures(await this.#options.fileSystem());
+  }
+
+  #figures({ sizeBytes, freeBytes }: FileSystemSpace): SpaceFigures {
     const usedBytes = this.#options.usedBytes();
     let reservedBytes = 0;
     for (const { totalBytes, writtenBytes } of this.#promised.values())
@@ -89,16 +91,17 @@ export class Space {
    * @throws AgentError StorageLow with the numbers
    */
   async promise(key: string, totalBytes: number, writtenBytes: () => number): Promise<void> {
+    const fileSystem = await this.#options.fileSystem();
+    // No wait from here on: nobody else may be promised what is counted here.
     const before = this.#promised.get(key);
-    this.#promised.set(key, { totalBytes: 0, writtenBytes });
-    const { availableBytes } = await this.figures();
+    this.#promised.delete(key);
+    const { availableBytes } = this.#figures(fileSystem);
     const neededBytes = Math.max(0, totalBytes - writtenBytes());
     if (neededBytes <= availableBytes) {
       this.#promised.set(key, { totalBytes, writtenBytes });
       return;
     }
-    if (before === undefined) this.#promised.delete(key);
-    else this.#promised.set(key, before);
+    if (before !== undefined) this.#promised.set(key, before);
     throw new AgentError(
       'StorageLow',
       `needs ${formatBytes(neededBytes)}, ${formatBytes(availableBytes)} free`,
