@@ -14,7 +14,7 @@ import { ADDRESSES, ClusterLayout, MAX_NODES } from './layout.ts';
 import { acquireLock } from './lock.ts';
 import { freeLoopbackPorts } from './loopback-ports.ts';
 import { makeNetwork, namespacesOf, removeNamespace, setCable, shapeLink, unshapeLink } from './network.ts';
-import { ClusterNode } from './node.ts';
+import { ClusterNode, type NodeParts } from './node.ts';
 import { writePauseImage } from './pause-image.ts';
 import { ensurePki, kubeconfig, type Pki } from './pki.ts';
 import { ensurePrerequisites } from './prerequisites.ts';
@@ -46,6 +46,7 @@ export class Cluster {
   readonly #log: Log;
   readonly #processes: Processes;
   #settings: Settings | undefined;
+  #madeParts: Promise<NodeParts> | undefined;
 
   /** @throws {ClusterError} InvalidName */
   constructor(name: string, log: Log = (line) => process.stderr.write(`${line}\n`)) {
@@ -97,7 +98,12 @@ export class Cluster {
     });
   }
 
-  async #parts() {
+  #parts(): Promise<NodeParts> {
+    this.#madeParts ??= this.#makeParts();
+    return this.#madeParts;
+  }
+
+  async #makeParts(): Promise<NodeParts> {
     const { nodes } = await this.#read();
     const { layout } = this;
     const pauseImage = join(layout.folder, 'pause.tar');
@@ -257,6 +263,7 @@ export class Cluster {
       await removeNamespace(namespace);
     }
     this.#settings = undefined;
+    this.#madeParts = undefined;
     await rm(layout.folder, { recursive: true, force: true });
   }
 
