@@ -35,6 +35,11 @@ export function binariesFolder(): string {
   return join(cacheFolder(), 'binaries', `kubernetes-${VERSIONS.kubernetes}-${hash}`);
 }
 
+/** Whether these programs are there. */
+export function areBuilt(programs: readonly string[]): boolean {
+  return programs.every((program) => existsSync(join(binariesFolder(), program)));
+}
+
 export interface BinariesOptions {
   /** Standard error by default. */
   log?: Log;

@@ -24,9 +24,9 @@ export function bound(
   return { program: setpriv, args: ['--pdeathsig', signal, '--', program, ...args] };
 }
 
-/** The path of a program, looked for in PATH and then in further folders; null if it is in none. */
-export function findProgram(name: string, furtherFolders: readonly string[] = []): string | null {
-  for (const folder of [...(process.env.PATH ?? '').split(delimiter), ...furtherFolders]) {
+/** The path of a program, looked for in PATH; null if it is not there. */
+export function findProgram(name: string): string | null {
+  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
     if (folder === '') continue;
     const path = join(folder, name);
     try {

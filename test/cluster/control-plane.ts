@@ -12,6 +12,7 @@ import { type CommandOutput, runCommand } from './command.ts';
 import { apiServerArguments, controllerManagerArguments, etcdArguments } from './component-arguments.ts';
 import { freeLoopbackPorts } from './loopback-ports.ts';
 import { ensurePki, type Pki } from './pki.ts';
+import { ensurePrerequisites } from './prerequisites.ts';
 import { ServerProcess } from './server-process.ts';
 
 export interface ControlPlaneOptions {
@@ -60,10 +61,10 @@ const POLL_MILLISECONDS = 100;
  * @throws {ClusterError} NotReady with the end of the log of the program that failed
  */
 export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
-  const binaries = await ensureBinaries({
-    log: options.log,
-    programs: options.controllerManager === true ? [...API_PROGRAMS, CONTROLLER_MANAGER] : API_PROGRAMS,
-  });
+  const log = options.log ?? ((line) => process.stderr.write(`${line}\n`));
+  const programs = options.controllerManager === true ? [...API_PROGRAMS, CONTROLLER_MANAGER] : API_PROGRAMS;
+  await ensurePrerequisites({ log, programs, controlPlaneOnly: true });
+  const binaries = await ensureBinaries({ log, programs });
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'enxame-control-plane-')));
   await mkdir(folder, { recursive: true });
   const [etcdPort = 0, peerPort = 0, apiPort = 0] = await freeLoopbackPorts(3);
@@ -85,7 +86,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     }),
   );
   const controllerManager = server(CONTROLLER_MANAGER, controllerManagerArguments(pki));
-  const programs = [controllerManager, apiServer, etcd];
+  const servers = [controllerManager, apiServer, etcd];
 
   const kubectl = async (args: readonly string[], input?: string): Promise<string> => {
     const env = { ...process.env, KUBECONFIG: pki.admin.kubeconfig, KUBECACHEDIR: join(folder, 'kubectl') };
@@ -105,7 +106,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     }
   };
   const close = async () => {
-    for (const program of programs) await program.stop('SIGKILL');
+    for (const program of servers) await program.stop('SIGKILL');
     if (options.folder === undefined) await rm(folder, { recursive: true, force: true });
   };
   try {

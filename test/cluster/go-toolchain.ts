@@ -11,8 +11,8 @@ const USUAL_PLACES = ['/usr/local/go/bin/go', '/usr/lib/go/bin/go'];
 
 /** What to tell a person who has no Go that will do. */
 export const HOW_TO_GET_GO =
-  'Go 1.21 or newer, which fetches the exact toolchain by itself: unpack https://go.dev/dl/ to /usr/local/go ' +
-  '(the golang package of Debian 12 and older is too old), or `apt-get install golang` on newer releases';
+  'Go 1.21 or newer (it fetches the toolchain it needs by itself): unpack an archive of https://go.dev/dl/ to ' +
+  '/usr/local, or install the package golang-go where it is new enough (Debian 13, Ubuntu 24.04; not Debian 12)';
 
 /** What is wrong with Go on this machine, or its path. */
 export type GoLookup = { path: string; problem?: undefined } | { path?: undefined; problem: string };
@@ -38,7 +38,10 @@ export async function findGo(places: readonly string[] = ['go', ...USUAL_PLACES]
 export async function requireGo(): Promise<string> {
   const go = await findGo();
   if (go.path !== undefined) return go.path;
-  throw new ClusterError('PrerequisiteMissing', `${go.problem}. It takes ${HOW_TO_GET_GO}.`);
+  throw new ClusterError(
+    'PrerequisiteMissing',
+    `To build the cluster’s programs it takes ${HOW_TO_GET_GO}; here ${go.problem}`,
+  );
 }
 
 /** The environment for `go`: that of the user, less what would build something else. */
@@ -65,7 +68,8 @@ async function goVersion(program: string): Promise<string | undefined> {
   }
 }
 
-function newEnough(version: string): boolean {
+/** Whether a version like 1.21 or 1.26.8 can fetch newer toolchains. */
+export function newEnough(version: string): boolean {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   return major > 1 || (major === 1 && minor >= 21);
 }

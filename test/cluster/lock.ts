@@ -88,9 +88,15 @@ async function alive(holder: string): Promise<boolean> {
   return started !== '' && (await startTime(Number(pid))) === started;
 }
 
-/** When a process started, in clock ticks since boot (proc_pid_stat(5), field 22); empty if there is none. */
+/**
+ * When a process started, in clock ticks since boot (proc_pid_stat(5), field 22).
+ *
+ * @returns an empty string if there is no such process, or only what is left of it until its parent looks
+ */
 export async function startTime(pid: number): Promise<string> {
   const stat = await contents(`/proc/${pid}/stat`).catch(() => undefined);
+  if (stat === undefined) return '';
   // The second field is the program's name in parentheses, and may hold spaces and parentheses itself.
-  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+  const [state = '', ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return state === 'Z' || state === 'X' ? '' : (fields[18] ?? '');
 }
