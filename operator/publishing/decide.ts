@@ -36,6 +36,9 @@ const HOLDER_GRACE_MILLISECONDS = 120_000;
 /** How long the agent's word may lag behind a Pod that ended. */
 const REPORT_GRACE_MILLISECONDS = 30_000;
 
+/** A node that has been receiving for so long had room. */
+const ACCEPTED_MILLISECONDS = 15_000;
+
 /** A reservation and the node it is on. */
 export interface PlacedReservation {
   readonly node: string;
@@ -334,12 +337,20 @@ class Decision {
     return failures.sort((a, b) => b.attempt - a.attempt)[0];
   }
 
-  /** The failure to tell of: a node that had no room is past once another one was elected. */
+  /**
+   * The failure to tell of. A node that had no room is past once another one was elected in the same round, or
+   * receives for a while: until then a new round after all refused looks no better than the one before.
+   */
   #presentFailure(present: PlacedReservation | undefined): Failure | undefined {
     const failure = this.#lastFailure();
-    const isPast =
-      failure?.reason === Reason.InsufficientStorage && failure.attempt < (present?.reservation.attempt ?? 0);
-    return isPast ? undefined : failure;
+    if (failure?.reason !== Reason.InsufficientStorage || present === undefined) return failure;
+    const { attempt, podName } = present.reservation;
+    if (failure.attempt >= attempt) return failure;
+    const pod = this.#pods.find(({ metadata }) => metadata?.name === podName);
+    const startedAt = millisecondsOf(pod?.status?.startTime) ?? this.#input.nowMilliseconds;
+    const isReceiving = this.#input.nowMilliseconds - startedAt >= ACCEPTED_MILLISECONDS;
+    const isFirstRound = attempt <= this.#reservations.length;
+    return isFirstRound || isReceiving ? undefined : failure;
   }
 
   #publish(noHolder: boolean): PublishingDecision {
