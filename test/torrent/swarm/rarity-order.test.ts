@@ -3,6 +3,7 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { Bitfield } from '../../../torrent/bitfield.ts';
 import { RarityOrder } from '../../../torrent/swarm/rarity-order.ts';
+import { same } from '../same.ts';
 
 const PIECES = 24;
 
@@ -66,18 +67,19 @@ test('the lowest is what sorting would find, after any sequence of changes', () 
             (at) => step.pieces.includes(at) === step.set && (counts[at] as number) >= step.least,
           );
           const found = order.lowest(bitfieldOf(step.pieces), step.set, step.least, step.draw);
-          if (eligible.length === 0) expect(found).toBe(-1);
-          else {
-            expect(eligible).toContain(found);
-            expect(counts[found]).toBe(Math.min(...eligible.map((at) => counts[at] as number)));
-          }
+          same('found one', eligible.includes(found), eligible.length > 0);
+          if (eligible.length === 0) same('found none', found, -1);
+          else same('count', counts[found], Math.min(...eligible.map((at) => counts[at] as number)));
           for (let count = 0; count < 5; count++) {
-            expect(order.countOf(count)).toBe([...members].filter((at) => counts[at] === count).length);
+            const there = [...members].filter((at) => counts[at] === count).length;
+            same(`members with count ${count}`, order.countOf(count), there);
           }
         }
-        expect(order.size).toBe(members.size);
-        for (let at = 0; at < PIECES; at++) expect(order.has(at)).toBe(members.has(at));
-        expect([...order.counts]).toEqual(counts);
+        same('size', order.size, members.size);
+        for (let at = 0; at < PIECES; at++) {
+          same(`membership of ${at}`, order.has(at), members.has(at));
+          same(`count of ${at}`, order.counts[at], counts[at]);
+        }
       }
     }),
     { numRuns: 500 },

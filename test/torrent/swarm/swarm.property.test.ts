@@ -2,6 +2,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { seededRandom } from '../../../simulation/random.ts';
+import { same } from '../same.ts';
 import { makeSwarm, type Peer, type TestSwarm } from './harness.ts';
 
 const PIECES = 9;
@@ -107,11 +108,6 @@ function run(world: TestSwarm, peers: Peer[], action: Step): void {
       return;
     }
   }
-}
-
-/** Asked millions of times, which `expect` is too slow for. */
-function same<T>(what: string, actual: T, expected: T): void {
-  if (actual !== expected) throw new Error(`${what}: ${actual} instead of ${expected}`);
 }
 
 /** Everything that must hold between any two messages. */
