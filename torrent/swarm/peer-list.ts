@@ -1,7 +1,7 @@
 // Addresses where peers may be, and when each may be dialled. Invariants: at most one entry an address, and at
 // most MAX_KNOWN_ADDRESSES; an address that failed waits longer each time, but is never given up while there is
 // room, so that a swarm that was cut off finds itself again without a tracker.
-import { FIRST_REDIAL_MILLISECONDS, MAX_KNOWN_ADDRESSES } from './tunables.ts';
+import { FIRST_REDIAL_MILLISECONDS, MAX_KNOWN_ADDRESSES, MAX_KNOWN_IDENTITIES } from './tunables.ts';
 
 /** Where to dial. */
 export interface DialAddress {
@@ -99,6 +99,11 @@ export class PeerList {
 
   ban(host: string): void {
     this.#bannedHosts.add(host);
+    if (this.#bannedHosts.size <= MAX_KNOWN_IDENTITIES) return;
+    for (const oldest of this.#bannedHosts) {
+      this.#bannedHosts.delete(oldest);
+      break;
+    }
   }
 
   isBanned(host: string): boolean {

@@ -9,6 +9,7 @@ import type { SwarmContext, SwarmTotals } from './context.ts';
 import { Direction } from './direction.ts';
 import { Geometry } from './geometry.ts';
 import type { PeerLink, SwarmClock, SwarmHost } from './host.ts';
+import { Identities } from './identities.ts';
 import { type Introduction, Neighbour } from './neighbour.ts';
 import { PiecePicker } from './piece-picker.ts';
 import type { Policy } from './policy/policy.ts';
@@ -54,8 +55,7 @@ export class Swarm {
   readonly #choker: Choker;
   readonly #direction: Direction;
   readonly #evidence = new Evidence();
-  readonly #identities: string[] = [];
-  readonly #identityNumbers = new Map<string, number>();
+  readonly #identities = new Identities();
   #nextNumber = 0;
   #unannounced: number[] = [];
 
@@ -116,7 +116,9 @@ export class Swarm {
       this.#nextNumber++,
       link,
       introduction,
-      this.#identityNumber(introduction.identity),
+      this.#identities.enter(introduction.identity, (identity) =>
+        neighbours.some((other) => other.identity === identity),
+      ),
       this.geometry.pieceCount,
       clock.now(),
     );
@@ -421,16 +423,10 @@ export class Swarm {
     for (const neighbour of this.#context.neighbours) if (neighbour.pieces.get(piece)) neighbour.pickable++;
   }
 
-  #identityNumber(identity: string): number {
-    const known = this.#identityNumbers.get(identity);
-    if (known !== undefined) return known;
-    this.#identityNumbers.set(identity, this.#identities.length);
-    return this.#identities.push(identity) - 1;
-  }
-
   #ban(guilty: readonly number[]): void {
     for (const number of guilty) {
-      const identity = this.#identities[number] as string;
+      const identity = this.#identities.nameOf(number);
+      if (identity === undefined) continue;
       const reason = 'it sent bytes that failed their hash';
       for (const neighbour of [...this.#context.neighbours]) {
         if (neighbour.identity === identity) this.drop(neighbour, reason);

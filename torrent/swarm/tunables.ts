@@ -82,3 +82,6 @@ export const SUGGESTION_MILLISECONDS = 500;
 
 /** A seed that owes blocks to a peer and sends it nothing says that it lives. */
 export const OWING_KEEP_ALIVE_MILLISECONDS = 3000;
+
+/** Hosts whose part in failed pieces is remembered, and hosts that are banned, of one swarm. */
+export const MAX_KNOWN_IDENTITIES = 4096;
