@@ -51,12 +51,13 @@ const API_PROGRAMS = ['etcd', 'kube-apiserver', 'kubectl'];
 const CONTROLLER_MANAGER = 'kube-controller-manager';
 const SERVICE_RANGE = '10.96.0.0/16';
 const SERVICE_ADDRESS = '10.96.0.1';
+const DEFAULT_NAMESPACE = '/api/v1/namespaces/default';
 const READY_TIMEOUT_MILLISECONDS = 60_000;
 const POLL_MILLISECONDS = 100;
 
 /**
- * Starts a control plane with an empty etcd. When this resolves the API server is ready and the namespace
- * `default` exists.
+ * Starts a control plane with an empty etcd. When this resolves the API server is ready, the namespace
+ * `default` exists and, with the controller manager, its service account too, so that Pods can be made.
  *
  * @throws {ClusterError} NotReady with the end of the log of the program that failed
  */
@@ -93,17 +94,22 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     const output: CommandOutput = await runCommand(join(binaries, 'kubectl'), args, { env, input });
     return output.stdout;
   };
-  const startApiServer = async () => {
-    apiServer.start();
+  /** Waits until the API server has all of these. */
+  const answers = async (paths: readonly string[], running: readonly ServerProcess[]) => {
     const deadline = Date.now() + READY_TIMEOUT_MILLISECONDS;
     for (;;) {
-      const missing = await whatIsMissing(pki);
+      const missing = await whatIsMissing(pki, paths);
       if (missing === undefined) return;
-      const ended = [etcd, apiServer].find((program) => !program.running);
-      if (ended !== undefined) throw await ended.failure('ended before the API server was ready');
+      const ended = running.find((program) => !program.running);
+      if (ended !== undefined) throw await ended.failure('ended before the control plane was ready');
       if (Date.now() > deadline) throw await apiServer.failure(`is not ready: ${missing}`);
       await delay(POLL_MILLISECONDS);
     }
+  };
+  const startApiServer = async () => {
+    apiServer.start();
+    // The namespace is made a moment after the server calls itself ready.
+    await answers(['/readyz', DEFAULT_NAMESPACE], [etcd, apiServer]);
   };
   const close = async () => {
     for (const program of servers) await program.stop('SIGKILL');
@@ -112,7 +118,10 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   try {
     etcd.start();
     await startApiServer();
-    if (options.controllerManager === true) controllerManager.start();
+    if (options.controllerManager === true) {
+      controllerManager.start();
+      await answers([`${DEFAULT_NAMESPACE}/serviceaccounts/default`], servers);
+    }
   } catch (error) {
     await close();
     throw error;
@@ -129,10 +138,9 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   };
 }
 
-/** Why the API server is not ready yet; undefined when it is. */
-async function whatIsMissing(pki: Pki): Promise<string | undefined> {
-  // The namespace is made a moment after the server calls itself ready.
-  for (const path of ['/readyz', '/api/v1/namespaces/default']) {
+/** What the API server lacks yet, and what it says; undefined if it has everything. */
+async function whatIsMissing(pki: Pki, paths: readonly string[]): Promise<string | undefined> {
+  for (const path of paths) {
     try {
       const { status, body } = await apiGet(pki, path);
       if (status !== 200) return `${path}: ${status} ${body}`;
