@@ -51,6 +51,30 @@ function encode(
   return encodeMetainfo({ info });
 }
 
+/** What an info dictionary takes for a file besides its path: keys, SHA-256, and digits of a length. */
+const LEAST_BYTES_PER_FILE = 60;
+
+function tooManyFiles(files: number, totalBytes: number, options?: ErrorOptions): IngestRefusal {
+  return new IngestRefusal(
+    'TooManyFiles',
+    `${files} files of ${formatBytes(totalBytes)} in all need more than the ${formatBytes(MAX_METAINFO_BYTES)} of metainfo that a torrent may have: put them into fewer files or shorter paths`,
+    options,
+  );
+}
+
+/**
+ * Refuses what is far too much at a glance: everything else about so many files takes seconds.
+ * @throws IngestRefusal TooManyFiles with the numbers
+ */
+export function expectFewFiles(files: readonly { path: string; sizeBytes: number | null }[]): void {
+  const leastBytes = files.reduce((sum, { path }) => sum + path.length + LEAST_BYTES_PER_FILE, 0);
+  if (leastBytes <= MAX_METAINFO_BYTES) return;
+  throw tooManyFiles(
+    files.length,
+    files.reduce((sum, { sizeBytes }) => sum + (sizeBytes ?? 0), 0),
+  );
+}
+
 /**
  * Judges, before anything is read, whether files of these paths and sizes can become a torrent.
  * @throws IngestRefusal TooManyFiles with the numbers, InvalidRequest for paths that no torrent may have
@@ -71,13 +95,7 @@ export function judgeTorrent(
       pieces,
     );
   } catch (error) {
-    if (isTorrentError(error, 'TooLarge')) {
-      throw new IngestRefusal(
-        'TooManyFiles',
-        `${files.length} files of ${formatBytes(totalBytes)} in all need more than the ${formatBytes(MAX_METAINFO_BYTES)} of metainfo that a torrent may have: put them into fewer files or shorter paths`,
-        { cause: error },
-      );
-    }
+    if (isTorrentError(error, 'TooLarge')) throw tooManyFiles(files.length, totalBytes, { cause: error });
     if (isTorrentError(error)) throw new IngestRefusal('InvalidRequest', error.message, { cause: error });
     throw error;
   }

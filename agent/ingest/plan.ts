@@ -7,7 +7,7 @@ import {
   type PlanRequest,
   type Reservation,
 } from '../../api/index.ts';
-import { judgeTorrent } from './describe.ts';
+import { expectFewFiles, judgeTorrent } from './describe.ts';
 import { IngestRefusal } from './errors.ts';
 import type { IngestFile } from './record.ts';
 
@@ -22,6 +22,7 @@ export function judgePlan({ sourceState, files }: PlanRequest, reservation: Rese
       'the plan is of another source than the reservation: its publisher is out of date',
     );
   }
+  expectFewFiles(files);
   const paths = files.map(({ path }) => path);
   try {
     checkPaths(paths);

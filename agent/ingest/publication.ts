@@ -281,6 +281,7 @@ export class Publication {
     await this.#turn;
     await this.#finishing;
     await this.#received.close();
+    await this.#saveLast();
     this.#host.releaseRoom();
   }
 
@@ -367,6 +368,15 @@ export class Publication {
     await this.#received.close();
     this.#received.clear();
     await this.#host.discard();
+  }
+
+  /** What is complete need not be hashed again by the next run. */
+  async #saveLast(): Promise<void> {
+    try {
+      if (this.#state.phase === 'Receiving' && this.#received.files.length > 0) await this.#save();
+    } catch (error) {
+      this.#host.logger.warn({ err: error, uid: this.uid }, 'what was received last cannot be written down');
+    }
   }
 
   async #save(): Promise<void> {

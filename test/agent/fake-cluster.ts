@@ -89,6 +89,7 @@ export class FakeCluster implements AgentCluster {
   /** Tokens that are good, by their text. */
   tokens = new Map<string, ReviewedToken>([['good', tokenOf('ml', POD_UID)]]);
   reviews = 0;
+  reviewsFail = false;
   statuses: NodeContentStatus[] = [];
 
   constructor(nodeName: string) {
@@ -124,6 +125,7 @@ export class FakeCluster implements AgentCluster {
   }
   async reviewToken(token: string): Promise<ReviewedToken> {
     this.reviews += 1;
+    if (this.reviewsFail) throw new Error('the API server is away');
     return this.tokens.get(token) ?? { authenticated: false };
   }
   async confirmGone(): Promise<Confirmation> {

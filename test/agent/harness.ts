@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RunningAgent, startAgent } from '../../agent/agent.ts';
 import type { Logger } from '../../agent/logger.ts';
-import { ingestPath, type PlanRequest } from '../../api/index.ts';
+import { ingestPath, type PlanRequest, type Reservation } from '../../api/index.ts';
 import { type FakeCluster, SOURCE_STATE, UID } from './fake-cluster.ts';
 
 /** Collects lines, so that a failing test can show them. */
@@ -96,6 +96,49 @@ export async function runTestAgent(
   return { agent, cluster, logger, root, url: `http://127.0.0.1:${agent.httpPort}` };
 }
 
+const openAgents = new Set<TestAgent>();
+
+/** An agent that `closeTestAgents` closes, unless the test did. */
+export async function openTestAgent(
+  cluster: FakeCluster,
+  options: Parameters<typeof runTestAgent>[1] = {},
+): Promise<TestAgent> {
+  const opened = await runTestAgent(cluster, options);
+  const { close } = opened.agent;
+  openAgents.add(opened);
+  opened.agent.close = () => {
+    openAgents.delete(opened);
+    return close();
+  };
+  return opened;
+}
+
+/** Closes the agents of `openTestAgent` and removes their folders. */
+export async function closeTestAgents(): Promise<void> {
+  await Promise.all([...openAgents].map(({ agent }) => agent.close()));
+  await removeTemporaryFolders();
+}
+
+/** Log lines and last status of the agents that are open: for what a failing test says. */
+export function logsOfTestAgents(): string {
+  const text = ({ cluster, logger }: TestAgent) =>
+    `${cluster.nodeName}\n${logger.lines.join('\n')}\n${JSON.stringify(cluster.status, null, 1)}`;
+  return [...openAgents].map(text).join('\n\n');
+}
+
+/** Writes a reservation and waits until the agent follows it. */
+export async function reserveOn({ agent, cluster }: TestAgent, reservation: Reservation): Promise<void> {
+  cluster.reserve(reservation);
+  agent.clusterChanged();
+  await until(() => {
+    try {
+      return agent.ingest.publication(reservation.uid).reservation === reservation;
+    } catch {
+      return false;
+    }
+  });
+}
+
 /** The publisher's side of the protocol, one call at a time. */
 export class TestPublisher {
   readonly #url: string;
@@ -156,19 +199,19 @@ export class TestPublisher {
   /** Publishes files whole. */
   async publish(files: { path: string; bytes: Uint8Array; executable?: boolean }[]): Promise<void> {
     const sorted = files.sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
-    const expect = (answer: { status: number; body: Answer }) => {
+    const expectGood = (answer: { status: number; body: Answer }) => {
       if (answer.status > 299) throw new Error(JSON.stringify(answer));
     };
-    expect(
+    expectGood(
       await this.plan(
         sorted.map(({ path, bytes, executable = false }) => ({ path, executable, sizeBytes: bytes.length })),
       ),
     );
     for (const [index, { bytes }] of sorted.entries()) {
-      if (bytes.length > 0) expect(await this.put(index, 0, bytes));
-      expect(await this.finishFile(index, bytes.length));
+      if (bytes.length > 0) expectGood(await this.put(index, 0, bytes));
+      expectGood(await this.finishFile(index, bytes.length));
     }
-    expect(await this.finish());
+    expectGood(await this.finish());
     await until(async () => {
       const { body } = await this.status();
       if (body.phase === 'Failed') throw new Error(JSON.stringify(body));
