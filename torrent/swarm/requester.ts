@@ -25,6 +25,12 @@ const FIRST_BLOCK_MILLISECONDS = 3000;
 /** A neighbour that refuses a request though it unchoked us is left alone for this long. */
 const REST_AFTER_REJECT_MILLISECONDS = 1000;
 
+/**
+ * A stalled neighbour that does not answer its one request either is left alone for as long as it had. More than
+ * the time after which a policy drops an own agent that owes blocks.
+ */
+const STALLED_REST_MILLISECONDS = 12_000;
+
 /** Suggestions of one neighbour that are remembered. */
 const MAX_SUGGESTIONS = 8;
 
@@ -161,10 +167,12 @@ export class Requester {
     const { neighbours, totals } = this.#context;
     let released = false;
     for (const neighbour of neighbours) {
-      if (neighbour.outstanding.size === 0 || neighbour.stalled) continue;
+      if (neighbour.outstanding.size === 0) continue;
       if (now - neighbour.waitingSince <= this.#patience(neighbour, now)) continue;
       totals.stalledRequests += neighbour.outstanding.size;
       this.takeBackAll(neighbour);
+      // A piece that it alone may give must not wait for it for ever.
+      if (neighbour.stalled) neighbour.restsUntil = now + STALLED_REST_MILLISECONDS;
       neighbour.stalled = true;
       neighbour.target = 1;
       released = true;
@@ -179,6 +187,7 @@ export class Requester {
   }
 
   #patience(neighbour: Neighbour, now: number): number {
+    if (neighbour.stalled) return STALLED_REST_MILLISECONDS;
     if (neighbour.downloadedBytes === 0) return FIRST_BLOCK_MILLISECONDS;
     const queued = neighbour.outstanding.size * this.#context.geometry.blockBytes;
     // The rate decays while nothing comes; what it was at the last block is what the queue was made for.

@@ -1,0 +1,347 @@
+// Which piece is asked of whom, by what the links are told.
+import { describe, expect, test } from '@jest/globals';
+import { seededRandom } from '../../../simulation/random.ts';
+import { MAX_REQUESTS, MAX_UNSOLICITED_BLOCKS } from '../../../torrent/swarm/tunables.ts';
+import { BLOCK, bitsOf, makeSwarm, type Peer, type TestSwarm } from './harness.ts';
+
+/** Pieces in the order in which they were first asked of a peer. */
+function piecesAsked({ link }: Peer): number[] {
+  const pieces = link.said
+    .filter((words) => words.startsWith('request '))
+    .map((words) => Number(words.split(' ')[1]));
+  return [...new Set(pieces)];
+}
+
+/** The peer answers all it is asked for, and pieces verify, until nothing is left or `pieces` are held. */
+function serve(world: TestSwarm, peer: Peer, pieces = Number.POSITIVE_INFINITY): void {
+  while (peer.link.wanted.length > 0 && world.swarm.held.count < pieces) {
+    world.answer(peer);
+    for (const piece of world.received.splice(0)) world.swarm.pieceVerified(piece);
+  }
+}
+
+test('nothing is asked for while choked, and what was outstanding is asked elsewhere after a choke', () => {
+  const world = makeSwarm({ pieces: 4 });
+  const a = world.connect({ pieces: 'all', fast: false });
+  expect(a.link.said).toContain('interested');
+  expect(a.link.wanted).toEqual([]);
+  world.swarm.unchoke(a.neighbour);
+  const wanted = [...a.link.wanted];
+  expect(wanted.length).toBeGreaterThan(0);
+  const b = world.connect({ pieces: 'all' });
+  world.swarm.choke(a.neighbour);
+  world.swarm.unchoke(b.neighbour);
+  expect(b.link.wanted.slice(0, 2)).toEqual(wanted.slice(0, 2));
+});
+
+describe('which piece', () => {
+  test('strict priority: a started piece is finished before a new one is begun', () => {
+    const world = makeSwarm({ pieces: 6, blocksPerPiece: 4, random: seededRandom(1) });
+    const peer = world.connect({ pieces: 'all' });
+    world.swarm.unchoke(peer.neighbour);
+    for (let i = 0; i < 200 && !world.swarm.isComplete; i++) {
+      serve(world, peer, world.swarm.held.count + 1);
+      // Of all started pieces at most one has blocks that nobody was asked for.
+      expect(world.swarm.picker.open.length).toBeLessThanOrEqual(1);
+    }
+    expect(world.swarm.isComplete).toBe(true);
+  });
+
+  test('several peers share a started piece before either begins another', () => {
+    const world = makeSwarm({ pieces: 3, blocksPerPiece: 8 });
+    const [a, b] = [world.connect({ pieces: 'all' }), world.connect({ pieces: 'all' })];
+    world.swarm.unchoke(a.neighbour);
+    world.swarm.unchoke(b.neighbour);
+    expect(piecesAsked(a)).toEqual(piecesAsked(b));
+    const begins = [...a.link.wanted, ...b.link.wanted].map(([, begin]) => begin);
+    expect(new Set(begins).size).toBe(begins.length);
+  });
+
+  test('rarest first, once four pieces are held', () => {
+    const world = makeSwarm({ pieces: 8, have: [0, 1, 2, 3] });
+    world.connect({ pieces: [4, 5, 6] });
+    world.connect({ pieces: [4, 6] });
+    world.connect({ pieces: [6] });
+    const giver = world.connect({ pieces: [4, 5, 6, 7] });
+    world.swarm.unchoke(giver.neighbour);
+    serve(world, giver);
+    expect(piecesAsked(giver)).toEqual([7, 5, 4, 6]);
+  });
+
+  test('random first: without pieces, rarity does not decide', () => {
+    const firsts = new Set<number>();
+    for (let seed = 0; seed < 40; seed++) {
+      const world = makeSwarm({ pieces: 8, random: seededRandom(seed) });
+      world.connect({ pieces: [0, 1, 2, 3, 4, 5, 6] });
+      const giver = world.connect({ pieces: 'all' });
+      world.swarm.unchoke(giver.neighbour);
+      firsts.add(piecesAsked(giver)[0] as number);
+    }
+    // Rarest first would always have begun with 7.
+    expect(firsts.size).toBeGreaterThan(4);
+  });
+
+  test('cluster: a suggested piece before all others, of an own agent only', () => {
+    for (const ownAgent of [true, false]) {
+      const world = makeSwarm({ pieces: 20, policy: 'cluster', random: () => 0.5 });
+      const giver = world.connect({ pieces: 'all', ownAgent });
+      world.swarm.suggest(giver.neighbour, 17);
+      world.swarm.unchoke(giver.neighbour);
+      expect(piecesAsked(giver)[0] === 17).toBe(ownAgent);
+    }
+  });
+
+  test('cluster: what another neighbour can give is not asked of a seed while only seeds have something', () => {
+    const world = makeSwarm({ pieces: 8, policy: 'cluster' });
+    const leecher = world.connect({ pieces: [0, 1], ownAgent: true });
+    const seed = world.connect({ pieces: 'all', ownAgent: true });
+    world.swarm.unchoke(seed.neighbour);
+    expect(piecesAsked(seed).every((piece) => piece > 1)).toBe(true);
+    world.swarm.unchoke(leecher.neighbour);
+    expect(piecesAsked(leecher).every((piece) => piece <= 1)).toBe(true);
+    expect(piecesAsked(leecher).length).toBeGreaterThan(0);
+  });
+});
+
+describe('pipelining', () => {
+  test('begins with four requests and grows by one for each block, to what the rate deserves', () => {
+    const world = makeSwarm({ pieces: 1000, blocksPerPiece: 4 });
+    const peer = world.connect({ pieces: 'all' });
+    world.swarm.unchoke(peer.neighbour);
+    expect(peer.link.wanted).toHaveLength(4);
+    world.answer(peer);
+    expect(peer.link.wanted).toHaveLength(5);
+    // A block each millisecond for 3 s: far more than the bounds allow.
+    for (let i = 0; i < 1500; i++) {
+      world.answer(peer);
+      for (const piece of world.received.splice(0)) world.swarm.pieceVerified(piece);
+      expect(peer.link.wanted.length).toBeLessThanOrEqual(250);
+    }
+    expect(peer.link.wanted.length).toBe(Math.min(250, MAX_REQUESTS));
+  });
+
+  test('never more than the peer lets wait', () => {
+    const world = makeSwarm({ pieces: 100 });
+    const peer = world.connect({ pieces: 'all' });
+    world.swarm.introduced(peer.neighbour, { ownAgent: false, requestQueue: 3, uploadOnly: undefined });
+    world.swarm.unchoke(peer.neighbour);
+    for (let i = 0; i < 20; i++) {
+      expect(peer.link.wanted).toHaveLength(3);
+      world.answer(peer);
+    }
+  });
+
+  test('a limit on downloads is kept by asking for less', () => {
+    const world = makeSwarm({ pieces: 100 });
+    world.limits.download = 2 * BLOCK;
+    const peer = world.connect({ pieces: 'all' });
+    world.swarm.unchoke(peer.neighbour);
+    expect(peer.link.wanted).toHaveLength(2);
+    world.answer(peer);
+    expect(peer.link.wanted).toHaveLength(1);
+    world.limits.download = BLOCK;
+    world.pass(100);
+    expect(peer.link.wanted).toHaveLength(2);
+  });
+});
+
+describe('endgame', () => {
+  test('the last blocks are asked of a second peer, and cancelled there when they come', () => {
+    const world = makeSwarm({ pieces: 2, blocksPerPiece: 4 });
+    const quick = world.connect({ pieces: 'all', fast: false });
+    world.swarm.unchoke(quick.neighbour);
+    serve(world, quick, 1);
+    world.swarm.choke(quick.neighbour);
+    quick.link.wanted = [];
+    const slow = world.connect({ pieces: 'all' });
+    world.swarm.unchoke(slow.neighbour);
+    expect(slow.link.wanted).toHaveLength(4);
+    expect(world.swarm.totals.endgameRequests).toBe(0);
+    world.swarm.unchoke(quick.neighbour);
+    expect(quick.link.wanted.length).toBeGreaterThan(0);
+    expect(world.swarm.totals.endgameRequests).toBe(quick.link.wanted.length);
+    const block = quick.link.wanted[0] as [number, number, number];
+    world.answer(quick);
+    expect(slow.link.said).toContain(`cancel ${block.join(' ')}`);
+    serve(world, quick);
+    world.pass(5000);
+    serve(world, quick);
+    expect(world.swarm.isComplete).toBe(true);
+    expect(world.swarm.totals.duplicateBytes).toBe(0);
+    // What was cancelled and comes all the same does no harm.
+    for (const block of slow.link.takenBack) world.swarm.block(slow.neighbour, ...block);
+    expect(world.swarm.totals.duplicateBytes).toBeGreaterThan(0);
+  });
+});
+
+describe('peers that do not deliver', () => {
+  test('what a silent peer owes is asked elsewhere, and it keeps one request to show that it lives', () => {
+    const world = makeSwarm({ pieces: 8, blocksPerPiece: 4 });
+    const silent = world.connect({ pieces: 'all' });
+    world.swarm.unchoke(silent.neighbour);
+    const owed = silent.link.wanted.map(([piece, begin]) => `${piece} ${begin}`);
+    world.pass(3100);
+    expect(silent.link.wanted).toHaveLength(1);
+    expect(world.swarm.totals.stalledRequests).toBe(4);
+    const other = world.connect({ pieces: 'all' });
+    world.swarm.unchoke(other.neighbour);
+    const asked = other.link.wanted.map(([piece, begin]) => `${piece} ${begin}`);
+    expect(asked.filter((block) => owed.includes(block)).length).toBe(3);
+  });
+
+  test('an own agent that owes blocks and is silent is dropped after 10 s, and it completes without it', () => {
+    const world = makeSwarm({ pieces: 4, policy: 'cluster' });
+    const silent = world.connect({ pieces: 'all', ownAgent: true });
+    world.swarm.unchoke(silent.neighbour);
+    world.pass(20_000);
+    expect(silent.link.closedBecause).toMatch(/silent/);
+    const other = world.connect({ pieces: 'all', ownAgent: true });
+    world.swarm.unchoke(other.neighbour);
+    serve(world, other);
+    expect(world.swarm.isComplete).toBe(true);
+  });
+
+  test('a piece that one peer alone was to give after a failure does not wait for it for ever', () => {
+    const world = makeSwarm({ pieces: 1, blocksPerPiece: 2 });
+    const [a, b] = [world.connect({ pieces: 'all' }), world.connect({ pieces: 'all' })];
+    // Each gives one block, and the piece fails: it is proof against neither.
+    world.swarm.introduced(a.neighbour, { ownAgent: false, requestQueue: 1, uploadOnly: undefined });
+    world.swarm.introduced(b.neighbour, { ownAgent: false, requestQueue: 1, uploadOnly: undefined });
+    world.swarm.unchoke(a.neighbour);
+    world.swarm.unchoke(b.neighbour);
+    world.answer(a);
+    world.answer(b);
+    expect(world.received.splice(0)).toEqual([0]);
+    world.swarm.pieceCorrupt(0, ['x', 'y']);
+    expect(world.events.filter((event) => event.startsWith('banned'))).toEqual([]);
+    // From here on one of them says nothing but that it lives, and the other lets us ask only later.
+    const [mute, other] = a.link.wanted.length > 0 ? [a, b] : [b, a];
+    expect(other.link.wanted).toEqual([]);
+    world.swarm.choke(other.neighbour);
+    for (let i = 0; i < 50; i++) {
+      world.swarm.heard(mute.neighbour, world.clock.time);
+      world.pass(100);
+    }
+    expect(mute.link.wanted).toHaveLength(1);
+    world.swarm.unchoke(other.neighbour);
+    expect(other.link.wanted).toEqual([]);
+    for (let i = 0; i < 600 && !world.swarm.isComplete; i++) {
+      world.swarm.heard(mute.neighbour, world.clock.time);
+      world.pass(100);
+      serve(world, other);
+    }
+    expect(world.swarm.isComplete).toBe(true);
+  });
+
+  test('a request that is refused is asked elsewhere, and not of the same peer at once', () => {
+    const world = makeSwarm({ pieces: 2 });
+    const peer = world.connect({ pieces: 'all' });
+    world.swarm.unchoke(peer.neighbour);
+    for (const request of peer.link.wanted.splice(0)) world.swarm.reject(peer.neighbour, ...request);
+    expect(peer.link.wanted).toEqual([]);
+    world.pass(500);
+    expect(peer.link.wanted).toEqual([]);
+    world.pass(700);
+    expect(peer.link.wanted.length).toBeGreaterThan(0);
+  });
+
+  test('blocks that nobody asked for are not stored, and their sender is dropped before long', () => {
+    const world = makeSwarm({ pieces: 64 });
+    const peer = world.connect({ pieces: 'all' });
+    for (let piece = 0; piece <= MAX_UNSOLICITED_BLOCKS; piece++) {
+      expect(peer.link.closedBecause).toBeUndefined();
+      world.swarm.block(peer.neighbour, piece, 0, BLOCK);
+    }
+    expect(peer.link.closedBecause).toMatch(/nobody had asked/);
+    expect(world.events.filter((event) => event.startsWith('store'))).toEqual([]);
+  });
+});
+
+describe('corrupt pieces', () => {
+  test('who alone gave a corrupt piece is banned, and the piece is fetched from others', () => {
+    const world = makeSwarm({ pieces: 2 });
+    const liar = world.connect({ pieces: 'all', identity: 'liar' });
+    world.swarm.unchoke(liar.neighbour);
+    while (world.received.length === 0) world.answer(liar);
+    world.swarm.pieceCorrupt(world.received.shift() as number, ['x', 'y']);
+    expect(world.events).toContain('banned liar');
+    expect(liar.link.closedBecause).toMatch(/failed their hash/);
+    const honest = world.connect({ pieces: 'all' });
+    world.swarm.unchoke(honest.neighbour);
+    serve(world, honest);
+    expect(world.swarm.isComplete).toBe(true);
+    expect(world.swarm.totals.corruptBytes).toBeGreaterThan(0);
+  });
+
+  test('of several senders the one is banned whose block differs from the good one', () => {
+    const world = makeSwarm({ pieces: 1, blocksPerPiece: 2 });
+    const liar = world.connect({ pieces: 'all', identity: 'liar' });
+    const honest = world.connect({ pieces: 'all', identity: 'honest' });
+    for (const { neighbour } of [liar, honest]) {
+      world.swarm.introduced(neighbour, { ownAgent: false, requestQueue: 1, uploadOnly: undefined });
+      world.swarm.unchoke(neighbour);
+    }
+    const liarsBlock = (liar.link.wanted[0]?.[1] as number) / BLOCK;
+    world.answer(liar);
+    world.answer(honest);
+    world.received.splice(0);
+    const failed = liarsBlock === 0 ? ['bad', 'good1'] : ['good0', 'bad'];
+    world.swarm.pieceCorrupt(0, failed);
+    expect(world.swarm.wantsDigests(0)).toBe(true);
+    world.swarm.disconnected(liar.neighbour);
+    for (let i = 0; i < 300 && world.received.length === 0; i++) {
+      world.pass(100);
+      if (honest.link.wanted.length > 0) world.answer(honest);
+    }
+    world.swarm.pieceVerified(0, ['good0', 'good1']);
+    expect(world.events.filter((event) => event.startsWith('banned'))).toEqual(['banned liar']);
+  });
+});
+
+test('pause takes requests back, and resume asks again', () => {
+  const world = makeSwarm({ pieces: 4 });
+  const peer = world.connect({ pieces: 'all' });
+  world.swarm.unchoke(peer.neighbour);
+  expect(peer.link.wanted.length).toBeGreaterThan(0);
+  world.swarm.pause();
+  expect(peer.link.wanted).toEqual([]);
+  expect(peer.link.said.at(-1)).toBe('notInterested');
+  world.pass(5000);
+  expect(peer.link.wanted).toEqual([]);
+  world.swarm.resume();
+  expect(peer.link.wanted.length).toBeGreaterThan(0);
+  serve(world, peer);
+  expect(world.swarm.isComplete).toBe(true);
+});
+
+test('a piece that could not be written is fetched again', () => {
+  const world = makeSwarm({ pieces: 1 });
+  const peer = world.connect({ pieces: 'all' });
+  world.swarm.unchoke(peer.neighbour);
+  while (peer.link.wanted.length > 0) world.answer(peer);
+  world.swarm.pieceUnwritten(world.received.shift() as number);
+  world.pass(200);
+  serve(world, peer);
+  expect(world.swarm.isComplete).toBe(true);
+});
+
+test('bitfields that do not fit, or come twice, end the connection', () => {
+  const world = makeSwarm({ pieces: 9 });
+  const spare = world.connect();
+  world.swarm.bitfield(spare.neighbour, Buffer.from([0xff, 0xff]));
+  expect(spare.link.closedBecause).toBeDefined();
+  const short = world.connect();
+  world.swarm.bitfield(short.neighbour, Buffer.from([0xff]));
+  expect(short.link.closedBecause).toBeDefined();
+  const twice = world.connect({ pieces: [1] });
+  world.swarm.bitfield(twice.neighbour, bitsOf([1, 2], 9));
+  expect(twice.link.closedBecause).toMatch(/twice/);
+  const beyond = world.connect();
+  world.swarm.have(beyond.neighbour, 9);
+  expect(beyond.link.closedBecause).toMatch(/piece 9/);
+  const suggests = world.connect();
+  world.swarm.suggest(suggests.neighbour, 0xffffffff);
+  expect(suggests.link.closedBecause).toBeDefined();
+  expect(world.swarm.neighbours).toEqual([]);
+  expect(world.swarm.picker.availability(1)).toBe(0);
+});
