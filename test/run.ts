@@ -12,6 +12,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runChecks } from './check.ts';
+import { ensureBinaries } from './cluster/binaries.ts';
+import { ensurePrerequisites } from './cluster/prerequisites.ts';
 import { SUITES, type Suite } from './suites.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -52,14 +54,13 @@ async function runJest(suite: Suite, paths: readonly string[], env: NodeJS.Proce
       `--config=${join(ROOT, 'test', 'jest', 'config.mjs')}`,
       ...(suite.exclude.length > 0 ? ['--testPathIgnorePatterns', ...suite.exclude] : []),
       `--testTimeout=${suite.timeoutMilliseconds}`,
-      `--maxWorkers=${suite.workers}`,
-      ...(suite.workers === 1 ? ['--runInBand'] : []),
+      suite.workers === 1 ? '--runInBand' : `--maxWorkers=${suite.workers}`,
       '--json',
       `--outputFile=${report}`,
       '--testPathPatterns',
       ...(paths.length > 0 ? paths.map((path) => `${suite.include[0]}.*${path}`) : suite.include),
     ];
-    const child = spawn(process.execPath, args, { cwd: ROOT, env, stdio: ['ignore', 'ignore', 'inherit'] });
+    const child = spawn(process.execPath, args, { cwd: ROOT, env, stdio: ['ignore', 'inherit', 'inherit'] });
     const release = stopOnSignal(child);
     await new Promise((done) => child.once('close', done));
     release();
@@ -77,10 +78,21 @@ async function runJest(suite: Suite, paths: readonly string[], env: NodeJS.Proce
   }
 }
 
-/** The end-to-end tests run on a cluster that is brought up for them, or on the one that KUBECONFIG names. */
-async function runEndToEnd(suite: Suite, paths: readonly string[]): Promise<Counts> {
+/** Integration tests start API servers; building those takes longer than a test may. */
+async function runIntegration(suite: Suite, paths: readonly string[]): Promise<Counts> {
+  const log = (line: string) => process.stdout.write(`${line}\n`);
+  await ensurePrerequisites({ log, controlPlaneOnly: true });
+  await ensureBinaries({ log });
+  return runJest(suite, paths, process.env);
+}
+
+/**
+ * The end-to-end tests run on a cluster that is brought up for them; asked for by name, on the one that
+ * KUBECONFIG names. `npm test` never touches that one.
+ */
+async function runEndToEnd(suite: Suite, paths: readonly string[], isAsked: boolean): Promise<Counts> {
   const { provideCluster } = await import('./e2e/cluster.ts');
-  const cluster = await provideCluster();
+  const cluster = await provideCluster(isAsked ? process.env.KUBECONFIG : undefined);
   try {
     return await runJest(suite, paths, { ...process.env, ...cluster.environment });
   } finally {
@@ -88,12 +100,20 @@ async function runEndToEnd(suite: Suite, paths: readonly string[]): Promise<Coun
   }
 }
 
-async function runSuite(suite: Suite, paths: readonly string[]): Promise<Counts> {
+type Runner = (suite: Suite, paths: readonly string[], isAsked: boolean) => Promise<Counts>;
+
+const RUNNERS: Record<Suite['name'], Runner> = {
+  unit: (suite, paths) => runJest(suite, paths, process.env),
+  integration: runIntegration,
+  e2e: runEndToEnd,
+};
+
+async function runSuite(suite: Suite, paths: readonly string[], isAsked: boolean): Promise<Counts> {
   process.stdout.write(`\n── ${suite.name} ${'─'.repeat(60 - suite.name.length)}\n`);
   const started = Date.now();
   let counts: Counts;
   try {
-    counts = await (suite.name === 'e2e' ? runEndToEnd(suite, paths) : runJest(suite, paths, process.env));
+    counts = await RUNNERS[suite.name](suite, paths, isAsked);
   } catch (error) {
     process.stderr.write(`${suite.name}: ${(error as Error).stack ?? error}\n`);
     counts = { passed: 0, failed: 1, skipped: 0 };
@@ -124,7 +144,7 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(`── check ${'─'.repeat(55)}\n`);
     add({ ...runChecks(), skipped: 0 });
   }
-  for (const suite of chosen) add(await runSuite(suite, paths));
+  for (const suite of chosen) add(await runSuite(suite, paths, name !== undefined));
   process.stdout.write(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped\n`);
   return total.passed > 0 && total.failed === 0 && total.skipped === 0 ? 0 : 1;
 }
