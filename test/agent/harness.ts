@@ -197,14 +197,18 @@ export class TestPublisher {
   }
 
   /** Publishes files whole. */
-  async publish(files: { path: string; bytes: Uint8Array; executable?: boolean }[]): Promise<void> {
-    const sorted = files.sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
+  async publish(
+    files: readonly { path: string; bytes: Uint8Array; executable?: boolean }[],
+    sourceState: string = SOURCE_STATE,
+  ): Promise<void> {
+    const sorted = [...files].sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
     const expectGood = (answer: { status: number; body: Answer }) => {
       if (answer.status > 299) throw new Error(JSON.stringify(answer));
     };
     expectGood(
       await this.plan(
         sorted.map(({ path, bytes, executable = false }) => ({ path, executable, sizeBytes: bytes.length })),
+        sourceState,
       ),
     );
     for (const [index, { bytes }] of sorted.entries()) {
