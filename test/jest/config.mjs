@@ -8,6 +8,7 @@ export default {
   roots: ['<rootDir>/test'],
   testMatch: ['**/*.test.ts'],
   testEnvironment: 'node',
+  testSequencer: '<rootDir>/test/jest/sequencer.mjs',
   extensionsToTreatAsEsm: ['.ts'],
   transform: { '\\.ts$': '<rootDir>/test/jest/strip-types.mjs' },
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/build/'],
