@@ -119,7 +119,7 @@ function alternativeNamesText(names: readonly string[]): string {
   return names
     .map((name) => {
       if (isIP(name) === 0) return `DNS:${name}`;
-      return `IP Address:${isIP(name) === 4 ? name : ipaddr.parse(name).toString().toUpperCase()}`;
+      return `IP Address:${isIP(name) === 4 ? name : ipaddr.parse(name).toNormalizedString().toUpperCase()}`;
     })
     .join(', ');
 }

@@ -2,8 +2,7 @@
  * A real API server with its etcd, and on request the controller manager, on free ports of loopback: what
  * tests need that speak to the API and not to nodes. Needs no root; its programs die with this process.
  */
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { apiGet } from './api-request.ts';
@@ -11,6 +10,7 @@ import { ensureBinaries, type Log } from './binaries.ts';
 import { type CommandOutput, runCommand } from './command.ts';
 import { apiServerArguments, controllerManagerArguments, etcdArguments } from './component-arguments.ts';
 import { freeLoopbackPorts } from './loopback-ports.ts';
+import { makeOwnFolder } from './own-folder.ts';
 import { ensurePki, type Pki } from './pki.ts';
 import { ensurePrerequisites } from './prerequisites.ts';
 import { ServerProcess } from './server-process.ts';
@@ -66,7 +66,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   const programs = options.controllerManager === true ? [...API_PROGRAMS, CONTROLLER_MANAGER] : API_PROGRAMS;
   await ensurePrerequisites({ log, programs, controlPlaneOnly: true });
   const binaries = await ensureBinaries({ log, programs });
-  const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'enxame-control-plane-')));
+  const folder = options.folder ?? (await makeOwnFolder('control-plane'));
   await mkdir(folder, { recursive: true });
   const [etcdPort = 0, peerPort = 0, apiPort = 0] = await freeLoopbackPorts(3);
   const pki = await ensurePki({
