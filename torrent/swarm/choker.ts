@@ -17,13 +17,9 @@ function sum(rounds: readonly number[]): number {
   return total;
 }
 
-/** True if a peer lets us ask and has given nothing for long. */
+/** True if a peer lets us ask, owes us blocks and has given nothing for long. */
 export function hasSnubbed(neighbour: Neighbour, now: number): boolean {
-  return (
-    !neighbour.peerChoking &&
-    neighbour.outstanding.size > 0 &&
-    now - neighbour.waitingSince > SNUB_MILLISECONDS
-  );
+  return !neighbour.peerChoking && neighbour.stalled && now - neighbour.gaveAt > SNUB_MILLISECONDS;
 }
 
 /** The choker of a torrent. */

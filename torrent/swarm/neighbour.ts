@@ -52,6 +52,9 @@ export class Neighbour {
   target = FIRST_REQUESTS;
   /** Since when nothing came though something is outstanding. */
   waitingSince = 0;
+  /** When it last gave us a block, or leave to ask. */
+  gaveAt = 0;
+  /** It has not given what it was asked for in time, nor anything since. */
   stalled = false;
   /** It is asked for nothing before this time. */
   restsUntil = 0;

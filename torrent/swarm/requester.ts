@@ -190,7 +190,9 @@ export class Requester {
     if (neighbour.stalled) return STALLED_REST_MILLISECONDS;
     if (neighbour.downloadedBytes === 0) return FIRST_BLOCK_MILLISECONDS;
     const queued = neighbour.outstanding.size * this.#context.geometry.blockBytes;
-    // The rate decays while nothing comes; what it was at the last block is what the queue was made for.
+    // The rate decays while nothing comes, so that patience grows with the silence: a peer that serves many others
+    // in turn over a slow link pauses for seconds. (By the rate at its last block, 20 such peers would receive a
+    // tenth of all twice.)
     const rate = neighbour.receiveRate.perMillisecond(now);
     const expected = rate > 0 ? queued / rate : 0;
     return Math.max(STALL_MILLISECONDS, Math.min(STALL_FACTOR * expected, 10 * STALL_MILLISECONDS));
@@ -199,6 +201,7 @@ export class Requester {
   #gotBlock(neighbour: Neighbour, now: number): void {
     const { geometry, policy } = this.#context;
     neighbour.waitingSince = now;
+    neighbour.gaveAt = now;
     neighbour.stalled = false;
     const perMillisecond = neighbour.receiveRate.perMillisecond(now);
     const wanted = (perMillisecond * policy.pipelineMilliseconds) / geometry.blockBytes;

@@ -191,9 +191,11 @@ export class Swarm {
       this.#idle(neighbour);
       return;
     }
+    const now = this.#context.clock.now();
     neighbour.peerChoking = false;
     neighbour.restsUntil = 0;
-    this.#requester.fill(neighbour, this.#context.clock.now());
+    neighbour.gaveAt = now;
+    this.#requester.fill(neighbour, now);
   }
 
   interested(neighbour: Neighbour): void {

@@ -218,7 +218,7 @@ describe('peers that do not deliver', () => {
     const [mute, other] = a.link.wanted.length > 0 ? [a, b] : [b, a];
     expect(other.link.wanted).toEqual([]);
     world.swarm.choke(other.neighbour);
-    for (let i = 0; i < 50; i++) {
+    for (let i = 0; i < 150; i++) {
       world.swarm.heard(mute.neighbour, world.clock.time);
       world.pass(100);
     }
