@@ -9,7 +9,7 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:f
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { runCommand } from './command.ts';
-import { PROGRAM_GROUPS, PROGRAMS, type ProgramGroup } from './go-programs.ts';
+import { buildArguments, PROGRAM_GROUPS, PROGRAMS, type ProgramGroup, RECIPE } from './go-programs.ts';
 import { goEnvironment, requireGo } from './go-toolchain.ts';
 import { acquireLock } from './lock.ts';
 import { VERSIONS } from './versions.ts';
@@ -23,15 +23,14 @@ const STILL_MILLISECONDS = 30_000;
 const WORK_PREFIX = '.build-';
 
 /** The project's folder for what is dear to make and safe to delete: $XDG_CACHE_HOME or ~/.cache, /enxame. */
-export function cacheFolder(): string {
+function cacheFolder(): string {
   const cache = process.env.XDG_CACHE_HOME;
   return join(cache !== undefined && isAbsolute(cache) ? cache : join(homedir(), '.cache'), 'enxame');
 }
 
 /** The folder of the programs as this version of the project wants them, whether they are there or not. */
 export function binariesFolder(): string {
-  const recipe = JSON.stringify([PROGRAM_GROUPS, process.platform, process.arch]);
-  const hash = createHash('sha256').update(recipe).digest('hex').slice(0, 12);
+  const hash = createHash('sha256').update(RECIPE).digest('hex').slice(0, 12);
   return join(cacheFolder(), 'binaries', `kubernetes-${VERSIONS.kubernetes}-${hash}`);
 }
 
@@ -131,16 +130,9 @@ async function buildGroup({ go, folder, group, names, log, started }: GroupBuild
   }
 }
 
-function buildArguments(group: ProgramGroup, output: string, path: string): string[] {
-  // -mod=mod: go.sum and the versions of all that is needed are found while building, as for `go install`.
-  const linker = ['-s', '-w', group.linkerFlags ?? ''].join(' ').trim();
-  const tags = group.tags === undefined ? [] : ['-tags', group.tags];
-  return ['build', '-mod=mod', '-trimpath', ...tags, '-ldflags', linker, '-o', output, path];
-}
-
 /** The go.mod of the throw-away main module. */
 async function moduleFile(go: string, group: ProgramGroup, work: string): Promise<string> {
-  const lines = ['module enxame.dev/build', 'go 1.26.0'];
+  const lines = ['module enxame.dev/build', `go ${VERSIONS.go}`];
   const { module } = group;
   if (module !== undefined) lines.push(`require ${module.path} ${module.version}`);
   if (module !== undefined && group.staging === true) {

@@ -53,6 +53,13 @@ func main() {
 }
 `;
 
+/** The arguments of `go` that build one program. */
+export function buildArguments(group: ProgramGroup, output: string, path: string): string[] {
+  const linker = ['-s', '-w', group.linkerFlags ?? ''].join(' ').trim();
+  const tags = group.tags === undefined ? [] : ['-tags', group.tags];
+  return ['build', '-trimpath', ...tags, '-ldflags', linker, '-o', output, path];
+}
+
 /** In the order in which they are built: what integration tests need comes first. */
 export const PROGRAM_GROUPS: readonly ProgramGroup[] = [
   {
@@ -105,3 +112,11 @@ export const PROGRAM_GROUPS: readonly ProgramGroup[] = [
 
 /** The file names of all programs. */
 export const PROGRAMS: readonly string[] = PROGRAM_GROUPS.flatMap(({ programs }) => Object.keys(programs));
+
+/** Everything that makes the programs what they are, as text. */
+export const RECIPE: string = JSON.stringify([
+  VERSIONS,
+  PROGRAM_GROUPS.map((group) => [group, buildArguments(group, '', '')]),
+  process.platform,
+  process.arch,
+]);

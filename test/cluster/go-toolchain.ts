@@ -44,17 +44,22 @@ export async function requireGo(): Promise<string> {
   );
 }
 
-/** The environment for `go`: that of the user, less what would build something else. */
+/**
+ * The environment for `go`: that of the user, less what would build something else. Go takes an empty variable
+ * for none and then asks the user's own settings, so all of these say something.
+ */
 export function goEnvironment(): NodeJS.ProcessEnv {
+  const architectures: Partial<Record<NodeJS.Architecture, string>> = { x64: 'amd64', ia32: '386' };
   return {
     ...process.env,
     CGO_ENABLED: '0',
     GOTOOLCHAIN: 'auto',
-    GOFLAGS: '',
+    // go.sum and the versions of all that is needed are found while building, as for `go install`.
+    GOFLAGS: '-mod=mod',
     GOWORK: 'off',
     GO111MODULE: 'on',
-    GOOS: '',
-    GOARCH: '',
+    GOOS: process.platform,
+    GOARCH: architectures[process.arch] ?? process.arch,
   };
 }
 

@@ -31,7 +31,7 @@ export interface PkiRequest {
 }
 
 /** A client of the API server: its certificate and a kubeconfig that uses it. */
-export interface Identity extends KeyPair {
+interface Identity extends KeyPair {
   readonly kubeconfig: string;
 }
 
