@@ -1,6 +1,6 @@
 /** What really lies on the nodes' disks, as their agents' Pods see it. */
-import type { V1Node } from '@kubernetes/client-node';
-import { NODES } from '../../../kube/resource-types.ts';
+import type { V1Node, V1Pod } from '@kubernetes/client-node';
+import { NODES, PODS } from '../../../kube/resource-types.ts';
 import { SYSTEM_NAMESPACE } from './chart.ts';
 import { kubectl, resource } from './environment.ts';
 import { agentOn, NODE_PROGRAM } from './pods.ts';
@@ -60,4 +60,23 @@ process.stdout.write(JSON.stringify(existsSync(root) ? readdirSync(root).sort() 
 /** Names in a folder of a node's content root; none if it is not there. */
 export async function listOn(node: string, folder: string): Promise<string[]> {
   return JSON.parse(await runOn(node, LIST, `${CONTENT_ROOT}/${folder}`)) as string[];
+}
+
+/** The node that a Pod runs on. */
+export async function nodeOf(namespace: string, pod: string): Promise<string | undefined> {
+  return (await resource<V1Pod>(PODS).get(pod, { namespace })).spec?.nodeName;
+}
+
+/** What the agent of a node counts, since its process began. */
+export async function agentMetrics(
+  node: string,
+): Promise<{ downloadedBytes: number; residentBytes: number }> {
+  const pod = (await agentOn(node)).metadata!.name!;
+  const path = `/api/v1/namespaces/${SYSTEM_NAMESPACE}/pods/${pod}:9100/proxy/metrics`;
+  const text = await kubectl(['get', '--raw', path]);
+  const value = (name: string) => Number(new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1]);
+  return {
+    downloadedBytes: value('enxame_agent_downloaded_bytes_total'),
+    residentBytes: value('enxame_agent_resident_memory_bytes'),
+  };
 }

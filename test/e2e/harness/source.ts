@@ -24,7 +24,7 @@ export interface SourceFile {
   readonly path: string;
   readonly url: string;
   readonly sizeBytes: number;
-  /** Lower-case hex. */
+  /** Lower-case hex; made when it is asked for. */
   readonly sha256: string;
   /** Path within the source. */
   readonly sourcePath: string;
@@ -42,7 +42,14 @@ export class Source {
     const name = path.slice(path.lastIndexOf('/') + 1);
     const sourcePath = `/random/${seed}/${sizeBytes}/${name}`;
     const url = `http://source.${this.#namespace}.svc:${PORT}${sourcePath}`;
-    return { path, url, sizeBytes, sha256: randomContentSha256(seed, sizeBytes), sourcePath };
+    let known: string | undefined;
+    return {
+      ...{ path, url, sizeBytes, sourcePath },
+      get sha256() {
+        known ??= randomContentSha256(seed, sizeBytes);
+        return known;
+      },
+    };
   }
 
   #proxied(path: string): string {
