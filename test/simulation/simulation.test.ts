@@ -1,0 +1,95 @@
+// The product's swarm core on a virtual network: what the policies promise, in numbers that do not depend on the
+// machine.
+import { describe, expect, test } from '@jest/globals';
+import type { SimulationOptions } from '../../simulation/simulation.ts';
+import { simulateInThread as simulate } from './worker.ts';
+
+/** 1 seed and 20 leechers, 64 MiB in pieces of 256 KiB, links of 100 Mbit/s. */
+const TWENTY: SimulationOptions = {
+  leechers: 20,
+  policy: 'cluster',
+  pieceCount: 256,
+  pieceLength: 256 * 1024,
+  linkBytesPerSecond: 12_500_000,
+  seed: 1,
+};
+
+/** The same with little to do. */
+const SMALL: SimulationOptions = { ...TWENTY, pieceCount: 64 };
+
+const isComplete = (seconds: number) => seconds > 0;
+
+describe('20 nodes, everybody connected with everybody', () => {
+  test.each([1, 2])(
+    'cluster: hardly longer than one copy takes, which leaves the seed once (seed %i)',
+    async (seed) => {
+      const result = await simulate({ ...TWENTY, seed });
+      expect(result.completedSeconds).toHaveLength(20);
+      expect(result.completedSeconds.every(isComplete)).toBe(true);
+      expect(result.makespanRatio).toBeGreaterThanOrEqual(1);
+      expect(result.makespanRatio).toBeLessThan(1.15);
+      expect(result.seedCopies).toBeGreaterThanOrEqual(1);
+      expect(result.seedCopies).toBeLessThan(1.15);
+      expect(result.duplicateShare).toBeLessThan(0.01);
+    },
+  );
+
+  test('classic: as good as its literature, and no better than the cluster policy', async () => {
+    const result = await simulate({ ...TWENTY, policy: 'classic' });
+    expect(result.completedSeconds.every(isComplete)).toBe(true);
+    expect(result.makespanRatio).toBeLessThan(2.5);
+    expect(result.seedCopies).toBeGreaterThan(1.3);
+    expect(result.seedCopies).toBeLessThan(2);
+    expect(result.duplicateShare).toBeLessThan(0.01);
+  });
+
+  test('over slow links, where a block takes long, hardly anything comes twice', async () => {
+    const result = await simulate({ ...SMALL, linkBytesPerSecond: 250_000 });
+    expect(result.completedSeconds.every(isComplete)).toBe(true);
+    expect(result.makespanRatio).toBeLessThan(1.6);
+    expect(result.duplicateShare).toBeLessThan(0.01);
+  });
+});
+
+test('the same options give the same result, another seed another one', async () => {
+  const [first, second] = await Promise.all([simulate(SMALL), simulate(SMALL)]);
+  expect(second).toEqual(first);
+  const other = await simulate({ ...SMALL, seed: 2 });
+  expect(other.completedSeconds).not.toEqual(first.completedSeconds);
+});
+
+describe.each(['cluster', 'classic'] as const)('%s', (policy) => {
+  test('with five neighbours each nobody is left behind', async () => {
+    const result = await simulate({ ...SMALL, policy, degree: 5 });
+    expect(result.completedSeconds.every(isComplete)).toBe(true);
+  });
+
+  test('who joins late is served, and who vanishes takes nothing along', async () => {
+    const result = await simulate({
+      ...SMALL,
+      policy,
+      joinSeconds: new Map([[20, 3]]),
+      leaveSeconds: new Map([
+        [1, 0.3],
+        [2, 0.6],
+        [3, 0.9],
+      ]),
+    });
+    expect(result.completedSeconds.slice(0, 3)).toEqual([-1, -1, -1]);
+    expect(result.completedSeconds.slice(3).every(isComplete)).toBe(true);
+    expect(result.completedSeconds[19]).toBeGreaterThan(3);
+  });
+
+  test('the seed may leave once every piece is out', async () => {
+    const alone = await simulate({ ...SMALL, policy });
+    const first = Math.min(...alone.completedSeconds);
+    const result = await simulate({ ...SMALL, policy, leaveSeconds: new Map([[0, first]]) });
+    expect(result.completedSeconds.every(isComplete)).toBe(true);
+  });
+});
+
+test('what cannot complete ends all the same', async () => {
+  const result = await simulate({ ...SMALL, leaveSeconds: new Map([[0, 0.2]]), limitSeconds: 30 });
+  expect(result.makespanSeconds).toBe(Number.POSITIVE_INFINITY);
+  expect(result.completedSeconds.every((seconds) => seconds === -1)).toBe(true);
+});
