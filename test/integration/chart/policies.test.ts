@@ -213,12 +213,39 @@ describe('a NodeContent', () => {
 });
 
 describe('roles', () => {
-  const may = async (as: string[], ...question: string[]) =>
-    (
-      await kubectl('auth', 'can-i', ...question, ...as).catch(
-        (error: { stdout?: string }) => error.stdout ?? '',
-      )
-    ).trim();
+  const GROUPS: Readonly<Record<string, string>> = {
+    ...{ contentdistributions: 'enxame.dev', contentrevisions: 'enxame.dev', nodecontents: 'enxame.dev' },
+    ...{ deployments: 'apps', events: 'events.k8s.io', customresourcedefinitions: 'apiextensions.k8s.io' },
+    tokenreviews: 'authentication.k8s.io',
+  };
+
+  /** `what` is a resource, `resource/subresource`, or `resource=name` where roles give names. */
+  async function mayDo(program: string, verb: string, what: string, namespace: string): Promise<boolean> {
+    const [path = '', name] = what.split('=');
+    const [resource = '', subresource] = path.split('/');
+    const { statusCode, body } = await request(
+      `${server.server}/apis/authorization.k8s.io/v1/subjectaccessreviews`,
+      {
+        method: 'POST',
+        dispatcher: administrator,
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({
+          apiVersion: 'authorization.k8s.io/v1',
+          kind: 'SubjectAccessReview',
+          spec: {
+            user: `system:serviceaccount:${NAMESPACE}:enxame-${program}`,
+            groups: ['system:serviceaccounts', `system:serviceaccounts:${NAMESPACE}`, 'system:authenticated'],
+            resourceAttributes: {
+              ...{ verb, group: GROUPS[resource] ?? '', resource, subresource, namespace, name },
+            },
+          },
+        }),
+      },
+    );
+    const answer = (await body.json()) as { status?: { allowed?: boolean } };
+    if (statusCode !== 201 || answer.status?.allowed === undefined) throw new Error(JSON.stringify(answer));
+    return answer.status.allowed;
+  }
 
   test.each([
     ['operator', 'get', 'secrets', 'ml'],
@@ -228,7 +255,7 @@ describe('roles', () => {
     ['operator', 'create', 'serviceaccounts/token', 'ml'],
     ['operator', 'delete', 'nodes', ''],
     ['operator', 'create', 'deployments', 'ml'],
-    ['operator', 'delete', 'deployments/enxame-operator', NAMESPACE],
+    ['operator', 'delete', 'deployments=enxame-operator', NAMESPACE],
     ['tracker', 'get', 'secrets', NAMESPACE],
     ['tracker', 'list', 'pods', NAMESPACE],
     ['tracker', 'update', 'contentrevisions', 'ml'],
@@ -237,13 +264,30 @@ describe('roles', () => {
     ['agent', 'create', 'contentrevisions', 'ml'],
     ['agent', 'patch', 'nodes', ''],
     ['agent', 'create', 'pods', 'ml'],
+    ['agent', 'delete', 'persistentvolumes', ''],
+    ['agent', 'list', 'services', 'ml'],
   ])('the %s may not %s %s', async (program, verb, what, namespace) => {
-    const [resource = '', sub] = what.startsWith('deployments/') ? [what] : what.split('/');
-    const where = [
-      ...(namespace === '' ? [] : [`--namespace=${namespace}`]),
-      ...(sub === undefined ? [] : [`--subresource=${sub}`]),
-    ];
-    expect(await may(account(`${NAMESPACE}:enxame-${program}`), verb, resource, ...where)).toMatch(/^no/);
+    expect(await mayDo(program, verb, what, namespace)).toBe(false);
+  });
+
+  // What the programs ask for while all goes well shows in other tests; this is what they ask for seldom.
+  test.each([
+    ['operator', 'get', 'contentdistributions', 'ml'],
+    ['operator', 'get', 'contentrevisions', 'ml'],
+    ['operator', 'get', 'pods', 'ml'],
+    ['operator', 'get', 'persistentvolumeclaims', 'ml'],
+    ['operator', 'update', 'persistentvolumes', ''],
+    ['operator', 'patch', 'events', 'ml'],
+    ['operator', 'delete', 'services=enxame-tracker-15', NAMESPACE],
+    ['tracker', 'watch', 'contentrevisions', ''],
+    ['agent', 'watch', 'pods', ''],
+    ['agent', 'watch', 'persistentvolumes', ''],
+    ['agent', 'list', 'contentrevisions', 'ml'],
+    ['agent', 'get', 'customresourcedefinitions=contentrevisions.enxame.dev', ''],
+    ['agent', 'create', 'tokenreviews', ''],
+    ['agent', 'watch', 'services', NAMESPACE],
+  ])('the %s may %s %s', async (program, verb, what, namespace) => {
+    expect(await mayDo(program, verb, what, namespace)).toBe(true);
   });
 
   test('what users may do is added to the cluster’s own roles', async () => {
