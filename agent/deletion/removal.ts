@@ -145,10 +145,13 @@ export class Removal {
     this.#hold = hold;
 
     let lookAgainAt = nextAt ?? Number.POSITIVE_INFINITY;
-    const again = () => {
-      lookAgainAt = Math.min(lookAgainAt, now + LOOK_AGAIN_MILLISECONDS);
+    const again = (afterMilliseconds = LOOK_AGAIN_MILLISECONDS) => {
+      lookAgainAt = Math.min(lookAgainAt, now + afterMilliseconds);
     };
+    const confirmedBefore = this.#confirmed.size;
     for (const absence of due) if (!(await this.#remove(absence, uids.has(absence.uid)))) again();
+    // Another revision can take the place of the active one now.
+    if (this.#confirmed.size > confirmedBefore) again(0);
     for (const uid of this.#root.uids()) {
       if (uids.has(uid)) {
         this.#askedAt.delete(uid);

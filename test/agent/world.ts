@@ -44,6 +44,8 @@ export class World {
   /** Starts an agent, also a new one on the root and with the cluster of one that is gone. */
   async start(name: string, options: AgentOptions & { cluster?: FakeCluster } = {}): Promise<TestAgent> {
     const { cluster = new FakeCluster(name), ...rest } = options;
+    // What an earlier agent wrote says nothing of this one.
+    cluster.statuses = [];
     const agent = await openTestAgent(cluster, rest);
     this.agents.set(name, agent);
     this.#tell(agent);
@@ -69,7 +71,9 @@ export class World {
     const { uid, attempt, sourceState } = reservation;
     await new TestPublisher(agent.url, { uid, attempt }).publish(files, sourceState);
     const published = () =>
-      agent.cluster.status?.publishing?.find((entry) => entry.uid === uid && entry.phase === 'Published');
+      agent.cluster.status?.publishing?.find(
+        (entry) => entry.uid === uid && entry.attempt === attempt && entry.phase === 'Published',
+      );
     await until(() => published() !== undefined, logsOfTestAgents);
     return published()!;
   }
