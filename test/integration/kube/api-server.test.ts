@@ -115,11 +115,12 @@ describe('a call', () => {
   });
 
   test('asks whose a token is', async () => {
-    const token = (await plane.kubectl(['create', 'token', 'default', '--audience=enxame.dev/test'])).trim();
+    await plane.kubectl(['create', 'serviceaccount', 'asker']);
+    const token = (await plane.kubectl(['create', 'token', 'asker', '--audience=enxame.dev/test'])).trim();
     const good = await reviewToken(client, token, ['enxame.dev/test']);
     expect(good).toMatchObject({
       authenticated: true,
-      username: 'system:serviceaccount:default:default',
+      username: 'system:serviceaccount:default:asker',
       audiences: ['enxame.dev/test'],
     });
     expect((await reviewToken(client, token, ['another'])).authenticated).toBe(false);
