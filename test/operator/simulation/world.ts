@@ -11,8 +11,7 @@ import {
   contentRevisionName,
   matchesPlacement,
   type NodeContent,
-  type NodeRevision,
-  type Publication,
+  type Reservation,
   revisionFromDigest,
   sourceState,
 } from '../../../api/index.ts';
@@ -21,6 +20,7 @@ import { DistributionReconciler } from '../../../operator/distribution-reconcile
 import type { StatusEvent } from '../../../operator/status/events.ts';
 import { sweep } from '../../../operator/sweep/sweep.ts';
 import { NOW, publisherSettings } from '../objects.ts';
+import { isSeed, nextPublications, nextRevisions, type Received, type Sight } from '../played-agent.ts';
 import { copy, LaggingCache, MemoryApi, type Stored } from './memory-api.ts';
 
 const KEY = 'ml/model';
@@ -267,96 +267,55 @@ export class World {
     if (!this.isUp(name)) return;
     const content = this.api.read<NodeContent>('NodeContent', name);
     if (content === undefined) return;
-    const publishing = this.#stepPublications(name, content);
-    const revisions = this.#stepRevisions(name, content, publishing);
+    const sight: Sight = {
+      node: { name, labels: this.api.read<V1Node>('Node', name)?.metadata?.labels ?? {} },
+      content,
+      revisions: this.api.list<ContentRevision>('ContentRevision'),
+      isStreaming: (reservation) => this.#isStreaming(name, reservation),
+      receive: (reservation) => this.#receive(name, reservation),
+      hasSeed: (uid, revision) =>
+        this.api
+          .list<NodeContent>('NodeContent')
+          .some((other) => this.isUp(other.metadata.name) && isSeed(other, uid, revision)),
+    };
+    const publishing = nextPublications(sight);
+    const revisions = nextRevisions(sight, publishing);
+    for (const reservation of content.spec?.publishing ?? []) this.#endPublisher(reservation, content);
     this.api.patch('NodeContent', name, { status: { publishing, revisions } }, 'status');
   }
 
-  #stepPublications(name: string, { spec, status }: NodeContent): Publication[] {
-    return (spec?.publishing ?? []).map((reservation): Publication => {
-      const { uid, attempt, sourceState: state, podUID, podName, podNamespace } = reservation;
-      const known = status?.publishing?.find(
-        (one) => one.uid === uid && one.attempt === attempt && one.sourceState === state,
-      );
-      const base = { uid, attempt, sourceState: state };
-      const pod = this.api.read<Stored>('Pod', `${podNamespace}/${podName}`);
-      const address = this.api.list('Pod').find(({ metadata }) => metadata.labels?.node === name)
-        ?.status?.podIP;
-      const isTheirs = pod !== undefined && podUID === pod.metadata.uid && pod.status?.phase === 'Running';
-      if (known?.phase === 'Published' || known?.phase === 'Failed') {
-        if (isTheirs)
-          this.#endPod(
-            pod,
-            known.phase === 'Published'
-              ? undefined
-              : { reason: known.reason ?? 'PublisherFailed', message: known.message ?? '' },
-          );
-        return known;
-      }
-      if (!isTheirs || !JSON.stringify(pod.spec).includes(`http://${String(address)}:9100`))
-        return known ?? { ...base, phase: 'Reserved' };
-      if (known?.phase !== 'Receiving') return { ...base, phase: 'Receiving' };
-      if (this.full.has(name))
-        return { ...base, phase: 'Failed', reason: 'InsufficientStorage', message: 'needs 1, has 0' };
-      if (this.sourceFailures > 0) {
-        this.sourceFailures -= 1;
-        return { ...base, phase: 'Failed', reason: 'SourceServerError', message: '503' };
-      }
-      const digest = digestOf(state);
-      const sizes = { sizeBytes: MIB, metainfoBytes: 100, files: 1, pieceLength: 65_536 };
-      return { ...base, phase: 'Published', digest, infoHash: digest.slice(7, 47), ...sizes };
-    });
+  #publisherOf({ podNamespace, podName, podUID }: Reservation): Stored | undefined {
+    const pod = this.api.read<Stored>('Pod', `${podNamespace}/${podName}`);
+    return pod?.metadata.uid === podUID && pod?.status?.phase === 'Running' ? pod : undefined;
   }
 
-  #stepRevisions(name: string, content: NodeContent, publishing: readonly Publication[]): NodeRevision[] {
-    const node = this.api.read<V1Node>('Node', name);
-    const revisions = this.api.list<ContentRevision>('ContentRevision');
-    const wanted = revisions.filter(({ spec }) =>
-      matchesPlacement(spec.placement, { metadata: { name, labels: node?.metadata?.labels ?? {} } }),
+  #isStreaming(name: string, reservation: Reservation): boolean {
+    const agent = this.api.list('Pod').find(({ metadata }) => metadata.labels?.node === name);
+    const pod = this.#publisherOf(reservation);
+    return (
+      pod !== undefined && JSON.stringify(pod.spec).includes(`http://${String(agent?.status?.podIP)}:9100`)
     );
-    const known = content.status?.revisions ?? [];
-    const next = wanted.flatMap(({ metadata, spec }): NodeRevision[] => {
-      const { distributionUID: uid, revision } = spec;
-      const epochs = wanted
-        .filter((other) => other.spec.distributionUID === uid)
-        .map((other) => other.spec.activation.epoch);
-      const before = known.find((one) => one.uid === uid && one.revision === revision);
-      const isPublished = publishing.some((one) => one.uid === uid && one.digest === spec.digest);
-      const base = { namespace: metadata.namespace ?? '', distribution: spec.distribution, uid, revision };
-      if (before?.phase === 'Held' || isPublished) return [{ ...base, phase: 'Held' }];
-      if (spec.activation.epoch < Math.max(...epochs)) return before === undefined ? [] : [before];
-      if (before === undefined || spec.paused) return [{ ...base, phase: 'Pending' }];
-      if (before.phase === 'Pending') return [{ ...base, phase: 'Downloading' }];
-      return [{ ...base, phase: this.#hasSeed(uid, revision) ? 'Held' : 'Downloading' }];
-    });
-    return next.map((one) => {
-      const epochOf = (revision: string) =>
-        revisions.find(({ spec }) => spec.distributionUID === one.uid && spec.revision === revision)?.spec
-          .activation.epoch ?? 0;
-      const held = next.filter(({ uid, phase }) => uid === one.uid && phase === 'Held');
-      const highest = Math.max(0, ...held.map(({ revision }) => epochOf(revision)));
-      const isActive = one.phase === 'Held' && highest > 0 && epochOf(one.revision) === highest;
-      const { active: _, ...rest } = one;
-      return isActive ? { ...rest, active: true } : rest;
-    });
   }
 
-  #hasSeed(uid: string, revision: string): boolean {
-    return this.api
-      .list<NodeContent>('NodeContent')
-      .some(
-        ({ metadata, status }) =>
-          this.isUp(metadata.name) &&
-          (status?.revisions?.some(
-            (one) => one.uid === uid && one.revision === revision && one.phase === 'Held',
-          ) ||
-            status?.publishing?.some(
-              (one) =>
-                one.uid === uid &&
-                one.phase === 'Published' &&
-                revisionFromDigest(one.digest ?? '') === revision,
-            )),
-      );
+  #receive(name: string, { sourceState: state }: Reservation): Received {
+    if (this.full.has(name)) return { reason: 'InsufficientStorage', message: 'needs 1, has 0' };
+    if (this.sourceFailures > 0) {
+      this.sourceFailures -= 1;
+      return { reason: 'SourceServerError', message: '503' };
+    }
+    return { digest: digestOf(state), sizeBytes: MIB };
+  }
+
+  /** A publisher ends once the agent has told how its publication ended. */
+  #endPublisher(reservation: Reservation, { status }: NodeContent): void {
+    const told = status?.publishing?.find(
+      ({ uid, attempt }) => uid === reservation.uid && attempt === reservation.attempt,
+    );
+    const pod = this.#publisherOf(reservation);
+    if (pod === undefined) return;
+    if (told?.phase === 'Published') this.#endPod(pod, undefined);
+    if (told?.phase === 'Failed')
+      this.#endPod(pod, { reason: told.reason ?? 'PublisherFailed', message: told.message ?? '' });
   }
 
   // Everybody, in turn, until nothing moves.
