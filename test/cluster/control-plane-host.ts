@@ -1,6 +1,7 @@
 /** The control plane of a cluster with nodes: etcd, API server, controllers, scheduler and DNS on one host. */
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { runCommand } from './command.ts';
 import {
   apiServerArguments,
   controllerManagerArguments,
@@ -11,7 +12,18 @@ import { ADDRESSES, type ClusterLayout } from './layout.ts';
 import type { Pki } from './pki.ts';
 import type { Processes } from './processes.ts';
 
+/** Everything that runs on it. */
+const PROGRAMS = [
+  'etcd',
+  'kube-apiserver',
+  'forwarder-inside',
+  'forwarder-outside',
+  'kube-controller-manager',
+  'kube-scheduler',
+  'coredns',
+];
 const API_PORT = 6443;
+const API_NAME = 'kubernetes.default.svc.cluster.local';
 const ETCD_PORT = 2379;
 const ETCD_PEER_PORT = 2380;
 
@@ -99,11 +111,22 @@ export class ControlPlaneHost {
     await run('forwarder-outside', [], `127.0.0.1:${port}`, layout.apiSocket);
   }
 
-  /** @throws {ClusterError} NotReady, with the end of its log, if a component has ended */
-  async mustRun(): Promise<void> {
+  /** Names of its programs that do not run. */
+  async stopped(): Promise<string[]> {
+    const pids = await Promise.all(PROGRAMS.map((name) => this.#parts.processes.pid(name)));
+    return PROGRAMS.filter((_, index) => pids[index] === undefined);
+  }
+
+  /** @throws {ClusterError} NotReady, with the end of its log, if one of these programs has ended */
+  async mustRun(programs: readonly string[] = PROGRAMS): Promise<void> {
     const { layout, processes } = this.#parts;
-    const components = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'coredns'];
-    for (const name of [...components, 'forwarder-inside', 'forwarder-outside'])
-      await processes.mustRun(name, layout.log(name));
+    for (const name of programs) await processes.mustRun(name, layout.log(name));
+  }
+
+  /** @throws {ClusterError} CommandFailed unless the cluster's DNS knows the API server's name */
+  async askDns(): Promise<void> {
+    const probe = join(import.meta.dirname, 'dns-probe.ts');
+    const inside = `--net=/run/netns/${this.#parts.layout.controlPlane}`;
+    await runCommand('nsenter', [inside, process.execPath, probe, ADDRESSES.controlPlane, API_NAME]);
   }
 }

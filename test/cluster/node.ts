@@ -6,20 +6,19 @@
  * A holder process keeps the mount namespace; the others join it, and so does whoever looks at the node's files.
  * When everything below the node's cgroup is killed, that is a crash: /run and all mounts are gone, /var/lib stays.
  */
-
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, open, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { daemonsFile, makeCgroup, processesOf } from './cgroups.ts';
 import { type CommandOutput, runCommand } from './command.ts';
 import { ClusterError } from './errors.ts';
 import { ADDRESSES, type ClusterLayout, type NodeLayout } from './layout.ts';
-import { PAUSE_IMAGE } from './pause-image.ts';
+import { nodeConfiguration } from './node-configuration.ts';
 import type { Pki } from './pki.ts';
 import { killAll, type Processes } from './processes.ts';
+import { until } from './until.ts';
 
 /** What every node of a cluster is started from. */
 export interface NodeParts {
@@ -32,119 +31,39 @@ export interface NodeParts {
   readonly pauseImage: string;
 }
 
-/** Where Debian's package puts the CNI plugins. */
-const CNI_PLUGINS = '/usr/lib/cni';
 /** Made by the holder once the node's file system is as it shall be. */
 const HOLDER_READY = '/run/enxame-node-is-up';
 const START_TIMEOUT_MILLISECONDS = 30_000;
+const POLL_MILLISECONDS = 50;
+/** The source of a small disk, as the table of mounts names it. */
+const SMALL_DISK = 'enxame-disk';
+/** All that runs on a node while it is up. */
+const PROGRAMS = ['holder', 'containerd', 'kube-proxy', 'kubelet'] as const;
 
 /**
- * Makes the node's view of the file system and waits for its end.
- * Arguments: cgroup.procs, host name, the node's folder, the cluster's folder, the program to become.
+ * Makes the node's view of the file system and waits for its end. Folders below /var/lib that the node's
+ * programs need stay visible to it, under the same path.
+ * Arguments: cgroup.procs, host name, the node's folder, the program to become, visible folders …
  */
 const HOLDER = `set -eu
 echo $$ > "$1"
 hostname "$2"
-mkdir -p "$3/var-lib$4"
-mount --bind "$4" "$3/var-lib$4"
-mount --rbind "$3/var-lib/var/lib" /var/lib
-mount --bind "$3/log" /var/log
+node=$3 program=$4
+shift 4
+for folder; do
+  mkdir -p "$node/var-lib$folder"
+  mount --bind "$folder" "$node/var-lib$folder"
+done
+mount --rbind "$node/var-lib/var/lib" /var/lib
+mount --bind "$node/log" /var/log
 mount -t tmpfs tmpfs /run
 mount --make-rshared /
 touch ${HOLDER_READY}
-exec "$5"
+exec "$program"
 `;
 
 /** Puts itself into the node's cgroup and becomes the program. Arguments: cgroup.procs, program … */
 const JOIN = 'echo $$ > "$1"; shift; exec "$@"';
-
-const nodeConfiguration = {
-  containerd: () => `version = 3
-root = "/var/lib/containerd"
-state = "/run/containerd"
-[grpc]
-  address = "/run/containerd/containerd.sock"
-[plugins."io.containerd.cri.v1.images"]
-  snapshotter = "overlayfs"
-  [plugins."io.containerd.cri.v1.images".pinned_images]
-    sandbox = "${PAUSE_IMAGE}"
-[plugins."io.containerd.cri.v1.runtime"]
-  restrict_oom_score_adj = true
-  disable_apparmor = true
-  [plugins."io.containerd.cri.v1.runtime".cni]
-    bin_dirs = ["${CNI_PLUGINS}"]
-    conf_dir = "/var/lib/cni/net.d"
-  [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
-    runtime_type = "io.containerd.runc.v2"
-    [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
-      SystemdCgroup = false
-`,
-
-  network: ({ podRange }: NodeLayout) => ({
-    cniVersion: '0.4.0',
-    name: 'pods',
-    plugins: [
-      {
-        type: 'bridge',
-        bridge: 'cni0',
-        isGateway: true,
-        ipMasq: false,
-        hairpinMode: true,
-        ipam: { type: 'host-local', ranges: [[{ subnet: podRange }]], routes: [{ dst: '0.0.0.0/0' }] },
-      },
-      { type: 'portmap', capabilities: { portMappings: true } },
-    ],
-  }),
-
-  kubelet: (node: NodeLayout, pki: Pki) => ({
-    apiVersion: 'kubelet.config.k8s.io/v1beta1',
-    kind: 'KubeletConfiguration',
-    authentication: {
-      x509: { clientCAFile: pki.authority.certificate },
-      anonymous: { enabled: false },
-      webhook: { enabled: true },
-    },
-    authorization: { mode: 'Webhook' },
-    tlsCertFile: pki.nodes.get(node.name)!.certificate,
-    tlsPrivateKeyFile: pki.nodes.get(node.name)!.key,
-    cgroupDriver: 'cgroupfs',
-    cgroupRoot: `/${node.cgroup}`,
-    failSwapOn: false,
-    failCgroupV1: false,
-    clusterDNS: [ADDRESSES.controlPlane],
-    clusterDomain: 'cluster.local',
-    containerRuntimeEndpoint: 'unix:///run/containerd/containerd.sock',
-    imageGCHighThresholdPercent: 100,
-    // All nodes share one disk: one that is rather full must not evict their Pods.
-    evictionHard: {
-      'nodefs.available': '0%',
-      'nodefs.inodesFree': '0%',
-      'imagefs.available': '0%',
-      'memory.available': '100Mi',
-    },
-    featureGates: { KubeletInUserNamespace: true },
-    localStorageCapacityIsolation: false,
-    resolvConf: join(node.folder, 'resolv.conf'),
-  }),
-
-  proxy: (node: NodeLayout, pki: Pki) => ({
-    apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',
-    kind: 'KubeProxyConfiguration',
-    mode: 'nftables',
-    clientConnection: { kubeconfig: pki.proxy.kubeconfig },
-    hostnameOverride: node.name,
-    clusterCIDR: ADDRESSES.pods,
-    // The limits of the machine's connection tracking are not the node's to change.
-    conntrack: {
-      maxPerCore: 0,
-      min: 0,
-      tcpEstablishedTimeout: '0s',
-      tcpCloseWaitTimeout: '0s',
-      udpTimeout: '0s',
-      udpStreamTimeout: '0s',
-    },
-  }),
-};
 
 export class ClusterNode {
   readonly layout: NodeLayout;
@@ -184,51 +103,53 @@ export class ClusterNode {
     await writeFile(join(this.#libFolder, 'cni/net.d/10-bridge.conflist'), network);
   }
 
-  /** Starts everything; returns when the kubelet runs. That the node is Ready is for the API server to say. */
-  async start(): Promise<void> {
-    const { processes, layout, binaries, pki, pauseImage } = this.#parts;
-    const { name, folder, address, namespace, cgroup } = this.layout;
+  /** Starts what runs containers; it needs no API server. What is left of an earlier run is killed first. */
+  async startRuntime(): Promise<void> {
+    const { processes, layout, binaries, pauseImage } = this.#parts;
+    const { name, folder, namespace, cgroup } = this.layout;
+    await this.crash();
     await this.#configure();
     await makeCgroup(cgroup);
+    const visible = [layout.folder, binaries].filter((path) => path.startsWith('/var/lib/'));
     await processes.start({
       name: this.#program('holder'),
       logFile: this.#logFile('holder'),
       command: [
         ...(['nsenter', `--net=/run/netns/${namespace}`] as const),
         ...['unshare', '--mount', '--uts', '--propagation', 'private', 'bash', '-c', HOLDER, 'holder'],
-        ...[daemonsFile(cgroup), name, folder, layout.folder, join(binaries, 'pause')],
+        ...[daemonsFile(cgroup), name, folder, join(binaries, 'pause'), ...visible],
       ],
     });
-    await this.#until('its file system', async () => {
+    await this.#until('holder', 'its file system', async () => {
       const pid = await processes.pid(this.#program('holder'));
       return pid !== undefined && existsSync(`/proc/${pid}/root${HOLDER_READY}`);
     });
     await this.#daemon('containerd', ['--config', join(folder, 'containerd.toml')]);
-    await this.#until('containerd', async () => {
-      const answer = await this.exec(['ctr', 'version']).catch(() => undefined);
-      return answer !== undefined;
-    });
+    await this.#until('containerd', 'containerd', async () => (await this.exec(['ctr', 'version'])) !== null);
     await this.load(pauseImage);
-    await this.#daemon('kube-proxy', [`--config=${join(folder, 'proxy.yaml')}`]);
+  }
+
+  /** Starts what makes it a node of the cluster. That the node is Ready is for the API server to say. */
+  async startKubelet(): Promise<void> {
+    const { name, folder, address } = this.layout;
     await this.#daemon('kubelet', [
       `--config=${join(folder, 'kubelet.yaml')}`,
-      `--kubeconfig=${pki.nodes.get(name)!.kubeconfig}`,
+      `--kubeconfig=${this.#parts.pki.nodes.get(name)!.kubeconfig}`,
       `--hostname-override=${name}`,
       `--node-ip=${address}`,
       '--root-dir=/var/lib/kubelet',
     ]);
+    await this.#daemon('kube-proxy', [`--config=${join(folder, 'proxy.yaml')}`]);
   }
 
   async #daemon(program: string, args: readonly string[]): Promise<void> {
     const { processes, binaries } = this.#parts;
+    const joining = ['bash', '-c', JOIN, 'join', daemonsFile(this.layout.cgroup)];
     await processes.start({
       name: this.#program(program),
       logFile: this.#logFile(program),
-      env: this.#environment,
-      command: [
-        ...(await this.#enter()),
-        ...['bash', '-c', JOIN, 'join', daemonsFile(this.layout.cgroup), join(binaries, program), ...args],
-      ],
+      path: [binaries],
+      command: [...(await this.#enter()), ...joining, join(binaries, program), ...args],
     });
   }
 
@@ -239,7 +160,8 @@ export class ClusterNode {
   /** The start of a command line that runs a program on the node. */
   async #enter(): Promise<[string, ...string[]]> {
     const pid = await this.#parts.processes.pid(this.#program('holder'));
-    if (pid === undefined) throw new ClusterError('NotReady', `${this.layout.name} does not run`);
+    if (pid === undefined)
+      throw new ClusterError('NotReady', `${this.layout.name} does not run; fault revive starts it again`);
     return ['nsenter', '--target', String(pid), '--net', '--mount', '--uts', '--'];
   }
 
@@ -268,21 +190,16 @@ export class ClusterNode {
         child.once('error', reject);
         child.once('close', resolve);
       });
-      if (code !== 0)
-        throw new ClusterError(
-          'CommandFailed',
-          `${this.layout.name} does not take ${archive}: ${errors.trim()}`,
-        );
+      const problem = `${this.layout.name} does not take ${archive}: ${errors.trim()}`;
+      if (code !== 0) throw new ClusterError('CommandFailed', problem);
     } finally {
       await file.close();
     }
   }
 
-  /** Whether its programs run. */
+  /** Whether all its programs run. */
   async isRunning(): Promise<boolean> {
-    const pids = ['holder', 'containerd', 'kubelet', 'kube-proxy'].map((program) =>
-      this.#parts.processes.pid(this.#program(program)),
-    );
+    const pids = PROGRAMS.map((program) => this.#parts.processes.pid(this.#program(program)));
     return (await Promise.all(pids)).every((pid) => pid !== undefined);
   }
 
@@ -291,20 +208,34 @@ export class ClusterNode {
     await killAll(() => processesOf(this.layout.cgroup));
   }
 
+  /**
+   * Puts an empty disk of a size at a path of the node, in place of one put there before. It is in memory: a
+   * crash of the node takes it away.
+   *
+   * @param size in bytes, or as mount takes it: `64m`
+   */
+  async mountSmallDisk(path: string, size: number | string): Promise<void> {
+    await this.unmountSmallDisk(path);
+    await this.exec(['mkdir', '-p', path]);
+    await this.exec(['mount', '-t', 'tmpfs', '-o', `size=${size}`, SMALL_DISK, path]);
+  }
+
+  /** Takes it away again; what uses it goes on until it ends. */
+  async unmountSmallDisk(path: string): Promise<void> {
+    const pid = await this.#parts.processes.pid(this.#program('holder'));
+    const mounts = pid === undefined ? '' : await readFile(`/proc/${pid}/mounts`, 'utf8');
+    if (mounts.split('\n').some((line) => line.startsWith(`${SMALL_DISK} ${path} `)))
+      await this.exec(['umount', '--lazy', path]);
+  }
+
   /** @throws {ClusterError} NotReady, with the end of its log, if a program of the node has ended */
   async mustRun(): Promise<void> {
-    for (const program of ['holder', 'containerd', 'kube-proxy', 'kubelet'])
+    for (const program of PROGRAMS)
       await this.#parts.processes.mustRun(this.#program(program), this.#logFile(program));
   }
 
-  async #until(what: string, isSo: () => Promise<boolean>): Promise<void> {
-    const end = Date.now() + START_TIMEOUT_MILLISECONDS;
-    while (!(await isSo())) {
-      if (Date.now() > end) {
-        const log = this.#logFile(what === 'containerd' ? what : 'holder');
-        throw new ClusterError('NotReady', `${this.layout.name}: ${what} is not there in time; see ${log}`);
-      }
-      await delay(100);
-    }
+  async #until(program: string, what: string, isSo: () => Promise<boolean>): Promise<void> {
+    const place = `${what} of ${this.layout.name}; see ${this.#logFile(program)}`;
+    await until(place, isSo, { timeout: START_TIMEOUT_MILLISECONDS, poll: POLL_MILLISECONDS });
   }
 }

@@ -16,7 +16,8 @@ export interface Program {
   readonly name: string;
   readonly command: readonly [string, ...string[]];
   readonly logFile: string;
-  readonly env?: NodeJS.ProcessEnv;
+  /** Folders that PATH begins with. */
+  readonly path?: readonly string[];
 }
 
 interface Recorded {
@@ -51,12 +52,12 @@ export async function killAll(pids: () => Promise<readonly number[]>): Promise<v
   }
 }
 
-/** Processes on whose command line a text stands as an argument. */
-export async function processesMentioning(argument: string): Promise<number[]> {
+/** Processes on whose command line all of these stand as arguments, or as the ends of arguments. */
+export async function processesMentioning(...endings: readonly string[]): Promise<number[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
   const mentions = async (pid: number) => {
-    const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-    return line.split('\0').includes(argument);
+    const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
+    return endings.every((ending) => words.some((word) => word.endsWith(ending)));
   };
   const found = await Promise.all(pids.map(mentions));
   return pids.filter((_, index) => found[index]);
@@ -71,16 +72,25 @@ export class Processes {
     this.#folder = folder;
   }
 
-  /** Starts a program in a session of its own. */
-  async start({ name, command, logFile, env }: Program): Promise<number> {
+  /**
+   * Starts a program in a session of its own; one that runs already stays as it is. Of the environment it gets
+   * what every program needs: a proxy or a kubeconfig that whoever typed the command has set is not the cluster's.
+   */
+  async start({ name, command, logFile, path = [] }: Program): Promise<void> {
+    if ((await this.pid(name)) !== undefined) return;
     await mkdir(this.#folder, { recursive: true });
     await mkdir(dirname(logFile), { recursive: true });
     const log = openSync(logFile, 'a');
     try {
       const child = spawn(command[0], command.slice(1), {
         detached: true,
+        cwd: '/',
         stdio: ['ignore', log, log],
-        ...(env === undefined ? {} : { env }),
+        env: {
+          PATH: [...path, process.env.PATH ?? ''].join(':'),
+          HOME: process.env.HOME ?? '/root',
+          LANG: 'C.UTF-8',
+        },
       });
       const pid = await new Promise<number>((resolve, reject) => {
         child.once('spawn', () => resolve(child.pid!));
@@ -93,7 +103,6 @@ export class Processes {
       child.unref();
       const record: Recorded = { pid, startTime: await startTime(pid) };
       await writeFile(join(this.#folder, `${name}.json`), JSON.stringify(record));
-      return pid;
     } finally {
       closeSync(log);
     }

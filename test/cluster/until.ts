@@ -1,0 +1,34 @@
+/** Waiting for a condition, with a time-out whose error says what was waited for and why it is not there. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { ClusterError } from './errors.ts';
+
+/**
+ * Asks again and again until the answer is yes. A question that fails counts as no and its reason is kept,
+ * except for a ClusterError NotReady: that one ends the wait.
+ *
+ * @param what for the error: "the API server"
+ * @throws {ClusterError} NotReady with the last reason
+ */
+export async function until(
+  what: string,
+  isSo: () => Promise<boolean>,
+  { timeout, poll }: { timeout: number; poll: number },
+): Promise<void> {
+  const end = Date.now() + timeout;
+  for (;;) {
+    let reason = 'not yet';
+    let cause: unknown;
+    try {
+      if (await isSo()) return;
+    } catch (error) {
+      if (error instanceof ClusterError && error.code === 'NotReady') throw error;
+      reason = (error as Error).message;
+      cause = error;
+    }
+    if (Date.now() > end)
+      throw new ClusterError('NotReady', `not ready within ${timeout / 1000} s: ${what} (${reason})`, {
+        cause,
+      });
+    await delay(poll);
+  }
+}
