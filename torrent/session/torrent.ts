@@ -375,6 +375,11 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
     const data = this.#buffers.get(piece);
     if (data === undefined) throw new Error(`piece ${piece} was received and has no buffer`);
     this.#buffers.delete(piece);
+    if (this.error !== undefined) {
+      // What comes in after a failure is wanted again once the torrent is resumed.
+      queueMicrotask(() => this.swarm.pieceUnwritten(piece));
+      return;
+    }
     const written = this.storage
       .writePiece(piece, data)
       .then(
