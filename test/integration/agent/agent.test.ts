@@ -1,0 +1,255 @@
+// The agent as a program against a real API server, with the roles and policies of the chart and the token of a
+// Pod: it makes its NodeContent, knows a publisher by its token, follows revisions, and keeps content through
+// what an API server may do to it.
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { runAgent } from '../../../agent/main.ts';
+import type { ContentRevision, NodeContent } from '../../../api/index.ts';
+import { reservationOf, revisionOf } from '../../agent/fake-cluster.ts';
+import {
+  removeTemporaryFolders,
+  TestLogger,
+  TestPublisher,
+  temporaryFolder,
+  until,
+} from '../../agent/harness.ts';
+import { type ControlPlane, startControlPlane } from '../../cluster/control-plane.ts';
+import { freeLoopbackPorts } from '../../cluster/loopback-ports.ts';
+import { NAMESPACE, render } from '../chart/render.ts';
+
+jest.setTimeout(120_000);
+
+const NODE = 'node-a';
+const OPERATOR = ['--as', `system:serviceaccount:${NAMESPACE}:enxame-operator`];
+const BYTES = randomBytes(500_000);
+
+let server: ControlPlane;
+let root: string;
+let url: string;
+let logger: TestLogger;
+let stop: AbortController;
+let running: Promise<number>;
+let env: NodeJS.ProcessEnv;
+
+const kubectl = (...args: string[]): Promise<string> => server.kubectl(args);
+const create = (object: object, ...as: string[]): Promise<string> =>
+  server.kubectl(['create', '-f', '-', ...as], JSON.stringify(object));
+
+async function nodeContent(): Promise<NodeContent> {
+  return JSON.parse(await kubectl('get', 'nodecontent', NODE, '-o', 'json')) as NodeContent;
+}
+
+async function untilNodeContent(condition: (object: NodeContent) => boolean): Promise<NodeContent> {
+  let last: NodeContent | undefined;
+  await until(
+    async () => {
+      try {
+        last = await nodeContent();
+      } catch {
+        return false;
+      }
+      return condition(last);
+    },
+    () => `${JSON.stringify(last, null, 1)}\n${logger.lines.join('\n')}`,
+    30_000,
+  );
+  return last!;
+}
+
+/** A Pod, and a token of it. */
+async function podToken(
+  namespace: string,
+  name: string,
+  account: string,
+  audience: string[],
+): Promise<{ token: string; uid: string }> {
+  await create({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace },
+    spec: {
+      nodeName: NODE,
+      serviceAccountName: account,
+      automountServiceAccountToken: false,
+      containers: [{ name: 'c', image: 'none' }],
+    },
+  });
+  const bound = ['--bound-object-kind=Pod', `--bound-object-name=${name}`];
+  const token = await kubectl('create', 'token', account, `--namespace=${namespace}`, ...bound, ...audience);
+  const uid = await kubectl('get', 'pod', name, `--namespace=${namespace}`, '-o', 'jsonpath={.metadata.uid}');
+  return { token: token.trim(), uid };
+}
+
+function startAgent(): void {
+  logger = new TestLogger();
+  stop = new AbortController();
+  running = runAgent(env, { signal: stop.signal, logger });
+  // Whoever waits for it is told; until then it must not count as unhandled.
+  running.catch(() => {});
+}
+
+async function endAgent(): Promise<void> {
+  stop.abort();
+  expect(await running).toBe(0);
+}
+
+beforeAll(async () => {
+  server = await startControlPlane();
+  await kubectl('create', 'namespace', NAMESPACE);
+  await kubectl('create', 'namespace', 'ml');
+  const objects = await render();
+  const crds = objects.filter(({ kind }) => kind === 'CustomResourceDefinition');
+  await create({ apiVersion: 'v1', kind: 'List', items: crds });
+  await kubectl('wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all');
+  const rest = objects.filter(({ kind }) => kind !== 'CustomResourceDefinition');
+  await create({ apiVersion: 'v1', kind: 'List', items: rest });
+  await create({ apiVersion: 'v1', kind: 'Node', metadata: { name: NODE } });
+  await create({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace: 'ml' } });
+
+  const { token } = await podToken(NAMESPACE, 'enxame-agent-x', 'enxame-agent', []);
+  root = await temporaryFolder();
+  const kubeconfig = join(await temporaryFolder(), 'kubeconfig');
+  await writeFile(kubeconfig, await readFile(server.kubeconfigPath), { mode: 0o600 });
+  const config = `--kubeconfig=${kubeconfig}`;
+  await kubectl('config', config, 'set-credentials', 'agent', `--token=${token}`);
+  await kubectl('config', config, 'set-context', '--current', '--user=agent');
+
+  const [httpPort, peerPort] = await freeLoopbackPorts(2);
+  url = `http://127.0.0.1:${httpPort}`;
+  env = {
+    KUBECONFIG: kubeconfig,
+    NODE_NAME: NODE,
+    POD_NAMESPACE: NAMESPACE,
+    POD_UID: 'aaaaaaaa-6f4e-4f0c-9a53-0f2f8f4d9c99',
+    POD_IP: '127.0.0.1',
+    ENXAME_CONTENT_ROOT: join(root, 'content-root'),
+    ENXAME_HTTP_PORT: String(httpPort),
+    ENXAME_PEER_PORT: String(peerPort),
+  };
+  root = join(root, 'content-root');
+  await mkdir(root);
+  startAgent();
+});
+
+afterAll(async () => {
+  stop?.abort();
+  await running?.catch(() => {});
+  await server?.close();
+  await removeTemporaryFolders();
+});
+
+test('makes its NodeContent, owned by its Node, and makes it anew', async () => {
+  const owner = JSON.parse(await kubectl('get', 'node', NODE, '-o', 'json')) as { metadata: { uid: string } };
+  const first = await untilNodeContent(({ status }) => status?.agent !== undefined);
+  expect(first.metadata.ownerReferences).toEqual([
+    { apiVersion: 'v1', kind: 'Node', name: NODE, uid: owner.metadata.uid },
+  ]);
+  expect(first.status?.agent).toEqual({
+    version: 'development',
+    podUID: env.POD_UID,
+    address: '127.0.0.1',
+  });
+  expect(first.status?.conditions?.find(({ type }) => type === 'Ready')?.status).toBe('True');
+  expect((await fetch(`${url}/readyz`)).status).toBe(200);
+  await kubectl('delete', 'nodecontent', NODE);
+  const second = await untilNodeContent(({ status }) => status?.agent !== undefined);
+  expect(second.metadata.uid).not.toBe(first.metadata.uid);
+});
+
+let object: ContentRevision;
+
+test('takes content from the Pod that a reservation names, by its token, and from no other', async () => {
+  const audience = ['--audience=enxame.dev/ingest'];
+  const publisher = await podToken('ml', 'publisher', 'default', audience);
+  const stranger = await podToken('ml', 'stranger', 'default', audience);
+  const wrongAudience = (await kubectl('create', 'token', 'default', '--namespace=ml')).trim();
+  const publishing = [reservationOf({ podUID: publisher.uid, podName: 'publisher' })];
+  const patch = JSON.stringify({ spec: { publishing } });
+  await kubectl('patch', 'nodecontent', NODE, '--type=merge', '--patch', patch, ...OPERATOR);
+  await untilNodeContent(({ status }) => status?.publishing?.[0]?.phase === 'Reserved');
+
+  expect((await new TestPublisher(url, { token: stranger.token }).status()).body.code).toBe('WrongPod');
+  expect((await new TestPublisher(url, { token: wrongAudience }).status()).body.code).toBe('Unauthenticated');
+  await new TestPublisher(url, { token: publisher.token }).publish([{ path: 'file', bytes: BYTES }]);
+  const { status } = await untilNodeContent((seen) => seen.status?.publishing?.[0]?.phase === 'Published');
+  object = revisionOf(status!.publishing![0]!);
+});
+
+test('shows a revision as soon as its object is there', async () => {
+  await create(object, ...OPERATOR);
+  const patch = JSON.stringify({ spec: { publishing: [] } });
+  await kubectl('patch', 'nodecontent', NODE, '--type=merge', '--patch', patch, ...OPERATOR);
+  await untilNodeContent(({ status }) => status?.revisions?.[0]?.active === true);
+  const shown = await readFile(join(root, 'by-name', 'ml', 'model', 'current', 'file'));
+  expect(shown.equals(BYTES)).toBe(true);
+});
+
+test('keeps and serves everything while the API server is away, also over a restart, and goes on with it', async () => {
+  await server.stopApiServer();
+  const torrent = `${url}/torrents/${object.spec.infoHash}.torrent`;
+  expect((await fetch(torrent)).status).toBe(200);
+  await endAgent();
+  startAgent();
+  await until(
+    async () => (await fetch(torrent).catch(() => undefined))?.status === 200,
+    () => logger.lines.join('\n'),
+  );
+  expect((await fetch(`${url}/healthz`)).status).toBe(200);
+  await server.startApiServer();
+  await until(
+    async () => (await fetch(`${url}/readyz`)).status === 200,
+    () => logger.lines.join('\n'),
+    60_000,
+  );
+  const patch = JSON.stringify({ spec: { storage: { capacity: '1Gi' } } });
+  await kubectl('patch', 'nodecontent', NODE, '--type=merge', '--patch', patch);
+  await until(
+    async () => /kind="capacity"} 1073741824/.test(await (await fetch(`${url}/metrics`)).text()),
+    undefined,
+    60_000,
+  );
+  const shown = await readFile(join(root, 'by-name', 'ml', 'model', 'current', 'file'));
+  expect(shown.equals(BYTES)).toBe(true);
+});
+
+test('keeps its files when the kind itself is deleted', async () => {
+  await kubectl('delete', 'crd', 'contentrevisions.enxame.dev');
+  // Ten seconds after the event it would be due; the answer makes it an absence of an hour.
+  const deletions = async () => readFile(join(root, 'state', 'deletions.json'), 'utf8').catch(() => '');
+  await until(
+    async () => (await deletions()).includes('"list"'),
+    () => logger.lines.join('\n'),
+    30_000,
+  );
+  expect(await readdir(join(root, 'by-name', 'ml'))).toEqual(['model']);
+  const crds = (await render()).filter(({ metadata }) => metadata.name === 'contentrevisions.enxame.dev');
+  await create({ apiVersion: 'v1', kind: 'List', items: crds });
+  await kubectl('wait', '--for=condition=Established', '--timeout=30s', 'crd', 'contentrevisions.enxame.dev');
+  await create(object, ...OPERATOR);
+  await until(
+    async () => !(await deletions()).includes('"list"'),
+    () => logger.lines.join('\n'),
+    60_000,
+  );
+  const shown = await readFile(join(root, 'by-name', 'ml', 'model', 'current', 'file'));
+  expect(shown.equals(BYTES)).toBe(true);
+});
+
+test('removes what was deleted', async () => {
+  await kubectl('delete', 'contentrevision', '--namespace=ml', object.metadata.name, ...OPERATOR);
+  await until(
+    async () => (await readdir(join(root, 'content'))).length === 0,
+    () => logger.lines.join('\n'),
+    30_000,
+  );
+  expect(await readdir(join(root, 'by-name', 'ml'))).toEqual([]);
+  await untilNodeContent(({ status }) => (status?.revisions ?? []).length === 0);
+});
+
+test('ends in good order when it is told to', async () => {
+  await endAgent();
+  const errors = logger.lines.filter((line) => line.includes(' error '));
+  expect(errors.filter((line) => !line.includes('deletion waits: 1 of 1'))).toEqual([]);
+});
