@@ -23,7 +23,7 @@ const STILL_MILLISECONDS = 30_000;
 const WORK_PREFIX = '.build-';
 
 /** The project's folder for what is dear to make and safe to delete: $XDG_CACHE_HOME or ~/.cache, /enxame. */
-function cacheFolder(): string {
+export function cacheFolder(): string {
   const cache = process.env.XDG_CACHE_HOME;
   return join(cache !== undefined && isAbsolute(cache) ? cache : join(homedir(), '.cache'), 'enxame');
 }

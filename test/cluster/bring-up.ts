@@ -13,6 +13,7 @@ const READY_TIMEOUT_MILLISECONDS = 120_000;
 const POLL_MILLISECONDS = 150;
 /** What the API server must have besides itself before Pods can be made. */
 const API_PATHS = ['/readyz', '/api/v1/namespaces/default'];
+const NODE_LEASES = '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases';
 const SERVICE_ACCOUNT = '/api/v1/namespaces/default/serviceaccounts/default';
 
 /** A cluster's parts, and the port of the machine's loopback that leads to its API server. */
@@ -71,33 +72,20 @@ export async function waitForApiServer(parts: RunningParts): Promise<void> {
   );
 }
 
-/** A node's condition Ready. */
-interface Readiness {
-  readonly isReady: boolean;
-  /** When the kubelet last said so. */
-  readonly heartbeat: Date;
-}
-
 interface NodeList {
   readonly items: readonly {
     readonly metadata: { readonly name: string };
-    readonly status: {
-      readonly conditions?: readonly { type: string; status: string; lastHeartbeatTime: string }[];
-    };
+    readonly status: { readonly conditions?: readonly { type: string; status: string }[] };
   }[];
 }
 
-/** What the API server knows of each node, by name. @throws {Error} if it does not answer */
-export async function readiness(parts: RunningParts): Promise<Map<string, Readiness>> {
+/** Names of the nodes that the API server holds for Ready. @throws {Error} if it does not answer */
+export async function readyNodes(parts: RunningParts): Promise<Set<string>> {
   const { items } = JSON.parse(await get(parts, '/api/v1/nodes')) as NodeList;
-  const nodes = new Map<string, Readiness>();
-  for (const { metadata, status } of items) {
-    const condition = status.conditions?.find(({ type }) => type === 'Ready');
-    if (condition === undefined) continue;
-    const heartbeat = new Date(condition.lastHeartbeatTime);
-    nodes.set(metadata.name, { isReady: condition.status === 'True', heartbeat });
-  }
-  return nodes;
+  const ready = items.filter(({ status }) =>
+    status.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True'),
+  );
+  return new Set(ready.map(({ metadata }) => metadata.name));
 }
 
 async function waitUntilUsable(
@@ -114,8 +102,8 @@ async function waitUntilUsable(
     `all nodes; ${logs}`,
     async () => {
       await stillRuns();
-      const known = await readiness(parts);
-      return nodes.every(({ layout }) => known.get(layout.name)?.isReady);
+      const ready = await readyNodes(parts);
+      return nodes.every(({ layout }) => ready.has(layout.name));
     },
     atMost,
   );
@@ -127,16 +115,19 @@ async function waitUntilUsable(
   await until(`the cluster's DNS; ${logs}`, () => control.askDns().then(() => true), atMost);
 }
 
-/** Waits until a node that was started at a time says by itself that it is Ready. */
+interface Lease {
+  readonly spec: { readonly renewTime: string };
+}
+
+/** Waits until a node is Ready and its kubelet, started at a time, has shown that it lives. */
 export async function waitForNode(parts: RunningParts, node: ClusterNode, startedAt: Date): Promise<void> {
-  // Heartbeats have whole seconds.
-  const since = Math.floor(startedAt.getTime() / 1000) * 1000;
+  const { name } = node.layout;
   await until(
-    `${node.layout.name}; see ${parts.layout.log(`${node.layout.name}-kubelet`)}`,
+    `${name}; see ${parts.layout.log(`${name}-kubelet`)}`,
     async () => {
       await node.mustRun();
-      const known = (await readiness(parts)).get(node.layout.name);
-      return known?.isReady === true && known.heartbeat.getTime() >= since;
+      const lease = JSON.parse(await get(parts, `${NODE_LEASES}/${name}`)) as Lease;
+      return new Date(lease.spec.renewTime) > startedAt && (await readyNodes(parts)).has(name);
     },
     atMost,
   );

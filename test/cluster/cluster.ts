@@ -5,7 +5,7 @@
 import { chown, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { binariesFolder, ensureBinaries, type Log } from './binaries.ts';
-import { bringUp, type RunningParts, readiness, waitForApiServer, waitForNode } from './bring-up.ts';
+import { bringUp, type RunningParts, readyNodes, waitForApiServer, waitForNode } from './bring-up.ts';
 import { type CommandOutput, runCommand } from './command.ts';
 import { ControlPlaneHost } from './control-plane-host.ts';
 import { ClusterError } from './errors.ts';
@@ -188,12 +188,12 @@ export class Cluster {
     if (names === undefined) return { name, state: 'down', stopped: [], nodes: [] };
     const parts = await this.#parts();
     const stopped = await new ControlPlaneHost(parts).stopped();
-    const known = await readiness(parts).catch(() => undefined);
+    const known = await readyNodes(parts).catch(() => undefined);
     const nodes = await Promise.all(
       (await this.#nodes()).map(async (node) => ({
         name: node.layout.name,
         running: await node.isRunning(),
-        ready: known?.get(node.layout.name)?.isReady === true,
+        ready: known?.has(node.layout.name) === true,
       })),
     );
     const isUp = stopped.length === 0 && nodes.every(({ running, ready }) => running && ready);
