@@ -218,6 +218,11 @@ export async function startAgent(
     write: (status) => cluster.writeStatus(status),
   });
 
+  /** There is nothing to write to before the NodeContent is there; when it is, everything is written. */
+  const changed = (isUrgent: boolean) => {
+    if (nodeContent() !== undefined) writer.changed(isUrgent);
+  };
+
   const engine: RevisionEngine = new RevisionEngine({
     root,
     session,
@@ -269,7 +274,7 @@ export async function startAgent(
       isReserved: (uid, revision) => ingest.isReserved(uid, revision),
       confirmGone: (namespace, uid, revision) => cluster.confirmGone(namespace, uid, revision),
     },
-    changed: (isUrgent) => writer.changed(isUrgent),
+    changed,
   });
 
   const ingest: Ingest = new Ingest({
@@ -281,7 +286,7 @@ export async function startAgent(
     releaseRoom: (key) => space.release(key),
     availableBytes: async () => (await space.figures()).availableBytes,
     adopt: (reservation, content, folder) => engine.adopt(reservation, content, folder),
-    changed: (isUrgent) => writer.changed(isUrgent),
+    changed,
   });
 
   const server = agentServer({

@@ -20,7 +20,6 @@ export interface ProcessReport {
   piecesHave: number;
   /** Payload that was of use. */
   usefulBytes: number;
-  residentBytes: number;
 }
 
 const settings = JSON.parse(process.argv[2] ?? '') as ProcessSettings;
@@ -36,7 +35,6 @@ const timer = setInterval(() => {
     phase: transfer?.state.phase ?? '',
     piecesHave: transfer?.progress()?.piecesHave ?? 0,
     usefulBytes: downloadedBytes - wastedBytes,
-    residentBytes: process.memoryUsage.rss(),
   };
   process.stdout.write(`${JSON.stringify(report)}\n`);
 }, 100);

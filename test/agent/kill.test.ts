@@ -16,11 +16,11 @@ import { World } from './world.ts';
 
 jest.setTimeout(60_000);
 
-const SIZE = 6 * 1024 ** 2;
+const SIZE = 3 * 1024 ** 2;
 
 class AgentProcess {
   readonly process: ChildProcess;
-  report: ProcessReport = { phase: '', piecesHave: 0, usefulBytes: 0, residentBytes: 0 };
+  report: ProcessReport = { phase: '', piecesHave: 0, usefulBytes: 0 };
   #errors = '';
 
   constructor(settings: ProcessSettings) {
@@ -71,7 +71,7 @@ async function publishSlowly(): Promise<{ bytes: Buffer; object: ContentRevision
   world = await World.open(['a']);
   const bytes = randomBytes(SIZE);
   const object = await world.distribute('a', [{ path: 'file', bytes }], {
-    spec: { limits: { download: '2M' } },
+    spec: { limits: { download: '1500k' } },
   });
   return { bytes, object };
 }
@@ -111,14 +111,4 @@ test('SIGTERM: saves which pieces are verified, so that the next one does not ev
   const kept = (resume?.have.count ?? 0) * object.spec.pieceLength;
   expect(second.report.usefulBytes).toBeLessThanOrEqual(SIZE - kept);
   expect((await readFile(join(root, 'by-name/ml/model/current/file'))).equals(bytes)).toBe(true);
-});
-
-test('an agent that has nothing to do holds less than 120 MB of memory', async () => {
-  const { object } = await publishSlowly();
-  const idle = start(await temporaryFolder(), { ...object, spec: { ...object.spec, paused: true } });
-  await idle.until(({ phase }) => phase === 'Pending');
-  const { residentBytes } = idle.report;
-  console.log(residentBytes);
-  // Sources run by type stripping, which the image does not need.
-  expect(residentBytes).toBeLessThan(150e6);
 });

@@ -1,10 +1,13 @@
 // The agent as a program against a real API server, with the roles and policies of the chart and the token of a
 // Pod: it makes its NodeContent, knows a publisher by its token, follows revisions, and keeps content through
 // what an API server may do to it.
+import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { build } from 'esbuild';
 import { runAgent } from '../../../agent/main.ts';
 import type { ContentRevision, NodeContent } from '../../../api/index.ts';
 import { reservationOf, revisionOf } from '../../agent/fake-cluster.ts';
@@ -64,13 +67,14 @@ async function podToken(
   name: string,
   account: string,
   audience: string[],
+  nodeName = NODE,
 ): Promise<{ token: string; uid: string }> {
   await create({
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name, namespace },
     spec: {
-      nodeName: NODE,
+      nodeName,
       serviceAccountName: account,
       automountServiceAccountToken: false,
       containers: [{ name: 'c', image: 'none' }],
@@ -95,6 +99,28 @@ async function endAgent(): Promise<void> {
   expect(await running).toBe(0);
 }
 
+/** What an agent on a node is started with: a kubeconfig with the token of its Pod, and ports of its own. */
+async function environmentOf(node: string, contentRoot: string): Promise<NodeJS.ProcessEnv> {
+  await create({ apiVersion: 'v1', kind: 'Node', metadata: { name: node } });
+  const { token, uid } = await podToken(NAMESPACE, `enxame-agent-${node}`, 'enxame-agent', [], node);
+  const kubeconfig = join(await temporaryFolder(), 'kubeconfig');
+  await writeFile(kubeconfig, await readFile(server.kubeconfigPath), { mode: 0o600 });
+  const config = `--kubeconfig=${kubeconfig}`;
+  await kubectl('config', config, 'set-credentials', 'agent', `--token=${token}`);
+  await kubectl('config', config, 'set-context', '--current', '--user=agent');
+  const [httpPort, peerPort] = await freeLoopbackPorts(2);
+  return {
+    KUBECONFIG: kubeconfig,
+    NODE_NAME: node,
+    POD_NAMESPACE: NAMESPACE,
+    POD_UID: uid,
+    POD_IP: '127.0.0.1',
+    ENXAME_CONTENT_ROOT: contentRoot,
+    ENXAME_HTTP_PORT: String(httpPort),
+    ENXAME_PEER_PORT: String(peerPort),
+  };
+}
+
 beforeAll(async () => {
   server = await startControlPlane();
   await kubectl('create', 'namespace', NAMESPACE);
@@ -105,31 +131,12 @@ beforeAll(async () => {
   await kubectl('wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all');
   const rest = objects.filter(({ kind }) => kind !== 'CustomResourceDefinition');
   await create({ apiVersion: 'v1', kind: 'List', items: rest });
-  await create({ apiVersion: 'v1', kind: 'Node', metadata: { name: NODE } });
   await create({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace: 'ml' } });
 
-  const { token } = await podToken(NAMESPACE, 'enxame-agent-x', 'enxame-agent', []);
-  root = await temporaryFolder();
-  const kubeconfig = join(await temporaryFolder(), 'kubeconfig');
-  await writeFile(kubeconfig, await readFile(server.kubeconfigPath), { mode: 0o600 });
-  const config = `--kubeconfig=${kubeconfig}`;
-  await kubectl('config', config, 'set-credentials', 'agent', `--token=${token}`);
-  await kubectl('config', config, 'set-context', '--current', '--user=agent');
-
-  const [httpPort, peerPort] = await freeLoopbackPorts(2);
-  url = `http://127.0.0.1:${httpPort}`;
-  env = {
-    KUBECONFIG: kubeconfig,
-    NODE_NAME: NODE,
-    POD_NAMESPACE: NAMESPACE,
-    POD_UID: 'aaaaaaaa-6f4e-4f0c-9a53-0f2f8f4d9c99',
-    POD_IP: '127.0.0.1',
-    ENXAME_CONTENT_ROOT: join(root, 'content-root'),
-    ENXAME_HTTP_PORT: String(httpPort),
-    ENXAME_PEER_PORT: String(peerPort),
-  };
-  root = join(root, 'content-root');
+  root = join(await temporaryFolder(), 'content-root');
   await mkdir(root);
+  env = await environmentOf(NODE, root);
+  url = `http://127.0.0.1:${env.ENXAME_HTTP_PORT}`;
   startAgent();
 });
 
@@ -252,4 +259,49 @@ test('ends in good order when it is told to', async () => {
   await endAgent();
   const errors = logger.lines.filter((line) => line.includes(' error '));
   expect(errors.filter((line) => !line.includes('deletion waits: 1 of 1'))).toEqual([]);
+});
+
+test('holds less than 120 MB of memory when it has nothing to do', async () => {
+  const folder = await temporaryFolder();
+  // As the image has it: sources that are stripped of their types take more.
+  await build({
+    absWorkingDir: join(import.meta.dirname, '..', '..', '..'),
+    entryPoints: { enxame: 'cli/enxame.ts' },
+    outdir: folder,
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node24',
+    minifyWhitespace: true,
+    define: { ENXAME_VERSION: '"bundled"' },
+    banner: {
+      js: "import { createRequire as forBundle } from 'node:module'; const require = forBundle(import.meta.url);",
+    },
+    logLevel: 'silent',
+  });
+  await writeFile(join(folder, 'package.json'), '{"type":"module"}');
+  const contentRoot = await temporaryFolder();
+  const idle = spawn(process.execPath, [join(folder, 'enxame.js'), 'agent'], {
+    env: { PATH: process.env.PATH, ...(await environmentOf('node-b', contentRoot)) },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  try {
+    await until(
+      async () =>
+        (await kubectl('get', 'nodecontent', 'node-b', '-o', 'jsonpath={.status.agent.version}').catch(
+          () => '',
+        )) === 'bundled',
+      undefined,
+      30_000,
+    );
+    const status = await readFile(`/proc/${idle.pid}/status`, 'utf8');
+    const highest = Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
+    expect(highest).toBeGreaterThan(20e6);
+    expect(highest).toBeLessThan(120e6);
+  } finally {
+    const ended = once(idle, 'exit');
+    idle.kill('SIGTERM');
+    expect(await ended).toEqual([0, null]);
+  }
 });
