@@ -14,7 +14,9 @@ const NAMESPACES = '/run/netns';
 /** Runs lines of ip in one go; in a namespace, unless it is the machine's own. */
 async function ip(namespace: string | undefined, lines: readonly string[]): Promise<void> {
   const args = namespace === undefined ? [] : ['-netns', namespace];
-  await runCommand('ip', [...args, '-batch', '-'], { input: `${lines.join('\n')}\n` });
+  // It must not go on making things while the next run removes what an interrupted one left.
+  const input = `${lines.join('\n')}\n`;
+  await runCommand('ip', [...args, '-batch', '-'], { input, signalOnOurDeath: 'KILL' });
 }
 
 /** Names of the network namespaces that begin so. */
