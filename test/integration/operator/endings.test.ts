@@ -1,0 +1,298 @@
+// Claims, refusals and deletions, with the operator as it is run, on a real API server with its controllers:
+// the garbage collector, namespaces' end, the binding of volumes, quotas.
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { V1PersistentVolume, V1PersistentVolumeClaim } from '@kubernetes/client-node';
+import {
+  CONTENT_DISTRIBUTION,
+  type ContentDistributionSpec,
+  Label,
+  NODE_CONTENT,
+  persistentVolumeName,
+} from '../../../api/index.ts';
+import { PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES } from '../../../kube/index.ts';
+import { Stage } from './stage.ts';
+import { until } from './until.ts';
+
+const source = (name: string): ContentDistributionSpec['source'] => ({
+  http: { files: [{ path: 'weights', url: `https://models.example.com/${name}` }] },
+});
+
+let stage: Stage;
+
+/** Lets every publication end well; its content is the source's and the distribution's own. */
+function releaseAll(): void {
+  stage.cluster.receive = ({ sourceState }) => ({
+    digest: `sha256:${sourceState.repeat(4)}`,
+    sizeBytes: 1024,
+  });
+}
+function holdAll(): void {
+  stage.cluster.receive = () => 'more';
+}
+
+const volumes = () => stage.api.admin.resource<V1PersistentVolume>(PERSISTENT_VOLUMES);
+const claims = () => stage.api.admin.resource<V1PersistentVolumeClaim>(PERSISTENT_VOLUME_CLAIMS);
+const claim = (name: string, namespace = 'ml') => claims().get(name, { namespace });
+
+/** Reconciles now what would otherwise wait for its next look. */
+const touch = (name: string) =>
+  stage.api.kubectl(
+    ...['annotate', 'contentdistribution', name, '--namespace=ml', '--overwrite'],
+    `test/touched=${Date.now()}`,
+  );
+
+/** Waits until nothing in the API belongs to a distribution. */
+async function nothingIsLeftOf(name: string, uid: string | undefined, namespace = 'ml'): Promise<void> {
+  const left = async () => {
+    const selector = { labelSelector: `${Label.DistributionUid}=${uid}` };
+    const [revisions, publishers, reservations, ownVolumes, ownClaims] = await Promise.all([
+      stage.revisions(name, namespace),
+      stage.publishers(name, namespace),
+      stage.reservations(name),
+      volumes().list(selector),
+      claims().list({ namespace, ...selector }),
+    ]);
+    return {
+      revisions: revisions.filter(({ spec }) => spec.distributionUID === uid).length,
+      publishers: publishers.filter(({ metadata }) => metadata?.labels?.[Label.DistributionUid] === uid)
+        .length,
+      reservations: reservations.filter((reservation) => reservation.uid === uid).length,
+      volumes: ownVolumes.items.length,
+      claims: ownClaims.items.length,
+    };
+  };
+  let last: Awaited<ReturnType<typeof left>> | undefined;
+  await until(`nothing is left of ${name}`, async () => {
+    last = await left();
+    return Object.values(last).every((count) => count === 0);
+  }).catch((error: Error) => {
+    throw new Error(`${error.message}: ${JSON.stringify(last)}`);
+  });
+}
+
+beforeAll(async () => {
+  stage = await Stage.open();
+  await stage.startOperator('operator-a');
+  await until('it leads', async () => (await stage.leader()) !== '');
+}, 180_000);
+
+afterAll(async () => {
+  await stage?.close();
+}, 60_000);
+
+describe('a claim', () => {
+  test('is a volume and a claim that bind each other, and wait for no node', async () => {
+    holdAll();
+    const { metadata } = await stage.apply('model', {
+      ...{ source: source('one'), claim: { name: 'weights' } },
+      placement: { nodeSelector: { disk: 'fast' } },
+    });
+    const name = persistentVolumeName(metadata.uid ?? '');
+    const bound = await until('the claim is bound', async () => {
+      const found = await claim('weights').catch(() => undefined);
+      return found?.status?.phase === 'Bound' ? found : undefined;
+    });
+    expect(bound).toMatchObject({
+      metadata: { ownerReferences: [{ uid: metadata.uid, controller: true }] },
+      spec: { volumeName: name, accessModes: ['ReadOnlyMany'], storageClassName: '' },
+    });
+    const volume = await volumes().get(name);
+    expect(volume.spec).toMatchObject({
+      local: { path: `/var/lib/enxame/content/${metadata.uid}/current` },
+      mountOptions: ['ro'],
+      accessModes: ['ReadOnlyMany'],
+      persistentVolumeReclaimPolicy: 'Retain',
+      claimRef: { namespace: 'ml', name: 'weights', uid: bound.metadata?.uid },
+      nodeAffinity: {
+        required: {
+          nodeSelectorTerms: [{ matchExpressions: [{ key: 'disk', operator: 'In', values: ['fast'] }] }],
+        },
+      },
+    });
+    releaseAll();
+    await stage.becomes('model', 'Ready', { status: 'True' });
+  });
+
+  test('that its user deletes is made anew and bound again', async () => {
+    const before = await claim('weights');
+    await claims().delete({ name: 'weights', namespace: 'ml' });
+    const after = await until('another claim is bound', async () => {
+      const found = await claim('weights').catch(() => undefined);
+      return found?.status?.phase === 'Bound' && found.metadata?.uid !== before.metadata?.uid
+        ? found
+        : undefined;
+    });
+    expect(after.spec?.volumeName).toBe(before.spec?.volumeName);
+  });
+
+  test('of somebody else is left alone, and said to be in the way', async () => {
+    await stage.api.create([
+      {
+        ...{ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name: 'taken', namespace: 'ml' } },
+        spec: {
+          ...{ accessModes: ['ReadWriteOnce'], storageClassName: 'none' },
+          resources: { requests: { storage: '1Gi' } },
+        },
+      },
+    ]);
+    const theirs = await claim('taken');
+    await stage.apply('rival', { source: source('two'), claim: { name: 'taken' } });
+    const { message } = await stage.becomes('rival', 'Stalled', { status: 'True', reason: 'ClaimConflict' });
+    expect(message).toContain('PersistentVolumeClaim taken exists and is not of this distribution');
+    // Content does not wait for its claim.
+    await stage.becomes('rival', 'Ready', { status: 'True' });
+    expect((await claim('taken')).metadata?.uid).toBe(theirs.metadata?.uid);
+    await claims().delete({ name: 'taken', namespace: 'ml' });
+    await until('the claim of somebody else is gone', () => stage.isGone(claim('taken')));
+    await touch('rival');
+    await until(
+      'it is made',
+      async () => (await claim('taken').catch(() => undefined))?.status?.phase === 'Bound',
+    );
+    await stage.becomes('rival', 'Stalled', { status: 'False' });
+  });
+
+  test('goes when it is no longer asked for', async () => {
+    await stage.apply('rival', { source: source('two') });
+    await until('the claim is gone', () => stage.isGone(claim('taken')));
+    const { metadata } = await stage.distribution('rival');
+    await until('the volume is gone', () =>
+      stage.isGone(volumes().get(persistentVolumeName(metadata.uid ?? ''))),
+    );
+  });
+});
+
+describe('a namespace without room for the publisher', () => {
+  test('is told of in the API server’s words, and asked again', async () => {
+    await stage.api.create([
+      {
+        ...{ apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name: 'none', namespace: 'ml' } },
+        spec: { hard: { pods: '0' } },
+      },
+    ]);
+    await until('the quota is counted', async () => {
+      const used = await stage.api.kubectl(
+        ...['get', 'resourcequota', 'none', '--namespace=ml', '-o', 'jsonpath={.status.used.pods}'],
+      );
+      return used !== '';
+    });
+    await stage.apply('refused', { source: source('three') });
+    const stalled = await stage.becomes('refused', 'Stalled', {
+      status: 'True',
+      reason: 'PublisherRejected',
+    });
+    expect(stalled.message).toMatch(/the API server refuses the publisher Pod: .*exceeded quota: none/);
+    expect(await stage.condition('refused', 'Published')).toMatchObject({
+      status: 'False',
+      reason: 'PublisherRejected',
+    });
+    await stage.api.kubectl('delete', 'resourcequota', 'none', '--namespace=ml');
+    await touch('refused');
+    await stage.becomes('refused', 'Ready', { status: 'True' });
+  });
+});
+
+describe('deletion', () => {
+  test('leaves nothing of a distribution that was Ready', async () => {
+    const { metadata } = await stage.distribution('model');
+    await stage.delete('model');
+    await nothingIsLeftOf('model', metadata.uid);
+    await until('the claim is gone', () => stage.isGone(claim('weights')));
+  });
+
+  test('leaves nothing of one that is being read', async () => {
+    holdAll();
+    const { metadata } = await stage.apply('half', { source: source('four'), claim: { name: 'half' } });
+    await stage.receiving('half');
+    await stage.delete('half');
+    await nothingIsLeftOf('half', metadata.uid);
+  });
+
+  test('and the same name at once again: a new one, with nothing of the old', async () => {
+    releaseAll();
+    const before = await stage.apply('again', { source: source('five'), claim: { name: 'again' } });
+    await stage.becomes('again', 'Ready', { status: 'True' });
+    await stage.delete('again');
+    const after = await stage.apply('again', { source: source('five'), claim: { name: 'again' } });
+    expect(after.metadata.uid).not.toBe(before.metadata.uid);
+    await stage.becomes('again', 'Ready', { status: 'True' });
+    await nothingIsLeftOf('again', before.metadata.uid);
+    await until('its own claim is bound', async () => {
+      const found = await claim('again').catch(() => undefined);
+      return (
+        found?.status?.phase === 'Bound' &&
+        found.spec?.volumeName === persistentVolumeName(after.metadata.uid ?? '')
+      );
+    });
+    const [revision, ...more] = await stage.revisions('again');
+    expect([revision?.spec.distributionUID, more]).toEqual([after.metadata.uid, []]);
+  });
+
+  test('of its namespace in mid-publish ends the namespace, and leaves nothing', async () => {
+    await stage.makeNamespace('doomed');
+    holdAll();
+    const { metadata } = await stage.apply(
+      'model',
+      { source: source('six'), claim: { name: 'model' } },
+      'doomed',
+    );
+    await stage.receiving('model');
+    await stage.api.kubectl('delete', 'namespace', 'doomed', '--wait=false');
+    await until('the namespace is gone', () =>
+      stage.api.kubectl('get', 'namespace', 'doomed').then(
+        () => false,
+        () => true,
+      ),
+    );
+    await nothingIsLeftOf('model', metadata.uid, 'doomed');
+    await until('the distribution is gone', () =>
+      stage.isGone(stage.api.admin.resource(CONTENT_DISTRIBUTION).get('model', { namespace: 'doomed' })),
+    );
+  });
+
+  test('while no operator runs is made up for by the next', async () => {
+    holdAll();
+    const { metadata } = await stage.apply('alone', { source: source('seven'), claim: { name: 'alone' } });
+    await stage.receiving('alone');
+    await Promise.all(stage.replicas.map(({ stop }) => stop()));
+    await stage.delete('alone');
+    await until('the distribution is gone', () => stage.isGone(stage.distribution('alone')));
+    expect(await stage.reservations('alone')).toHaveLength(1);
+    await stage.startOperator('operator-b');
+    await nothingIsLeftOf('alone', metadata.uid);
+  });
+});
+
+test('many at once are all served, with few writes each', async () => {
+  releaseAll();
+  const names = Array.from({ length: 40 }, (_, place) => `many-${place}`);
+  await stage.api.create(
+    names.map((name) => ({
+      ...{
+        apiVersion: 'enxame.dev/v1alpha1',
+        kind: 'ContentDistribution',
+        metadata: { name, namespace: 'ml' },
+      },
+      spec: { source: source(name) },
+    })),
+  );
+  await stage.api.kubectl(
+    ...['wait', 'contentdistribution', '--all', '--namespace=ml', '--for=condition=Ready', '--timeout=60s'],
+  );
+  await until('every reservation is released', async () => {
+    const { items } = await stage.api.admin
+      .resource<{ metadata: object; spec?: { publishing?: [] } }>(NODE_CONTENT)
+      .list();
+    return items.every(({ spec }) => (spec?.publishing ?? []).length === 0);
+  });
+});
+
+test('all that was done was allowed', async () => {
+  expect(stage.cluster.problems).toEqual([]);
+  const told = stage.lines
+    .filter(
+      ({ level, fields }) => level === 'error' || / cannot \w+ resource /.test(fields.err?.message ?? ''),
+    )
+    .map(({ message, fields }) => `${message}: ${fields.err?.message}`);
+  expect(told).toEqual([]);
+});
