@@ -236,13 +236,16 @@ export class ContentRoot {
       if (!found.held.has(revision)) {
         throw new AgentError('RootDamaged', `revision ${revision} of ${uid} is not held`);
       }
+      // The name first: whoever is told that the revision is active finds it by its name. What is in the way of
+      // the name must not be in the way of those who come by a claim.
+      const named = await Promise.allSettled([this.#pointName(found.record)]);
       if (found.current !== revision) {
         // Remembered first: a Pod that starts in between pins one revision too many, never one too few.
         await this.#remember(found, { revision, epoch });
         await pointLink(this.disk, this.layout.current(uid), revision);
         found.current = revision;
       }
-      await this.#pointName(found.record);
+      if (named[0].status === 'rejected') throw named[0].reason;
     });
   }
 

@@ -63,6 +63,9 @@ export class Removal {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #ledger: DeletionLedger;
+  /** What was heard of since the last look, oldest first. */
+  #news: Absence[] = [];
+  #newsTaken = 0;
   #hold: DeletionHold | undefined;
   #savedLedger = '';
   /** When it was last asked, by UID, whether a distribution is gone for the sake of its name. */
@@ -88,13 +91,16 @@ export class Removal {
     return this.#hold;
   }
 
-  /** A DELETED event was seen, or a list did not have the object. */
+  /** A DELETED event was seen, or a list did not have the object. It counts from the next look on. */
   gone(object: ContentRevision, byList: boolean): void {
     const { distributionUID: uid, revision } = (object.spec ?? {}) as Partial<ContentRevision['spec']>;
     if (typeof uid !== 'string' || typeof revision !== 'string') return;
-    const now = this.#clock.now();
-    if (byList) this.#ledger.missing(uid, revision, now);
-    else this.#ledger.deleted(uid, revision, now);
+    this.#news.push({ uid, revision, kind: byList ? 'list' : 'event', at: this.#clock.now() });
+  }
+
+  /** How much has been heard of so far; to be asked in the moment in which the objects of a look are read. */
+  get newsCount(): number {
+    return this.#newsTaken + this.#news.length;
   }
 
   /** Whether the API server has said that an active revision is gone, so that an older one may take its place. */
@@ -118,9 +124,10 @@ export class Removal {
 
   /**
    * Looks at everything that is on the disk and removes what is due. Call it only with objects that were really
-   * listed. Returns when to look again, in milliseconds since 1970.
+   * listed. `newsCount` is from the moment in which they were read: what was heard of later is for the next look,
+   * because these objects say nothing of it. Returns when to look again, in milliseconds since 1970.
    */
-  async look({ valid, invalid }: SeenRevisions): Promise<number> {
+  async look({ valid, invalid }: SeenRevisions, newsCount = this.newsCount): Promise<number> {
     const now = this.#clock.now();
     const disk = this.onDisk();
     const exists = new Set<string>();
@@ -133,6 +140,7 @@ export class Removal {
       exists.add(keyOf(uid, revision));
       uids.add(uid);
     }
+    this.#takeNews(newsCount);
     for (const { uid, revision } of disk) {
       if (exists.has(keyOf(uid, revision)) || this.#options.isReserved(uid, revision)) {
         this.#ledger.present(uid, revision);
@@ -168,6 +176,15 @@ export class Removal {
       if (!there.has(uid) && !uids.has(uid)) await this.#root.forgetEmpty(uid);
     await this.#saveLedger();
     return lookAgainAt;
+  }
+
+  #takeNews(newsCount: number): void {
+    const news = this.#news.splice(0, newsCount - this.#newsTaken);
+    this.#newsTaken += news.length;
+    for (const { uid, revision, kind, at } of news) {
+      if (kind === 'event') this.#ledger.deleted(uid, revision, at);
+      else this.#ledger.missing(uid, revision, at);
+    }
   }
 
   /**

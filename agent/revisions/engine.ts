@@ -86,8 +86,8 @@ export class RevisionEngine {
   readonly #removal: Removal;
   readonly #transfers = new Map<string, Transfer>();
   readonly #leftTotals: PayloadTotals = { downloadedBytes: 0, uploadedBytes: 0, wastedBytes: 0 };
-  /** Why a held revision cannot be shown, by UID. */
-  readonly #activationFailures = new Map<string, string>();
+  /** Which held revision cannot be shown as it should, and why, by UID. */
+  readonly #activationFailures = new Map<string, { revision: string; message: string }>();
   #seen: SeenRevisions = { valid: [], invalid: [] };
   #decision: Decision = { wanted: [], kept: [], unsupported: [], activate: new Map() };
   #storageSettings = '';
@@ -276,6 +276,7 @@ export class RevisionEngine {
   async #look(): Promise<number> {
     const { view, space, session } = this.#options;
     const { objects, hasSynced } = view.revisions();
+    const { newsCount } = this.#removal;
     const nodeContent = view.nodeContent();
     const { storage, limits, paused = false } = nodeContent?.spec ?? {};
     space.settings = parseStorage(storage);
@@ -294,7 +295,7 @@ export class RevisionEngine {
     await this.#knowContents();
     await this.#followWanted(paused);
     await this.#activate();
-    return await this.#removal.look(this.#seen);
+    return await this.#removal.look(this.#seen, newsCount);
   }
 
   async #knowContents(): Promise<void> {
@@ -392,7 +393,7 @@ export class RevisionEngine {
         if (before !== revision)
           this.#logger.info({ uid, revision, namespace, name, before }, 'revision is active');
       } catch (error) {
-        this.#activationFailures.set(uid, (error as Error).message);
+        this.#activationFailures.set(uid, { revision, message: (error as Error).message });
         this.#logger.error({ err: error, uid, revision }, 'a held revision cannot be shown to Pods');
       }
     }

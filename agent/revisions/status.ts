@@ -14,8 +14,8 @@ export interface RevisionStatusInput {
   decision: Decision;
   /** The state of a transfer; undefined where there is none. */
   stateOf(uid: string, revision: string): TransferState | undefined;
-  /** Why a held revision cannot be shown, by UID. */
-  activationFailures: ReadonlyMap<string, string>;
+  /** Which held revision cannot be shown as it should, and why, by UID. */
+  activationFailures: ReadonlyMap<string, { revision: string; message: string }>;
 }
 
 function entryOf(
@@ -30,7 +30,8 @@ function entryOf(
   const state = stateOf(uid, revision) ?? { phase: root.isHeld(uid, revision) ? 'Held' : 'Pending' };
   const heldAt = root.revisionRecord(uid, revision)?.heldAt;
   const isActive = root.current(uid) === revision;
-  const trouble = state.phase === 'Held' && !isActive ? activationFailures.get(uid) : undefined;
+  const failure = activationFailures.get(uid);
+  const trouble = state.phase === 'Held' && failure?.revision === revision ? failure.message : undefined;
   return {
     namespace,
     distribution,

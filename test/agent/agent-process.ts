@@ -17,6 +17,7 @@ export interface ProcessSettings {
 export interface ProcessReport {
   /** Of the first revision. */
   phase: string;
+  active: boolean;
   piecesHave: number;
   /** Payload that was of use. */
   usefulBytes: number;
@@ -33,6 +34,7 @@ const timer = setInterval(() => {
   const { downloadedBytes, wastedBytes } = agent.engine.totals();
   const report: ProcessReport = {
     phase: transfer?.state.phase ?? '',
+    active: agent.engine.status()[0]?.active ?? false,
     piecesHave: transfer?.progress()?.piecesHave ?? 0,
     usefulBytes: downloadedBytes - wastedBytes,
   };

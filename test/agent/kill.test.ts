@@ -20,7 +20,7 @@ const SIZE = 3 * 1024 ** 2;
 
 class AgentProcess {
   readonly process: ChildProcess;
-  report: ProcessReport = { phase: '', piecesHave: 0, usefulBytes: 0 };
+  report: ProcessReport = { phase: '', active: false, piecesHave: 0, usefulBytes: 0 };
   #errors = '';
 
   constructor(settings: ProcessSettings) {
@@ -86,7 +86,7 @@ test('SIGKILL: goes on with what is verified, of which it asks for nothing again
   const { piecesHave } = first.report;
 
   const second = start(root, object);
-  await second.until(({ phase }) => phase === 'Held');
+  await second.until(({ active }) => active);
   const kept = piecesHave * object.spec.pieceLength;
   expect(second.report.usefulBytes).toBeLessThanOrEqual(SIZE - kept);
   expect((await readFile(join(root, 'by-name/ml/model/current/file'))).equals(bytes)).toBe(true);
@@ -107,7 +107,7 @@ test('SIGTERM: saves which pieces are verified, so that the next one does not ev
   expect(resume?.stamps[0]).toBeDefined();
 
   const second = start(root, object);
-  await second.until(({ phase }) => phase === 'Held');
+  await second.until(({ active }) => active);
   const kept = (resume?.have.count ?? 0) * object.spec.pieceLength;
   expect(second.report.usefulBytes).toBeLessThanOrEqual(SIZE - kept);
   expect((await readFile(join(root, 'by-name/ml/model/current/file'))).equals(bytes)).toBe(true);

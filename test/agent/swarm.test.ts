@@ -23,7 +23,9 @@ test('content that was published on one node is held, active and read-only on th
   await world.untilStatus(['a', 'b', 'c'], object, { phase: 'Held', active: true });
   const { revision, infoHash, sizeBytes } = object.spec;
   expect(sizeBytes).toBe(3_000_010);
-  expect(world.agent('b').cluster.status?.revisions).toEqual([
+  const { cluster } = world.agent('b');
+  await until(() => cluster.status?.revisions?.[0]?.active === true);
+  expect(cluster.status?.revisions).toEqual([
     {
       namespace: 'ml',
       distribution: 'model',

@@ -63,7 +63,7 @@ export class World {
     return agent;
   }
 
-  /** Publishes files on a node, as far as its status. */
+  /** Publishes files on a node. */
   async publish(name: string, files: Files, changes: Partial<Reservation> = {}): Promise<Publication> {
     const agent = this.agent(name);
     const reservation = reservationOf(changes);
@@ -71,9 +71,9 @@ export class World {
     const { uid, attempt, sourceState } = reservation;
     await new TestPublisher(agent.url, { uid, attempt }).publish(files, sourceState);
     const published = () =>
-      agent.cluster.status?.publishing?.find(
-        (entry) => entry.uid === uid && entry.attempt === attempt && entry.phase === 'Published',
-      );
+      agent.agent.ingest
+        .status()
+        .find((entry) => entry.uid === uid && entry.attempt === attempt && entry.phase === 'Published');
     await until(() => published() !== undefined, logsOfTestAgents);
     return published()!;
   }
@@ -119,11 +119,10 @@ export class World {
       for (const object of objects) agent.revisionGone(object, false);
   }
 
-  /** What an agent's status says of a revision. */
+  /** What an agent says of a revision now; its NodeContent follows within a second or so. */
   status(name: string, { spec }: ContentRevision): NodeRevision | undefined {
-    return this.agent(name).cluster.status?.revisions?.find(
-      ({ uid, revision }) => uid === spec.distributionUID && revision === spec.revision,
-    );
+    const revisions = this.agent(name).agent.engine.status();
+    return revisions.find(({ uid, revision }) => uid === spec.distributionUID && revision === spec.revision);
   }
 
   /** Waits until a status says so of a revision, on all these nodes. */

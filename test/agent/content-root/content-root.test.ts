@@ -277,6 +277,8 @@ test('an empty folder that a Pod made in the way is replaced, one with content i
     message: `${path}/by-name/ml/model is a folder with something in it; move it away`,
   });
   expect(await readFile(join(path, 'by-name', 'ml', 'model', 'precious'), 'utf8')).toBe('precious');
+  // Those who come by a claim get it all the same.
+  expect(await readlink(join(path, 'content', UID, 'current'))).toBe(NEW);
   await root.close();
 });
 

@@ -178,6 +178,18 @@ describe('a distribution that was seen to be deleted', () => {
   });
 });
 
+test('an event that comes while a look is under way is not undone by what that look saw', async () => {
+  const object = await add(NEW, 1);
+  const seen = { valid: [...objects], invalid: [] };
+  const { newsCount } = removal;
+  deleted(object);
+  await removal.look(seen, newsCount);
+  expect(await look()).toBe(clock.now() + 10_000);
+  await clock.pass(10_000);
+  await look();
+  expect(await files()).toEqual([]);
+});
+
 describe('content that a list lacks', () => {
   test('stays for an hour, and is asked about before it goes', async () => {
     await add(NEW, 1, OTHER_UID, 'other');
