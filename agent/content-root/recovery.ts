@@ -1,7 +1,7 @@
 // What a start of the agent does with what the last one left behind. Invariant: afterwards every revision in
 // content/ is whole and closed, every `current` names one of them, and nothing half-made is left.
 import { join } from 'node:path';
-import { AgentError } from '../errors.ts';
+import { AgentError, systemCode } from '../errors.ts';
 import { ensureFolder, type RootDisk, removeIfThere, replaceFile } from './disk.ts';
 import { CURRENT, isNamespace, isRevision, isUid, type Layout, NEW_LINK_PREFIX } from './layout.ts';
 import { dropLink } from './links.ts';
@@ -18,11 +18,33 @@ export interface FoundContent {
   current: string | undefined;
 }
 
+/** Errors of a place that is no place for content, with what to do about it. */
+const UNUSABLE: { [code: string]: string | undefined } = {
+  ENOENT: 'it is not there: mount a folder of the node at it, or set ENXAME_CONTENT_ROOT',
+  ENOTDIR: 'it is not a folder: mount a folder of the node at it, or set ENXAME_CONTENT_ROOT',
+  EACCES: 'this user may not write to it: the agent must run as the owner of the folder (root)',
+  EPERM: 'this user may not write to it: the agent must run as the owner of the folder (root)',
+  EROFS: 'it is mounted read-only: mount it for writing',
+  ENOSPC: 'the disk is full: make room for a few kilobytes',
+};
+
 /**
  * Makes the folders that are always there and checks the format.
- * @throws AgentError UnknownFormat, RootDamaged
+ * @throws AgentError UnknownFormat, RootDamaged, InvalidSetting where no content root can be
  */
 export async function prepareRoot(disk: RootDisk, layout: Layout): Promise<void> {
+  try {
+    await makeRoot(disk, layout);
+  } catch (error) {
+    const advice = UNUSABLE[systemCode(error)];
+    if (advice === undefined) throw error;
+    throw new AgentError('InvalidSetting', `the content root ${layout.root} cannot be used: ${advice}`, {
+      cause: error,
+    });
+  }
+}
+
+async function makeRoot(disk: RootDisk, layout: Layout): Promise<void> {
   let made = false;
   for (const folder of layout.folders) {
     const kind = await disk.kind(folder);

@@ -304,6 +304,27 @@ describe('opening', () => {
     });
   });
 
+  test('says what to do where no content root can be', async () => {
+    const path = await temporaryFolder();
+    await writeFile(join(path, 'file'), '');
+    const refusal = (code: string): RootDisk => ({
+      ...nodeRootDisk,
+      makeFolder: () => Promise.reject(Object.assign(new Error(code), { code })),
+    });
+    for (const [place, disk, message] of [
+      [join(path, 'nowhere'), undefined, 'it is not there: mount a folder of the node at it'],
+      [join(path, 'file'), undefined, 'it is not a folder'],
+      [path, refusal('EROFS'), 'it is mounted read-only'],
+      [path, refusal('EACCES'), 'this user may not write to it'],
+      [path, refusal('ENOSPC'), 'the disk is full'],
+    ] as const) {
+      await expect(open(place, disk)).rejects.toMatchObject({
+        code: 'InvalidSetting',
+        message: expect.stringContaining(`the content root ${place} cannot be used: ${message}`),
+      });
+    }
+  });
+
   test('refuses a root in which something else lies', async () => {
     const path = await temporaryFolder();
     await writeFile(join(path, 'content'), 'a file');
