@@ -9,7 +9,6 @@ import {
   type ContentRevision,
   type NodeContent,
   type NodeContentStatus,
-  Port,
   parseNodeContent,
 } from '../api/index.ts';
 import { trackerDiscovery } from '../torrent/index.ts';
@@ -372,6 +371,3 @@ export async function startAgent(
     },
   };
 }
-
-/** The ports that an agent listens on. */
-export const DEFAULT_PORTS = { peerPort: Port.Peer, httpPort: Port.Agent };

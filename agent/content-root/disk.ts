@@ -4,10 +4,10 @@ import { constants, promises as fs } from 'node:fs';
 import { systemCode } from '../errors.ts';
 
 /** What lies at a path. */
-export type EntryKind = 'file' | 'folder' | 'link' | 'other';
+type EntryKind = 'file' | 'folder' | 'link' | 'other';
 
 /** An entry of a folder. */
-export interface Entry {
+interface Entry {
   name: string;
   kind: EntryKind;
 }

@@ -9,7 +9,7 @@ import { type ContentRecord, parseRecord } from './record.ts';
 import { isSealed, removeTree, sealInside, sealTop } from './seal.ts';
 
 /** What state/format says. */
-export const FORMAT = 'enxame-content-root/1\n';
+const FORMAT = 'enxame-content-root/1\n';
 
 /** What is on the disk of one distribution. */
 export interface FoundContent {

@@ -16,7 +16,7 @@ export interface ManifestFile {
 }
 
 /** The manifest's text: a line a file, in byte order of path, whatever the order handed in. */
-export function manifestText(files: readonly ManifestFile[]): string {
+function manifestText(files: readonly ManifestFile[]): string {
   const lines = [...files]
     .sort((a, b) => comparePaths(a.path, b.path))
     .map(

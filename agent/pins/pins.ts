@@ -10,7 +10,7 @@ import { type ContentNames, contentUses, type PodUse } from './pod-use.ts';
 const CLOCK_SLACK_MILLISECONDS = 60_000;
 
 /** What one Pod pins. */
-export interface PodPins {
+interface PodPins {
   namespace: string;
   name: string;
   /** Its first container has run: what it sees cannot change any more. */

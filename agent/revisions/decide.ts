@@ -5,7 +5,7 @@
 import { type ContentRevision, matchesPlacement, type PlacementNode } from '../../api/index.ts';
 
 /** Features of ContentRevision.spec.requires that this version honours. */
-export const KNOWN_FEATURES: ReadonlySet<string> = new Set();
+const KNOWN_FEATURES: ReadonlySet<string> = new Set();
 
 /** What is decided from. */
 export interface DecideInput {

@@ -38,7 +38,7 @@ import {
 import { type PayloadTotals, Transfer, type TransferHost } from './transfer.ts';
 
 /** What the engine sees of the cluster; all of it as last seen. */
-export interface EngineView {
+interface EngineView {
   /** The objects, and whether they have been listed since the start. */
   revisions(): { objects: readonly ContentRevision[]; hasSynced: boolean };
   node(): PlacementNode | undefined;

@@ -3,7 +3,7 @@ import { type ContentRevision, parseContentRevision } from '../../api/index.ts';
 import { isRevision, isUid } from '../content-root/layout.ts';
 
 /** An object that says something that no agent may obey. */
-export interface InvalidRevision {
+interface InvalidRevision {
   uid: string;
   revision: string;
   namespace: string;

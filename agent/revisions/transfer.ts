@@ -3,19 +3,14 @@
 // Invariant: a transfer is in exactly one phase; it says Held only while the revision lies complete in content/.
 // It never gives up by itself: what fails is tried again, sooner when somebody says that things have changed.
 import { formatBytes, Reason } from '../../api/index.ts';
-import {
-  type Discovery,
-  isTorrentError,
-  type Metainfo,
-  openStorage,
-  type PieceStorage,
-} from '../../torrent/index.ts';
+import { type Discovery, type Metainfo, openStorage, type PieceStorage } from '../../torrent/index.ts';
 import type { Torrent, TorrentProgress, TorrentSession } from '../../torrent/session/types.ts';
 import type { Clock } from '../clock.ts';
 import type { ContentRoot } from '../content-root/content-root.ts';
-import { AgentError, systemCode } from '../errors.ts';
+import { AgentError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { checkMetainfo } from './check-metainfo.ts';
+import { failureOf, TransferFailure } from './failure.ts';
 import type { MetainfoFetcher } from './fetch-metainfo.ts';
 import { sameLimits, type Target, type TransferSettings } from './target.ts';
 
@@ -27,7 +22,7 @@ export interface TransferState {
 }
 
 /** A discovery that follows the trackers until it is stopped. */
-export type DiscoveryFactory = (infoHashHex: string) => Discovery;
+type DiscoveryFactory = (infoHashHex: string) => Discovery;
 
 /** What a transfer needs of the agent. */
 export interface TransferHost {
@@ -64,32 +59,6 @@ const SAVE_EVERY_MILLISECONDS = 30_000;
 interface Joined {
   torrent: Torrent;
   storage: PieceStorage;
-}
-
-/** Failures of a try, with the reason that people see. */
-class TransferFailure extends Error {
-  readonly reason: string;
-
-  constructor(reason: string, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.reason = reason;
-  }
-}
-
-function failureOf(error: unknown): TransferFailure {
-  if (error instanceof TransferFailure) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof AgentError) {
-    const reasons: { [code: string]: string | undefined } = {
-      StorageLow: Reason.StorageLow,
-      MetainfoUnavailable: Reason.MetainfoUnavailable,
-      MetainfoInvalid: Reason.MetainfoInvalid,
-      DigestMismatch: Reason.DigestMismatch,
-    };
-    return new TransferFailure(reasons[error.code] ?? Reason.DiskError, message, { cause: error });
-  }
-  const isFull = isTorrentError(error, 'NoSpace') || ['ENOSPC', 'EDQUOT'].includes(systemCode(error));
-  return new TransferFailure(isFull ? Reason.StorageLow : Reason.DiskError, message, { cause: error });
 }
 
 /** A revision that is to be held and seeded. */
