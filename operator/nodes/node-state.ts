@@ -9,6 +9,7 @@ import {
   type NodeRevision,
   type Placement,
   type Publication,
+  type Reservation,
 } from '../../api/index.ts';
 import { millisecondsOf } from '../clock.ts';
 
@@ -126,14 +127,64 @@ export function isSelected(placement: Placement | undefined, node: NodeState): b
   return matchesPlacement(placement, { metadata: { name: node.name, labels: node.labels } });
 }
 
-/** What the node says of a revision of a distribution. */
+/** What a NodeContent says of one distribution. */
+interface Entries {
+  readonly reservations: Reservation[];
+  readonly publications: Publication[];
+  readonly revisions: NodeRevision[];
+}
+
+const NO_ENTRIES: Entries = { reservations: [], publications: [], revisions: [] };
+
+/**
+ * Entries by UID of the distribution, sorted out once for each version of an object: every distribution asks
+ * every node, and a node may hold hundreds. Objects of the caches never change.
+ */
+const sorted = new WeakMap<NodeContent, ReadonlyMap<string, Entries>>();
+
+function entriesOf({ content }: NodeState, uid: string): Entries {
+  if (content === undefined) return NO_ENTRIES;
+  let byUid = sorted.get(content);
+  if (byUid === undefined) {
+    byUid = sortOut(content);
+    sorted.set(content, byUid);
+  }
+  return byUid.get(uid) ?? NO_ENTRIES;
+}
+
+function sortOut({ spec, status }: NodeContent): ReadonlyMap<string, Entries> {
+  const byUid = new Map<string, Entries>();
+  const of = (uid: string): Entries => {
+    const known = byUid.get(uid);
+    if (known !== undefined) return known;
+    const made: Entries = { reservations: [], publications: [], revisions: [] };
+    byUid.set(uid, made);
+    return made;
+  };
+  for (const reservation of spec?.publishing ?? []) of(reservation.uid).reservations.push(reservation);
+  for (const publication of status?.publishing ?? []) of(publication.uid).publications.push(publication);
+  for (const revision of status?.revisions ?? []) of(revision.uid).revisions.push(revision);
+  return byUid;
+}
+
+/** The distribution's reservations on the node. */
+export function reservationsOn(node: NodeState, uid: string): readonly Reservation[] {
+  return entriesOf(node, uid).reservations;
+}
+
+/** What the node says of the revisions of a distribution. */
+export function revisionsOn(node: NodeState, uid: string): readonly NodeRevision[] {
+  return entriesOf(node, uid).revisions;
+}
+
+/** What the node says of one of them. */
 export function revisionOn(node: NodeState, uid: string, revision: string): NodeRevision | undefined {
-  return node.content?.status?.revisions?.find((entry) => entry.uid === uid && entry.revision === revision);
+  return revisionsOn(node, uid).find((entry) => entry.revision === revision);
 }
 
 /** What the node says of a publication. */
 export function publicationOn(node: NodeState, uid: string): Publication | undefined {
-  return node.content?.status?.publishing?.find((entry) => entry.uid === uid);
+  return entriesOf(node, uid).publications[0];
 }
 
 /** Whether the node is live and holds the revision. */
