@@ -2,7 +2,7 @@
 //
 // Invariant: selected = held + downloading + pending + failed + unavailable.
 import type { Placement } from '../../api/index.ts';
-import { isSelected, type NodeState, revisionOn } from '../nodes/node-state.ts';
+import { isSelected, type NodeState, revisionOn, revisionsOn } from '../nodes/node-state.ts';
 
 /** A node that cannot get the content. */
 export interface FailedNode {
@@ -26,8 +26,8 @@ export interface NodeCount {
   readonly eligible: number;
   /** By name. */
   readonly failedNodes: readonly FailedNode[];
-  /** Names of nodes that hold the revision. */
-  readonly holders: ReadonlySet<string>;
+  /** Names of nodes that download the revision. */
+  readonly downloaders: ReadonlySet<string>;
 }
 
 /** Counts. Without a revision every node that could is pending. */
@@ -39,7 +39,7 @@ export function countNodes(
 ): NodeCount {
   const count = { held: 0, downloading: 0, pending: 0, failed: 0, unavailable: 0, active: 0, eligible: 0 };
   const failedNodes: FailedNode[] = [];
-  const holders = new Set<string>();
+  const downloaders = new Set<string>();
   let selected = 0;
   for (const node of nodes) {
     if (!isSelected(placement, node)) continue;
@@ -54,10 +54,10 @@ export function countNodes(
     switch (entry?.phase) {
       case 'Held':
         count.held += 1;
-        holders.add(node.name);
         break;
       case 'Downloading':
         count.downloading += 1;
+        downloaders.add(node.name);
         break;
       case 'Failed':
       case 'Unsupported':
@@ -73,7 +73,7 @@ export function countNodes(
     }
   }
   failedNodes.sort((a, b) => (a.name < b.name ? -1 : 1));
-  return { selected, ...count, failedNodes, holders };
+  return { selected, ...count, failedNodes, downloaders };
 }
 
 /** The revision that most live nodes show to Pods; of several, the first by name. */
@@ -81,9 +81,8 @@ export function activeRevision(nodes: readonly NodeState[], uid: string): string
   const shown = new Map<string, number>();
   for (const node of nodes) {
     if (!node.live) continue;
-    for (const entry of node.content?.status?.revisions ?? [])
-      if (entry.uid === uid && entry.active === true)
-        shown.set(entry.revision, (shown.get(entry.revision) ?? 0) + 1);
+    for (const entry of revisionsOn(node, uid))
+      if (entry.active === true) shown.set(entry.revision, (shown.get(entry.revision) ?? 0) + 1);
   }
   return [...shown].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1))[0]?.[0];
 }

@@ -117,7 +117,6 @@ function revisionParts(
 ): ContentDistributionStatus {
   const { digest, infoHash, sizeBytes, files, pieceLength } = spec;
   const progress = measureProgress(count, sizeBytes, swarm);
-  const slowest = count.downloading === 0 ? [] : (swarm?.slowest ?? []);
   return {
     content: {
       digest,
@@ -128,14 +127,30 @@ function revisionParts(
       pieceLength,
     },
     progress: progressFrom(progress, nowMilliseconds),
-    slowestNodes: slowest
-      .filter(({ node, bytesLeft }) => bytesLeft > 0 && !count.holders.has(node))
-      .slice(0, MAX_SLOWEST)
-      .map(({ node, bytesLeft }) => ({
-        name: node,
-        percent: sizeBytes === 0 ? 0 : Math.max(0, Math.floor((1 - bytesLeft / sizeBytes) * 100)),
-      })),
+    slowestNodes: slowestNodes(count, sizeBytes, swarm?.slowest ?? []),
   };
+}
+
+/**
+ * The nodes that lack most. Whatever peers call themselves, only nodes that say that they download are listed;
+ * of an agent that was started anew trackers know two peers for a while, and the later one has more.
+ */
+function slowestNodes(
+  { downloaders }: NodeCount,
+  sizeBytes: number,
+  told: readonly { readonly node: string; readonly bytesLeft: number }[],
+): { name: string; percent: number }[] {
+  const left = new Map<string, number>();
+  for (const { node, bytesLeft } of told)
+    if (bytesLeft > 0 && downloaders.has(node))
+      left.set(node, Math.min(bytesLeft, left.get(node) ?? sizeBytes));
+  return [...left]
+    .sort((a, b) => b[1] - a[1])
+    .slice(0, MAX_SLOWEST)
+    .map(([name, bytesLeft]) => ({
+      name,
+      percent: sizeBytes === 0 ? 0 : Math.floor((1 - bytesLeft / sizeBytes) * 100),
+    }));
 }
 
 function progressFrom(

@@ -2,6 +2,9 @@
 import type { SwarmProgress } from '../progress/swarm-progress.ts';
 import type { NodeCount } from './count-nodes.ts';
 
+/** A time further away than a year is none. */
+const LONGEST_SECONDS = 366 * 86_400;
+
 /** The measure. */
 export interface Progress {
   /** Share of all bytes on all selected nodes that is there, 0 to 100; 100 only when every node holds all. */
@@ -35,7 +38,13 @@ export function measureProgress(
     bytesLeft,
     peerBytes: Math.max(0, present - sizeBytes),
     bytesPerSecond: moving,
-    // What nobody is getting (failed, away) is in no pace.
-    secondsLeft: moving === undefined || moving === 0 || known === 0 ? undefined : Math.ceil(known / moving),
+    secondsLeft: timeLeft(known, moving),
   };
+}
+
+/** What nobody is getting (failed, away) is in no pace; and what is hardly moving ends at no time worth telling. */
+function timeLeft(bytesLeft: number, bytesPerSecond: number | undefined): number | undefined {
+  if (bytesPerSecond === undefined || bytesPerSecond === 0 || bytesLeft === 0) return undefined;
+  const seconds = Math.ceil(bytesLeft / bytesPerSecond);
+  return seconds > LONGEST_SECONDS ? undefined : seconds;
 }

@@ -212,6 +212,34 @@ test('progress counts the bytes of all nodes, and 100 means all of them', () => 
   expect(decide([active('a'), active('b')]).status.progress).toEqual({ percent: 100, peerBytes: 10 * GIB });
 });
 
+test('of the slowest nodes each is listed once, and only those that do download', () => {
+  const swarm = {
+    ...{ leechers: 4, bytesLeft: 20 * GIB, bytesPerSecond: GIB, stillSince: NOW },
+    slowest: [
+      // The peer that the agent of b was before it was started anew, and one that says it were node e.
+      { node: 'b', bytesLeft: 10 * GIB },
+      { node: 'e', bytesLeft: 10 * GIB },
+      { node: 'c', bytesLeft: 5 * GIB },
+      { node: 'b', bytesLeft: 2 * GIB },
+    ],
+  };
+  const { status } = decide([active('a'), downloading('b'), downloading('c'), { name: 'e' }], { swarm });
+  expect(status.slowestNodes).toEqual([
+    { name: 'c', percent: 50 },
+    { name: 'b', percent: 80 },
+  ]);
+});
+
+test('what hardly moves ends at no time that could be told', () => {
+  const huge = revision('a', { sizeBytes: 4_000 * GIB });
+  const swarm = {
+    ...{ leechers: 2, bytesLeft: 8_000 * GIB, bytesPerSecond: 1, stillSince: NOW, slowest: [] },
+  };
+  const { status } = decide([active('a'), downloading('b'), downloading('c')], { desired: huge, swarm });
+  expect(status.progress).toMatchObject({ bytesPerSecond: 1 });
+  expect(status.progress?.estimatedCompletionTime).toBeUndefined();
+});
+
 test('a swarm that does not move for a minute makes no progress', () => {
   const swarm = { leechers: 1, bytesLeft: GIB, bytesPerSecond: 0, stillSince: NOW - 61_000, slowest: [] };
   const decision = decide([active('a'), downloading('b')], { swarm });
