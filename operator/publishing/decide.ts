@@ -16,7 +16,14 @@ import {
   type Reservation,
 } from '../../api/index.ts';
 import { millisecondsOf } from '../clock.ts';
-import { holds, isSelected, type NodeState, publicationOn, revisionOn } from '../nodes/node-state.ts';
+import {
+  holds,
+  isSelected,
+  type NodeState,
+  publicationOn,
+  reservationsOn,
+  revisionOn,
+} from '../nodes/node-state.ts';
 import { retryDelay } from './back-off.ts';
 import { electNode } from './election.ts';
 import {
@@ -35,6 +42,8 @@ const NODE_GRACE_MILLISECONDS = 60_000;
 const HOLDER_GRACE_MILLISECONDS = 120_000;
 /** How long the agent's word may lag behind a Pod that ended. */
 const REPORT_GRACE_MILLISECONDS = 30_000;
+/** When to look for a node again where there was none. */
+const NO_NODE_MILLISECONDS = 10_000;
 
 /** A node that has been receiving for so long had room. */
 const ACCEPTED_MILLISECONDS = 15_000;
@@ -97,11 +106,7 @@ export interface PublishingDecision {
 /** The reservations of a distribution, wherever they are; highest attempt first. */
 export function reservationsOf(uid: string, nodes: readonly NodeState[]): PlacedReservation[] {
   return nodes
-    .flatMap(({ name, content }) =>
-      (content?.spec?.publishing ?? [])
-        .filter((reservation) => reservation.uid === uid)
-        .map((reservation) => ({ node: name, reservation })),
-    )
+    .flatMap((node) => reservationsOn(node, uid).map((reservation) => ({ node: node.name, reservation })))
     .sort((a, b) => b.reservation.attempt - a.reservation.attempt || (a.node < b.node ? -1 : 1));
 }
 
@@ -292,6 +297,8 @@ class Decision {
     const { placement } = distribution.spec;
     const election = electNode(nodes, { uid: this.#uid, placement, expectedBytes, excluded });
     if (election.node === undefined) {
+      // A node that is full of other publications tells nobody when one of them ends.
+      this.#lookAgain(NO_NODE_MILLISECONDS);
       return this.#decision({ phase: 'WaitingForNode', message: election.message }, { failure, noHolder });
     }
     this.#reserve(election.node.name);

@@ -117,6 +117,16 @@ describe('the first publication', () => {
     expect(decision.state).toMatchObject({ phase: 'WaitingForNode' });
   });
 
+  test('looks again by itself where every node is full of publications: none tells when there is a place', () => {
+    const others = Array.from({ length: 64 }, (_, place) =>
+      reservation(1, { uid: `22222222-2222-4222-8222-${String(place).padStart(12, '0')}` }),
+    );
+    const decision = decide([{ name: 'a', reservations: others }]);
+    expect(decision.actions).toEqual([]);
+    expect(decision.state).toMatchObject({ phase: 'WaitingForNode' });
+    expect(decision.lookAgainIn).toBe(10_000);
+  });
+
   test('makes the Pod once the place is reserved', () => {
     const decision = decide([{ name: 'a', reservations: [reservation()] }]);
     expect(decision.actions).toEqual([
