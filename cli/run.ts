@@ -12,6 +12,9 @@ const SIGNALS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT'];
 /** A shell's exit code for a process that a signal ended is 128 and the signal's number. */
 const SIGNAL_EXIT_CODE = { SIGTERM: 143, SIGINT: 130 };
 
+/** Any time will do: the timer only has to be there. */
+const KEEP_RUNNING_MILLISECONDS = 3_600_000;
+
 /** What a program is given. */
 export interface ProgramContext {
   readonly env: NodeJS.ProcessEnv;
@@ -55,6 +58,9 @@ export async function runProgram(
   options: { logTo?: 'stdout' | 'stderr' } = {},
 ): Promise<never> {
   const controller = new AbortController();
+  // A promise alone does not keep Node running: a program that waits for nothing but a timer of its own, which
+  // may be one that does not count, would end in the middle.
+  setInterval(() => {}, KEEP_RUNNING_MILLISECONDS);
   let exitCode: number;
   try {
     const logger = programLogger(name, process.env, options.logTo === 'stderr' ? 2 : 1);

@@ -55,6 +55,8 @@ async function runJest(suite: Suite, paths: readonly string[], env: NodeJS.Proce
       ...(suite.exclude.length > 0 ? ['--testPathIgnorePatterns', ...suite.exclude] : []),
       `--testTimeout=${suite.timeoutMilliseconds}`,
       suite.workers === 1 ? '--runInBand' : `--maxWorkers=${suite.workers}`,
+      // A test that failed may leave a process or a socket behind; the run ends all the same.
+      '--forceExit',
       '--json',
       `--outputFile=${report}`,
       '--testPathPatterns',

@@ -1,4 +1,5 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
@@ -100,5 +101,32 @@ describe('enxame tracker', () => {
     expect(stderr).toMatch(/^enxame tracker: cannot listen on [^\n]*EADDRINUSE[^\n]*--listen HOST:PORT\n$/);
     first.child.kill('SIGTERM');
     expect((await first.ended).code).toBe(0);
+  });
+});
+
+describe('enxame wait', () => {
+  test('waits until the content is there, and ends with 0', async () => {
+    const root = await mkdtemp(join(tmpdir(), 'enxame-cli-'));
+    const run = enxame(['wait', 'ns/name'], { ENXAME_CONTENT_ROOT: root });
+    const [line] = await once(run.child.stderr!, 'data');
+    expect(String(line)).toContain('waiting for the content');
+    const uid = '0b5f5b0c-5d5e-4c8e-9d53-5d1e0c6a7f10';
+    await mkdir(join(root, 'content', uid, '0123456789ab'), { recursive: true });
+    await symlink('0123456789ab', join(root, 'content', uid, 'current'));
+    await mkdir(join(root, 'by-name', 'ns'), { recursive: true });
+    await symlink(`../../content/${uid}`, join(root, 'by-name', 'ns', 'name'));
+    try {
+      expect((await run.ended).code).toBe(0);
+    } finally {
+      run.child.kill();
+      await rm(root, { recursive: true });
+    }
+  }, 15_000);
+
+  test('gives up after its time, and fails', async () => {
+    const root = await mkdtemp(join(tmpdir(), 'enxame-cli-'));
+    const { code } = await enxame(['wait', 'ns/name', '--timeout', '1'], { ENXAME_CONTENT_ROOT: root }).ended;
+    expect(code).toBe(1);
+    await rm(root, { recursive: true });
   });
 });

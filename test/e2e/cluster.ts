@@ -4,6 +4,7 @@
  */
 import { buildImage } from '../../image/build.ts';
 import { Cluster } from '../cluster/cluster.ts';
+import { applyBallast } from './harness/ballast.ts';
 import { CHART, installChart } from './harness/chart.ts';
 
 /** A cluster that is ready for tests. */
@@ -38,6 +39,7 @@ export async function provideCluster(kubeconfig: string | undefined): Promise<Pr
     const [image] = await Promise.all([buildImage(), cluster.up({ nodes: NODES })]);
     await cluster.load(image.archive);
     await installChart(cluster, CHART);
+    await applyBallast({ kubectl: cluster.kubectl.bind(cluster) });
     return {
       environment: {
         ENXAME_E2E_KUBECONFIG: cluster.kubeconfigPath,

@@ -2,7 +2,7 @@
 import { afterAll, expect } from '@jest/globals';
 import { fromFiles } from './harness/distribution.ts';
 import { disconnect, kubectl } from './harness/environment.ts';
-import { asOnNode, filesOn, listOn, nodeNames } from './harness/nodes.ts';
+import { asOnNode, filesOn, listOn, nodeNames, nodeOf } from './harness/nodes.ts';
 import { faultScenario, scenario } from './harness/scenario.ts';
 import { until } from './harness/until.ts';
 
@@ -57,7 +57,8 @@ scenario('one made anew under the same name never shows old files', async (world
   const distribution = world.distribution('reborn');
   await distribution.apply(fromFiles([old]));
   await distribution.waitReady();
-  await source.behave(anew, { rate: MEBIBYTE / 2 });
+  // Slow enough for the agents to be done with the old one: they wait 10 s after a deletion.
+  await source.behave(anew, { rate: MEBIBYTE / 12 });
   await distribution.delete();
   await distribution.apply(fromFiles([anew]));
   const seen: string[] = [];
@@ -89,12 +90,14 @@ faultScenario(
     const distribution = world.distribution('reborn');
     await distribution.apply(fromFiles([old]));
     await distribution.waitReady();
-    const node = (await nodeNames()).at(-1)!;
+    const sourceNode = await nodeOf(world.namespace, 'source');
+    const node = (await nodeNames()).find((name) => name !== sourceNode)!;
     world.finally(() => cluster.rejoinNode(node));
     await cluster.cutNode(node);
     await distribution.delete();
     await distribution.apply(fromFiles([anew], { availability: { minAvailable: 1 } }));
-    await distribution.waitReady();
+    // The node that is away may be the one elected to read the source, until it counts as away.
+    await distribution.waitReady(180);
     await cluster.rejoinNode(node);
     await until(
       'the node has the new files',
@@ -103,5 +106,5 @@ faultScenario(
       120,
     );
   },
-  { timeoutSeconds: 300 },
+  { timeoutSeconds: 420 },
 );

@@ -1,9 +1,11 @@
 // What agents obey and say cannot be forged.
 import { afterAll, expect } from '@jest/globals';
-import type { ContentRevision } from '../../api/index.ts';
+import { API_VERSION, type ContentRevision } from '../../api/index.ts';
+import { loadKubeConfig } from '../../kube/access.ts';
+import { Transport } from '../../kube/transport.ts';
 import { RELEASE, SYSTEM_NAMESPACE } from './harness/chart.ts';
 import { fromFiles } from './harness/distribution.ts';
-import { api, disconnect, kubectl } from './harness/environment.ts';
+import { api, disconnect, KUBECONFIG, kubectl } from './harness/environment.ts';
 import { nodeNames } from './harness/nodes.ts';
 import { agentOn } from './harness/pods.ts';
 import { scenario } from './harness/scenario.ts';
@@ -31,7 +33,13 @@ scenario(
       apiVersion: revision.apiVersion,
       kind: revision.kind,
       metadata: { name: 'genuine-000000000000', namespace },
-      spec: { ...revision.spec, revision: '000000000000', sequence: 99, activation: { epoch: 99 } },
+      spec: {
+        ...revision.spec,
+        revision: '000000000000',
+        digest: `sha256:${'0'.repeat(64)}`,
+        sequence: 99,
+        activation: { epoch: 99 },
+      },
     };
     const create = kubectl(['create', '--filename', '-'], JSON.stringify(forged));
     expect(await refusal(create)).toMatch(/ValidatingAdmissionPolicy.*operator/s);
@@ -42,7 +50,7 @@ scenario(
   },
 );
 
-scenario("an agent can write its own node's NodeContent and no other", async () => {
+scenario("an agent can write its own node's NodeContent and no other", async (world) => {
   const [own = '', other = ''] = await nodeNames();
   const pod = (await agentOn(own)).metadata!;
   // A token as the agent's own Pod has one: bound to the Pod, so it names the node.
@@ -55,27 +63,30 @@ scenario("an agent can write its own node's NodeContent and no other", async () 
       spec: { boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name: pod.name, uid: pod.uid } },
     },
   })) as { status: { token: string } };
-  const server = await kubectl([
-    'config',
-    'view',
-    '--raw',
-    '--output',
-    'jsonpath={.clusters[0].cluster.server}',
-  ]);
-  const patchAs = (node: string, subresource: string[], body: object) =>
-    kubectl([
-      ...[`--server=${server}`, `--token=${status.token}`, '--kubeconfig=/dev/null'],
-      ...['--insecure-skip-tls-verify', 'patch', 'nodecontent', node, ...subresource],
-      ...['--type=merge', '--patch', JSON.stringify(body)],
-    ]);
+  const access = loadKubeConfig({ kubeconfig: KUBECONFIG });
+  const { url, tls } = await access.endpoint();
+  const asAgent = new Transport(
+    {
+      source: 'the token of an agent',
+      endpoint: async () => ({ url, tls: tls.ca === undefined ? {} : { ca: tls.ca } }),
+      credentials: async () => ({ authorization: `Bearer ${status.token}` }),
+    },
+    { userAgent: 'enxame-e2e', logger: { debug() {}, info() {}, warn() {}, error() {} } },
+  );
+  world.finally(() => asAgent.close());
+  const patch = (path: string, body: object) =>
+    asAgent.json({
+      method: 'PATCH',
+      path: `/apis/${API_VERSION}/nodecontents/${path}`,
+      contentType: 'application/merge-patch+json',
+      body,
+    });
   const harmless = { status: { agent: { version: 'x' } } };
-  expect(await refusal(patchAs(own, ['--subresource=status'], harmless))).toBe('nothing was refused');
-  expect(await refusal(patchAs(other, ['--subresource=status'], harmless))).toMatch(
-    /ValidatingAdmissionPolicy/,
-  );
-  expect(await refusal(patchAs(own, [], { spec: { paused: true } }))).toMatch(
-    /forbidden|ValidatingAdmissionPolicy/,
-  );
+  await patch(`${own}/status`, harmless);
+  await expect(patch(`${other}/status`, harmless)).rejects.toThrow(/ValidatingAdmissionPolicy/);
+  const paused = { spec: { paused: true } };
+  await expect(patch(own, paused)).rejects.toThrow(/forbidden/);
+  await expect(patch(`${own}/status`, { ...paused, ...harmless })).resolves.not.toMatchObject(paused);
 });
 
 scenario('a publisher without a token of its reservation is turned away', async () => {

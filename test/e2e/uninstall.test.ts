@@ -5,6 +5,8 @@ import { disconnect, helm, kubectl, ownCluster } from './harness/environment.ts'
 import { nodeNames } from './harness/nodes.ts';
 import { until } from './harness/until.ts';
 
+const HELD_DELETION = `jsonpath={.items[*].status.conditions[?(@.type=='DeletionHeld')].status}`;
+
 afterAll(disconnect);
 
 const own = ownCluster === undefined ? test.skip : test;
@@ -13,6 +15,14 @@ own(
   'an uninstall leaves what the notes say, and what they say removes the rest',
   async () => {
     await kubectl(['delete', 'contentdistributions', '--all', '--all-namespaces', '--timeout=120s']);
+    // So much at once looks like an accident: the agents wait for a person, and say so.
+    await until(
+      'every agent waits for a person',
+      () => kubectl(['get', 'nodecontents', '-o', HELD_DELETION]),
+      (text) => text.split(' ').filter((status) => status === 'True').length === 3,
+    );
+    const confirmation = `enxame.dev/confirm-deletion=${new Date().toISOString().replaceAll(':', '')}`;
+    await kubectl(['annotate', 'nodecontents', '--all', confirmation]);
     await until(
       'no node holds anything',
       () => kubectl(['get', 'nodecontents', '-o', 'jsonpath={.items[*].status.revisions}']),

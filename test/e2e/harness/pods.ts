@@ -50,7 +50,7 @@ export async function outputOf(namespace: string, name: string, seconds = 60): P
     ({ status }) => status?.phase === 'Succeeded' || status?.phase === 'Failed',
     seconds,
   );
-  const output = await kubectl(['-n', namespace, 'logs', name]);
-  if (pod.status?.phase !== 'Succeeded') throw new Error(`Pod ${name} failed; it printed:\n${output}`);
-  return output;
+  if (pod.status?.phase === 'Succeeded') return kubectl(['-n', namespace, 'logs', name]);
+  const output = await kubectl(['-n', namespace, 'logs', name, '--all-containers', '--ignore-errors']);
+  throw new Error(`Pod ${name} failed; it printed:\n${output}`);
 }
