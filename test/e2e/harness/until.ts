@@ -29,18 +29,3 @@ export async function until<T>(
     await delay(POLL_MILLISECONDS);
   }
 }
-
-/** Watches for some time that something stays so. @throws if it ceases to */
-export async function stays<T>(
-  what: string,
-  seconds: number,
-  look: () => T | Promise<T>,
-  isSo: (answer: T) => boolean,
-): Promise<void> {
-  const end = Date.now() + seconds * 1000;
-  while (Date.now() < end) {
-    const answer = await look();
-    if (!isSo(answer)) throw new Error(`ceased to be so: ${what}; now: ${JSON.stringify(answer)}`);
-    await delay(POLL_MILLISECONDS);
-  }
-}
