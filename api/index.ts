@@ -37,4 +37,5 @@ export * from './placement.ts';
 export * from './quantity.ts';
 export * from './resource.ts';
 export * from './source-state.ts';
+export * from './source-variables.ts';
 export * from './summary.ts';

@@ -37,7 +37,7 @@ export const PublisherEnv = {
   Uid: 'ENXAME_UID',
   Attempt: 'ENXAME_ATTEMPT',
   SourceState: 'ENXAME_SOURCE_STATE',
-  /** JSON of spec.source. */
+  /** JSON of spec.source, in parts: see source-variables.ts. */
   Source: 'ENXAME_SOURCE',
   /** Bytes. */
   SizeLimit: 'ENXAME_SIZE_LIMIT',

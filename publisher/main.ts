@@ -7,6 +7,7 @@ import {
   INGEST_TOKEN_PATH,
   PublisherEnv,
   type PublisherTermination,
+  readSourceVariables,
   SourceReason,
   type SourceSpec,
 } from '../api/index.ts';
@@ -52,13 +53,12 @@ export function parsePublisherEnv(env: Readonly<Record<string, string | undefine
 
   const ingestUrl = URL.parse(env[PublisherEnv.IngestUrl] ?? '');
   if (ingestUrl?.protocol !== 'http:') throw wrong(PublisherEnv.IngestUrl, 'an http URL');
-  let source: unknown;
+  let source: object;
   try {
-    source = JSON.parse(env[PublisherEnv.Source] ?? '');
+    source = readSourceVariables(env);
   } catch {
     throw wrong(PublisherEnv.Source, 'spec.source as JSON');
   }
-  if (typeof source !== 'object' || source === null) throw wrong(PublisherEnv.Source, 'spec.source as JSON');
   const sizeLimit = env[PublisherEnv.SizeLimit] ?? '';
   const stallSeconds = Number(env[PublisherEnv.SourceStallSeconds] || DEFAULT_STALL_SECONDS);
   if (!(stallSeconds > 0 && stallSeconds <= 3600)) {

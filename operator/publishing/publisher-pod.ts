@@ -23,11 +23,14 @@ import {
   PublisherEnv,
   parseQuantity,
   type Reservation,
+  sourceVariables,
 } from '../../api/index.ts';
 import { restrictedContainer, restrictedPod } from '../pod-security.ts';
 
 /** Seconds that a token of a publisher is valid; the kubelet renews it. The API server's least is 600. */
 const TOKEN_SECONDS = 3600;
+/** How long a publisher stays on a node that does not answer. */
+const LOST_NODE_SECONDS = 30;
 /** Where certificate authorities of the cluster's own are mounted. */
 const AUTHORITIES_MOUNT_PATH = '/var/run/enxame/authorities';
 const AUTHORITIES_FILE = 'ca.crt';
@@ -78,7 +81,7 @@ function environment(
     [PublisherEnv.Uid, metadata.uid],
     [PublisherEnv.Attempt, String(reservation.attempt)],
     [PublisherEnv.SourceState, reservation.sourceState],
-    [PublisherEnv.Source, JSON.stringify(spec.source)],
+    ...sourceVariables(spec.source),
     [
       PublisherEnv.SizeLimit,
       spec.source.sizeLimit === undefined ? undefined : String(parseQuantity(spec.source.sizeLimit)),
@@ -215,6 +218,13 @@ export function publisherPod(
       imagePullSecrets: settings.imagePullSecrets.map((secret) => ({ name: secret })),
       securityContext: restrictedPod,
       nodeSelector: { 'kubernetes.io/os': 'linux' },
+      // The API server's own default is 5 minutes; a publisher loses nothing by being replaced.
+      tolerations: ['not-ready', 'unreachable'].map((what) => ({
+        key: `node.kubernetes.io/${what}`,
+        operator: 'Exists',
+        effect: 'NoExecute',
+        tolerationSeconds: LOST_NODE_SECONDS,
+      })),
       containers: [container],
       volumes: mounted.map(({ volume }) => volume),
     },
