@@ -42,6 +42,8 @@ const NODE_GRACE_MILLISECONDS = 60_000;
 const HOLDER_GRACE_MILLISECONDS = 120_000;
 /** How long the agent's word may lag behind a Pod that ended. */
 const REPORT_GRACE_MILLISECONDS = 30_000;
+/** How long a Pod that is being deleted may take: longer than its 10 s of grace. */
+const TERMINATION_GRACE_MILLISECONDS = 30_000;
 /** When to look for a node again where there was none. */
 const NO_NODE_MILLISECONDS = 10_000;
 
@@ -496,8 +498,13 @@ class Decision {
       return this.#retry(present, noHolder, failure);
     }
     const podUID = pod.metadata?.uid ?? '';
-    if (pod.metadata?.deletionTimestamp !== undefined)
-      return publishing(`Pod ${reservation.podName} is being deleted`);
+    if (pod.metadata?.deletionTimestamp !== undefined) {
+      // Its node may be away for long, or for ever. Should it come back: the agent takes one Pod's bytes only.
+      const since = this.#input.firstSeen(`terminating/${reservation.attempt}`);
+      return this.#isDue(since, TERMINATION_GRACE_MILLISECONDS)
+        ? this.#retry(present, noHolder, failure)
+        : publishing(`Pod ${reservation.podName} is being deleted`);
+    }
     if (reservation.podUID !== podUID)
       this.#actions.push({ kind: 'reserve', node: node.name, reservation: { ...reservation, podUID } });
     if (pod.status?.phase === 'Failed') {

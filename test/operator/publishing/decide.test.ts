@@ -134,6 +134,17 @@ describe('the first publication', () => {
     ]);
   });
 
+  test('does not wait for ever for a Pod that cannot end because its node is lost', () => {
+    const ending = pod(1);
+    ending.metadata = { ...ending.metadata, deletionTimestamp: new Date(at(-40)) };
+    const nodes = [{ name: 'a', reservations: [reservation(1, { podUID: 'pod-1' })] }];
+    const early = decide(nodes, { pods: [ending], firstSeen: () => NOW - 29_000 });
+    expect(early).toMatchObject({ actions: [], lookAgainIn: 1000 });
+    expect(decide(nodes, { pods: [ending], firstSeen: () => NOW - 30_000 }).actions).toEqual([
+      { kind: 'reserve', node: 'a', reservation: reservation(2) },
+    ]);
+  });
+
   test('names the Pod in the reservation once it is there', () => {
     const decision = decide([{ name: 'a', reservations: [reservation()] }], { pods: [pod(1)] });
     expect(decision.actions).toEqual([

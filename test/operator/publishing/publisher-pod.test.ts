@@ -46,6 +46,13 @@ test('meets Pod Security "restricted" and has no access to the API', () => {
   expect(spec?.containers[0]?.resources?.limits).toBeDefined();
 });
 
+test('does not stay long on a node that does not answer', () => {
+  for (const key of ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable'])
+    expect(pod().spec?.tolerations).toContainEqual({
+      ...{ key, operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 30 },
+    });
+});
+
 test('is told what to read and where to send it', () => {
   expect(env(pod({ source: { configMap: { name: 'c' }, sizeLimit: '1Mi' } }))).toEqual({
     ENXAME_INGEST_URL: 'http://10.0.0.7:9100',
