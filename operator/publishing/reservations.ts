@@ -1,7 +1,7 @@
 // Writes of NodeContent.spec.publishing. Several distributions, and for a moment two operators, write the same
 // list: each write replaces the list as a whole, on the condition that nobody wrote the object in between.
 import { isDeepStrictEqual } from 'node:util';
-import type { NodeContent, Reservation } from '../../api/index.ts';
+import { MAX_PUBLISHING, type NodeContent, type Reservation } from '../../api/index.ts';
 import { isConflict, isNotFound } from '../../kube/index.ts';
 import type { ObjectClient } from '../ports.ts';
 
@@ -28,7 +28,10 @@ async function change(
   let content = store.cached(node);
   for (let tries = 1; ; tries += 1) {
     try {
-      content ??= await store.client.get(node);
+      if (content === undefined) {
+        content = await store.client.get(node);
+        store.wrote(content); // What comes next is decided from it.
+      }
       const before = content.spec?.publishing ?? [];
       const after = changed(before);
       if (isDeepStrictEqual(before, after)) return content;
@@ -51,7 +54,8 @@ async function change(
 
 /**
  * Puts a reservation on a node in place of the distribution's earlier one. One of a higher attempt stays: an
- * operator that leads by now wrote it.
+ * operator that leads by now wrote it. Where others took the last place meanwhile, nothing is written: the next
+ * look elects another node.
  */
 export async function reserve(
   store: ReservationStore,
@@ -61,7 +65,8 @@ export async function reserve(
   return change(store, node, (reservations) => {
     const known = reservations.find(({ uid }) => uid === reservation.uid);
     if (known !== undefined && known.attempt > reservation.attempt) return [...reservations];
-    return [...reservations.filter(({ uid }) => uid !== reservation.uid), reservation];
+    const others = reservations.filter(({ uid }) => uid !== reservation.uid);
+    return others.length < MAX_PUBLISHING ? [...others, reservation] : [...reservations];
   });
 }
 
