@@ -389,7 +389,7 @@ export class Swarm {
 
   #shown(neighbour: Neighbour, pieces: Bitfield): void {
     if (neighbour.piecesShown) {
-      this.drop(neighbour, 'it showed its pieces twice');
+      this.#shownAgain(neighbour, pieces);
       return;
     }
     const now = this.#context.clock.now();
@@ -405,6 +405,18 @@ export class Swarm {
     this.#updateInterest(neighbour);
     this.#requester.fill(neighbour, now);
     this.#dropIfUseless(neighbour);
+  }
+
+  /** BEP 3 knows no second bitfield; aria2 sends one where it would have many HAVEs to send. */
+  #shownAgain(neighbour: Neighbour, pieces: Bitfield): void {
+    let isNews = false;
+    for (let piece = pieces.nextSet(0); piece >= 0; piece = pieces.nextSet(piece + 1)) {
+      if (neighbour.pieces.get(piece)) continue;
+      isNews = true;
+      this.have(neighbour, piece);
+      if (!neighbour.connected) return;
+    }
+    if (!isNews) this.#idle(neighbour);
   }
 
   #updateInterest(neighbour: Neighbour): void {

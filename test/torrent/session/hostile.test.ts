@@ -10,7 +10,7 @@ import { addressOf, closeAll, completion, startSession, until } from './harness.
 import { dialRaw, listenRaw, type RawPeer } from './raw-peer.ts';
 
 const BLOCK = 16 * 1024;
-const { metainfo, content } = makeTorrent([{ path: 'a', length: 40 * 4 * BLOCK }], {
+const { metainfo, content } = makeTorrent([{ path: 'a', length: 43 * 4 * BLOCK }], {
   pieceLength: 4 * BLOCK,
 });
 const { pieceCount, infoHash } = metainfo;
@@ -126,15 +126,11 @@ describe('messages that no peer may send end the connection, and others go on', 
     ['a request beyond its piece', (peer) => peer.writer.request(0, 4 * BLOCK, 1)],
     ['a request of no bytes', (peer) => peer.writer.request(0, 0, 0)],
     ['a request of 128 KiB', (peer) => peer.writer.request(0, 0, 8 * BLOCK)],
+    ['a bitfield with spare bits', (peer) => peer.writer.bitfield(Buffer.alloc(6, 0xff))],
     [
-      'a second bitfield',
-      (peer) => [1, 2].forEach(() => void peer.writer.bitfield(new Bitfield(pieceCount).toBytes())),
-    ],
-    [
-      'a bitfield after have all',
+      'a thousand bitfields',
       (peer) => {
-        peer.writer.haveAll();
-        peer.writer.bitfield(new Bitfield(pieceCount).toBytes());
+        for (let i = 0; i < 1000; i++) peer.writer.bitfield(new Bitfield(pieceCount).toBytes());
       },
     ],
     [

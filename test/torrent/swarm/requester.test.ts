@@ -1,7 +1,11 @@
 // Which piece is asked of whom, by what the links are told.
 import { describe, expect, test } from '@jest/globals';
 import { seededRandom } from '../../../simulation/random.ts';
-import { MAX_REQUESTS, MAX_UNSOLICITED_BLOCKS } from '../../../torrent/swarm/tunables.ts';
+import {
+  MAX_IDLE_MESSAGES_PER_SECOND,
+  MAX_REQUESTS,
+  MAX_UNSOLICITED_BLOCKS,
+} from '../../../torrent/swarm/tunables.ts';
 import { BLOCK, bitsOf, makeSwarm, type Peer, type TestSwarm } from './harness.ts';
 
 /** Pieces in the order in which they were first asked of a peer. */
@@ -325,7 +329,7 @@ test('a piece that could not be written is fetched again', () => {
   expect(world.swarm.isComplete).toBe(true);
 });
 
-test('bitfields that do not fit, or come twice, end the connection', () => {
+test('bitfields that do not fit, and pieces beyond the last one, end the connection', () => {
   const world = makeSwarm({ pieces: 9 });
   const spare = world.connect();
   world.swarm.bitfield(spare.neighbour, Buffer.from([0xff, 0xff]));
@@ -333,9 +337,6 @@ test('bitfields that do not fit, or come twice, end the connection', () => {
   const short = world.connect();
   world.swarm.bitfield(short.neighbour, Buffer.from([0xff]));
   expect(short.link.closedBecause).toBeDefined();
-  const twice = world.connect({ pieces: [1] });
-  world.swarm.bitfield(twice.neighbour, bitsOf([1, 2], 9));
-  expect(twice.link.closedBecause).toMatch(/twice/);
   const beyond = world.connect();
   world.swarm.have(beyond.neighbour, 9);
   expect(beyond.link.closedBecause).toMatch(/piece 9/);
@@ -343,5 +344,21 @@ test('bitfields that do not fit, or come twice, end the connection', () => {
   world.swarm.suggest(suggests.neighbour, 0xffffffff);
   expect(suggests.link.closedBecause).toBeDefined();
   expect(world.swarm.neighbours).toEqual([]);
-  expect(world.swarm.picker.availability(1)).toBe(0);
+});
+
+test('a second bitfield, as aria2 sends it, adds what the first did not have', () => {
+  const world = makeSwarm({ pieces: 9 });
+  const peer = world.connect({ pieces: [1] });
+  world.swarm.unchoke(peer.neighbour);
+  world.swarm.bitfield(peer.neighbour, bitsOf([1, 4], 9));
+  expect(peer.link.closedBecause).toBeUndefined();
+  expect(peer.neighbour.pieces.toBytes()).toEqual(bitsOf([1, 4], 9));
+  expect([1, 4, 5].map((piece) => world.swarm.picker.availability(piece))).toEqual([1, 1, 0]);
+  expect(new Set(piecesAsked(peer))).toEqual(new Set([1, 4]));
+  world.swarm.haveAll(peer.neighbour);
+  expect(world.swarm.picker.seeds).toBe(1);
+  for (let i = 0; i < MAX_IDLE_MESSAGES_PER_SECOND; i++) world.swarm.haveNone(peer.neighbour);
+  expect(peer.link.closedBecause).toBeUndefined();
+  world.swarm.haveAll(peer.neighbour);
+  expect(peer.link.closedBecause).toMatch(/floods/);
 });
