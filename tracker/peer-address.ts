@@ -7,8 +7,6 @@ import ipaddr from 'ipaddr.js';
 
 /** Bytes of an IPv4 address and port. */
 export const COMPACT_IPV4_BYTES = 6;
-/** Bytes of an IPv6 address and port. */
-const COMPACT_IPV6_BYTES = 18;
 
 /** A host to connect to and how it is written in replies. */
 export interface PeerAddress {
