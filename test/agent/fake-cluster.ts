@@ -76,6 +76,8 @@ export class FakeCluster implements AgentCluster {
   readonly nodeName: string;
   revisionObjects: ContentRevision[] = [];
   revisionsSynced = true;
+  /** How often the agent has looked at them. */
+  looks = 0;
   labels: { [key: string]: string } = {};
   nodeIsKnown = true;
   content: NodeContent | undefined;
@@ -106,6 +108,7 @@ export class FakeCluster implements AgentCluster {
   }
 
   revisions(): Seen<ContentRevision> {
+    this.looks += 1;
     return { objects: this.revisionObjects, hasSynced: this.revisionsSynced };
   }
   node(): V1Node | undefined {

@@ -139,6 +139,14 @@ export async function reserveOn({ agent, cluster }: TestAgent, reservation: Rese
   });
 }
 
+/** Has the agent look at everything, and waits until it has acted on it. */
+export async function looked({ agent, cluster }: TestAgent): Promise<void> {
+  const before = cluster.looks;
+  agent.clusterChanged();
+  await until(() => cluster.looks > before);
+  await agent.engine.settled();
+}
+
 /** The publisher's side of the protocol, one call at a time. */
 export class TestPublisher {
   readonly #url: string;

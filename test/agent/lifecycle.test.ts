@@ -4,8 +4,8 @@ import { chmod, readdir, readFile, readlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path';
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import type { ContentRevision } from '../../api/index.ts';
-import { OTHER_UID, UID } from './fake-cluster.ts';
-import { logsOfTestAgents, until } from './harness.ts';
+import { FakeCluster, OTHER_UID, UID } from './fake-cluster.ts';
+import { logsOfTestAgents, looked, until } from './harness.ts';
 import { World } from './world.ts';
 
 jest.setTimeout(30_000);
@@ -71,7 +71,7 @@ describe('activation', () => {
     await world.untilStatus(['a'], second, { active: true });
     world.delete(second);
     const { agent } = world.agent('a');
-    await agent.engine.settled();
+    await looked(world.agent('a'));
     expect(await shown('a')).toBe('second');
     // Once the API server has confirmed it, the older one is what there is.
     await until(async () => (await shown('a')) === 'first', logsOfTestAgents);
@@ -79,8 +79,8 @@ describe('activation', () => {
     await world.untilStatus(['a'], first, { active: true });
   });
 
-  test('does nothing before the objects have been listed whole', async () => {
-    world = await World.open(['a']);
+  test('and fetching wait until the objects have been listed whole; what is held is seeded', async () => {
+    world = await World.open(['a', 'b']);
     const first = await publishOne('first');
     const second = await publishOne('second', { activation: { epoch: 2 }, sequence: 2 }, 2);
     await world.untilStatus(['a'], second, { active: true });
@@ -89,16 +89,22 @@ describe('activation', () => {
     cluster.revisionsSynced = false;
     world.objects = [first];
     const again = await world.start('a', { cluster, root });
-    await again.agent.engine.settled();
+    const young = new FakeCluster('c');
+    young.revisionsSynced = false;
+    const fresh = await world.start('c', { cluster: young });
+    await looked(again);
+    await looked(fresh);
     expect(await shown('a')).toBe('second');
-    // Yet it seeds what it holds.
     await until(
       () => [...again.agent.engine.transfers].filter((each) => each.progress() !== undefined).length === 2,
     );
+    // Of a part of the objects, an old revision is the newest.
+    expect([...fresh.agent.engine.transfers]).toEqual([]);
     cluster.revisionsSynced = true;
+    young.revisionsSynced = true;
     world.see([first, second]);
-    await again.agent.engine.settled();
-    expect(await shown('a')).toBe('second');
+    await world.untilStatus(['a', 'c'], second, { active: true });
+    expect(fresh.agent.root.isHeld(UID, first.spec.revision)).toBe(false);
   });
 });
 
@@ -159,7 +165,7 @@ describe('retention', () => {
     again.agent.revisionGone(first, false);
     const old = join('content', UID, first.spec.revision, 'file');
     await until(() => cluster.confirmed > 0, logsOfTestAgents);
-    await again.agent.engine.settled();
+    await looked(again);
     expect(await shown('a', old)).toBe('first');
     cluster.podObjects = [];
     again.agent.clusterChanged();
@@ -176,6 +182,7 @@ describe('a distribution that was deleted', () => {
     for (const name of ['a', 'b']) {
       const { agent, root } = world.agent(name);
       await until(() => agent.root.uids().length === 0, logsOfTestAgents);
+      await looked(world.agent(name));
       for (const folder of ['content', 'by-name/ml', 'staging/download', 'staging/trash', 'state/content'])
         expect(await readdir(join(root, folder)).catch((): string[] => [])).toEqual([]);
       expect([...agent.engine.transfers]).toEqual([]);
@@ -193,13 +200,14 @@ describe('a distribution that was deleted', () => {
     await until(() => agent.engine.usedBytes > 0);
     world.delete(object);
     await until(() => agent.root.uids().length === 0, logsOfTestAgents);
+    await looked(world.agent('b'));
     expect(await readdir(join(root, 'staging', 'download'))).toEqual([]);
     expect(agent.engine.usedBytes).toBe(0);
   });
 
   test('and made anew under its name never shows the old files', async () => {
     // Files would stay for ten seconds, and for an hour where the agent was away: the name must not.
-    world = await World.open(['a', 'b']);
+    world = await World.open(['a', 'b'], { deletion: { afterEvent: 3_600_000 } });
     const old = await publishOne('old');
     await world.untilStatus(['a', 'b'], old, { active: true });
     const away = world.agent('b');
@@ -236,18 +244,17 @@ describe('a distribution that was deleted', () => {
       world = await World.open(['a'], QUICK);
       const object = await publishOne('text');
       await world.untilStatus(['a'], object, { active: true });
-      const { agent, cluster } = world.agent('a');
+      const { cluster } = world.agent('a');
       cluster.confirmation = answer;
       world.delete(object);
       await until(() => cluster.confirmed >= 2, logsOfTestAgents);
-      await agent.engine.settled();
+      await looked(world.agent('a'));
       expect(await shown('a')).toBe('text');
       // Seen again, it is as if nothing had been.
       world.see([object]);
-      await agent.engine.settled();
+      await looked(world.agent('a'));
       cluster.confirmation = 'gone';
-      agent.clusterChanged();
-      await agent.engine.settled();
+      await looked(world.agent('a'));
       expect(await shown('a')).toBe('text');
       expect(world.status('a', object)).toMatchObject({ phase: 'Held', active: true });
     },
@@ -321,8 +328,11 @@ describe('a transfer', () => {
     const policies = (name: string) =>
       [...world.agent(name).agent.engine.transfers].map(({ policy }) => policy);
     expect([policies('a'), policies('b')]).toEqual([['cluster'], ['cluster']]);
+    const [before] = world.agent('b').agent.engine.transfers;
     world.change(object, { limits: {}, swarm: { policy: 'Classic' } });
+    // The swarm was left and joined anew.
     await until(() => policies('b')[0] === 'classic');
+    expect([...world.agent('b').agent.engine.transfers]).not.toContain(before);
     await world.untilStatus(['a', 'b'], object, { phase: 'Held', active: true }, 30_000);
     expect(policies('a')).toEqual(['classic']);
   });

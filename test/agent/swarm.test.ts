@@ -4,7 +4,7 @@ import { readFile, readlink, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, jest, test } from '@jest/globals';
 import { UID } from './fake-cluster.ts';
-import { until } from './harness.ts';
+import { looked, until } from './harness.ts';
 import { World } from './world.ts';
 
 jest.setTimeout(30_000);
@@ -82,15 +82,14 @@ test('a node that the placement leaves out holds nothing, and begins when it is 
   });
   await world.untilStatus(['a'], object, { phase: 'Held', active: true });
   const { agent, cluster } = world.agent('b');
-  await agent.engine.settled();
-  expect(cluster.status?.revisions ?? []).toEqual([]);
+  await looked(world.agent('b'));
+  expect(agent.engine.status()).toEqual([]);
   cluster.labels = { gpu: 'true' };
   agent.clusterChanged();
   await world.untilStatus(['b'], object, { phase: 'Held', active: true });
   // One that is left out again keeps what it has.
   cluster.labels = {};
-  agent.clusterChanged();
-  await agent.engine.settled();
+  await looked(world.agent('b'));
   expect(agent.root.current(UID)).toBe(object.spec.revision);
 });
 
