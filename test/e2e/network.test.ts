@@ -1,6 +1,6 @@
 // Nodes that lose the network, or everything.
 import { afterAll, expect } from '@jest/globals';
-import { fromFiles } from './harness/distribution.ts';
+import { downloadingNode, fromFiles } from './harness/distribution.ts';
 import { disconnect } from './harness/environment.ts';
 import { asOnNode, filesOn, nodeNames, nodeOf } from './harness/nodes.ts';
 import { faultScenario } from './harness/scenario.ts';
@@ -17,10 +17,7 @@ faultScenario(
     const files = [source.file('content.bin', 'cut-off', 48 * MEBIBYTE)];
     const distribution = world.distribution('cut-off');
     await distribution.apply(fromFiles(files, { limits: { download: '4Mi' } }));
-    await distribution.until('nodes download', ({ status }) => (status?.nodes?.downloading ?? 0) >= 2);
-    const publishing = await distribution.publishingNode();
-    const sourceNode = await nodeOf(world.namespace, 'source');
-    const node = (await nodeNames()).find((name) => name !== publishing && name !== sourceNode)!;
+    const node = await downloadingNode(distribution, await nodeOf(world.namespace, 'source'));
     world.finally(() => cluster.rejoinNode(node));
     await cluster.cutNode(node);
     await distribution.until('the others have it', ({ status }) => (status?.nodes?.held ?? 0) >= 2, 90);
@@ -43,10 +40,7 @@ faultScenario(
     const files = [source.file('content.bin', 'power-cut', 48 * MEBIBYTE)];
     const distribution = world.distribution('power-cut');
     await distribution.apply(fromFiles(files, { limits: { download: '4Mi' } }));
-    await distribution.until('nodes download', ({ status }) => (status?.nodes?.downloading ?? 0) >= 2);
-    const publishing = await distribution.publishingNode();
-    const sourceNode = await nodeOf(world.namespace, 'source');
-    const node = (await nodeNames()).find((name) => name !== publishing && name !== sourceNode)!;
+    const node = await downloadingNode(distribution, await nodeOf(world.namespace, 'source'));
     await cluster.crashNode(node);
     await cluster.reviveNode(node);
     await until(

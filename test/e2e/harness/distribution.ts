@@ -88,14 +88,6 @@ export class Distribution {
     );
   }
 
-  /** The node that reads the source, once one was elected. */
-  async publishingNode(): Promise<string | undefined> {
-    const uid = await this.uid();
-    const { items } = await resource<NodeContent>(NODE_CONTENT).list();
-    return items.find(({ spec }) => spec?.publishing?.some((reservation) => reservation.uid === uid))
-      ?.metadata.name;
-  }
-
   async publisherPods(): Promise<V1Pod[]> {
     const labelSelector = 'app.kubernetes.io/component=publisher';
     const { items } = await resource<V1Pod>(PODS).list({ namespace: this.namespace, labelSelector });
@@ -110,4 +102,19 @@ export class Distribution {
   async delete(): Promise<void> {
     await kubectl(['-n', this.namespace, 'delete', `contentdistribution/${this.name}`, '--timeout=60s']);
   }
+}
+
+/** A node that downloads now, other than one that shall be left alone. */
+export async function downloadingNode(distribution: Distribution, besides?: string): Promise<string> {
+  return until(
+    `a node downloads ${distribution.name}`,
+    async () => {
+      const onNodes = await distribution.onNodes();
+      const found = [...onNodes].find(
+        ([node, entries]) => node !== besides && entries.some(({ phase }) => phase === 'Downloading'),
+      );
+      return found?.[0] ?? '';
+    },
+    (node) => node !== '',
+  );
 }
