@@ -13,17 +13,20 @@ export class KubeError extends Error {
   readonly reason: string;
   /** How long the server asks to wait before the next try. */
   readonly retryAfterSeconds: number | undefined;
+  /** Reasons of the Status' causes, such as `NamespaceTerminating`. */
+  readonly causes: readonly string[];
 
   constructor(
     code: number,
     reason: string,
     message: string,
-    options: { cause?: unknown; retryAfterSeconds?: number } = {},
+    options: { cause?: unknown; retryAfterSeconds?: number; causes?: readonly string[] } = {},
   ) {
     super(message, options.cause === undefined ? {} : { cause: options.cause });
     this.code = code;
     this.reason = reason;
     this.retryAfterSeconds = options.retryAfterSeconds;
+    this.causes = options.causes ?? [];
   }
 }
 
@@ -46,12 +49,16 @@ export const isInvalid = (error: unknown): boolean => has(error, 422);
 /** The resource version or the continue token is older than what the server still knows. */
 export const isExpired = (error: unknown): boolean => has(error, 410);
 
+/** The namespace is being deleted: nothing can be made in it any more. */
+export const isNamespaceEnding = (error: unknown): boolean =>
+  has(error, 403) && (error as KubeError).causes.includes('NamespaceTerminating');
+
 interface StatusBody {
   kind?: unknown;
   code?: unknown;
   reason?: unknown;
   message?: unknown;
-  details?: { retryAfterSeconds?: unknown };
+  details?: { retryAfterSeconds?: unknown; causes?: unknown };
 }
 
 /**
@@ -70,6 +77,15 @@ export function errorOfStatus(body: unknown, httpCode: number, retryAfter?: stri
   const asked = Number(status.details?.retryAfterSeconds ?? retryAfter);
   return new KubeError(code, reason, text === '' ? `the API server answered ${code}` : text, {
     ...(Number.isFinite(asked) && asked > 0 ? { retryAfterSeconds: asked } : {}),
+    causes: causesOf(status),
+  });
+}
+
+function causesOf({ details }: StatusBody): string[] {
+  const causes: unknown[] = Array.isArray(details?.causes) ? details.causes : [];
+  return causes.flatMap((cause) => {
+    const { reason } = (typeof cause === 'object' && cause !== null ? cause : {}) as { reason?: unknown };
+    return typeof reason === 'string' ? [reason] : [];
   });
 }
 

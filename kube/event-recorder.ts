@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import type { KubeClient } from './client.ts';
 import { type Clock, microTime, systemClock } from './clock.ts';
-import { isNotFound } from './errors.ts';
+import { isNamespaceEnding, isNotFound } from './errors.ts';
 import type { KubeLogger } from './logger.ts';
 import { EVENTS } from './resource-types.ts';
 
@@ -79,7 +79,9 @@ export class EventRecorder {
     this.#tail = this.#tail
       .then(() => this.#write(subject, type, reason.slice(0, MAX_REASON), message.slice(0, MAX_NOTE)))
       .catch((error: unknown) => {
-        this.#options.logger.warn({ err: error, reason, message }, 'an event could not be written');
+        // What lies in a namespace that is being deleted has nobody to tell.
+        const level = isNamespaceEnding(error) ? 'debug' : 'warn';
+        this.#options.logger[level]({ err: error, reason, message }, 'an event could not be written');
       })
       .finally(() => {
         this.#queued -= 1;

@@ -1,7 +1,7 @@
 // Talking to the Kubernetes API: calls, watches that never end, a queue of work, leader election, events.
 export { loadKubeConfig } from './access.ts';
 export { createClient, type KubeClient } from './client.ts';
-export { isAlreadyExists, isConflict, isNotFound, KubeError } from './errors.ts';
+export { isAlreadyExists, isConflict, isNamespaceEnding, isNotFound, KubeError } from './errors.ts';
 export { EventRecorder } from './event-recorder.ts';
 export { Informer } from './informer.ts';
 export { LeaderElector } from './leader-elector.ts';

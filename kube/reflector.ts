@@ -40,6 +40,7 @@ const MAX_BACKOFF_MILLISECONDS = 20_000;
 const MIN_WATCH_SECONDS = 300;
 /** A watch that lived so long had been in order: the next failure begins a new series. */
 const HEALTHY_MILLISECONDS = 5_000;
+const WARN_MILLISECONDS = 300_000;
 
 function versionOf(object: { metadata?: object }): string | undefined {
   return (object.metadata as { resourceVersion?: string } | undefined)?.resourceVersion;
@@ -51,6 +52,7 @@ export class Reflector<T extends { metadata?: object }> {
   /** Where to go on watching; undefined when a list is needed first. */
   #resourceVersion: string | undefined;
   #failures = 0;
+  #warnedAt = 0;
 
   constructor(parts: ReflectorParts<T>) {
     this.#parts = parts;
@@ -118,16 +120,24 @@ export class Reflector<T extends { metadata?: object }> {
     this.#failures = 0;
   }
 
-  /** One warning for a series of failures: an API server that is away is not news every second. */
+  /** One warning every 5 minutes for a series of failures: what lasts must show, and is not news every second. */
   #note(error: unknown): void {
-    const { logger, resource } = this.#parts;
+    const { logger, resource, clock } = this.#parts;
     const fields = { kind: resource.type.kind, err: error };
     if (isExpired(error)) {
       logger.debug(fields, 'the watch is too far behind; listing anew');
       return;
     }
     this.#failures += 1;
-    if (this.#failures === 2) logger.warn(fields, 'cannot watch; trying on, with growing delays');
-    else logger.debug(fields, 'a watch has failed; going on from where it was');
+    const now = clock.now();
+    // The first failure is forgiven: it is how most watches end when a connection breaks.
+    const isNews = this.#failures === 2 || now - this.#warnedAt >= WARN_MILLISECONDS;
+    if (this.#failures >= 2 && isNews) {
+      this.#warnedAt = now;
+      logger.warn(
+        { ...fields, failures: this.#failures },
+        'cannot watch; trying on, what was last seen holds meanwhile',
+      );
+    } else logger.debug(fields, 'a watch has failed; going on from where it was');
   }
 }

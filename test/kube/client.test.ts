@@ -1,4 +1,5 @@
 // The client against a real HTTP server on loopback that answers as a test says.
+
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -8,6 +9,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { loadKubeConfig } from '../../kube/access.ts';
 import { createClient, type KubeClient } from '../../kube/client.ts';
+import { isNamespaceEnding } from '../../kube/errors.ts';
 import { PODS } from '../../kube/resource-types.ts';
 import { recordingLogger } from './logs.ts';
 
@@ -77,6 +79,20 @@ describe('a call', () => {
     answer = (_, response) =>
       send(response, 403, { kind: 'Status', code: 403, reason: 'Forbidden', message });
     await expect(pods().get('a')).rejects.toMatchObject({ code: 403, reason: 'Forbidden', message });
+  });
+
+  test('tells a namespace that ends from a lack of rights', async () => {
+    const message = 'unable to create new content in namespace n because it is being terminated';
+    const causes = [{ reason: 'NamespaceTerminating', message: 'namespace n', field: 'metadata.namespace' }];
+    const status = { kind: 'Status', code: 403, reason: 'Forbidden', message };
+    const errorOf = () =>
+      pods()
+        .get('a')
+        .catch((error: unknown) => error);
+    answer = (_, response) => send(response, 403, { ...status, details: { causes } });
+    expect(isNamespaceEnding(await errorOf())).toBe(true);
+    answer = (_, response) => send(response, 403, { ...status, details: { causes: 'none' } });
+    expect(isNamespaceEnding(await errorOf())).toBe(false);
   });
 
   test('passes on how long to wait', async () => {

@@ -76,6 +76,14 @@ describe('EventRecorder', () => {
     expect(created.slice(24).map(({ note }) => note)).toEqual(['still broken', 'another']);
   });
 
+  test('makes no fuss of a namespace that ends', async () => {
+    const { logger, failures, recorder } = setUp();
+    failures.push(new KubeError(403, 'Forbidden', 'n ends', { causes: ['NamespaceTerminating'] }));
+    recorder.event(subject, 'Normal', 'Done', 'done');
+    await recorder.flush();
+    expect(logger.lines.map(({ level }) => level)).toEqual(['debug']);
+  });
+
   test('keeps within the bounds of the API, and puts events about nodes into default', async () => {
     const { created, recorder } = setUp();
     const node = { apiVersion: 'v1', kind: 'Node', name: 'n1' };
