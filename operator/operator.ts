@@ -19,6 +19,7 @@ import {
   DEPLOYMENTS,
   type EventRecorder,
   isConflict,
+  isNamespaceEnding,
   type KubeClient,
   PERSISTENT_VOLUME_CLAIMS,
   PERSISTENT_VOLUMES,
@@ -205,6 +206,11 @@ export class Operator {
     } catch (error) {
       if (isConflict(error))
         logger.debug({ err: error, distribution: key }, 'somebody wrote in between; again');
+      else if (isNamespaceEnding(error))
+        logger.debug(
+          { err: error, distribution: key },
+          'the namespace is being deleted, and the distribution next',
+        );
       else logger.warn({ err: error, distribution: key }, 'reconciling failed; again after a while');
       queue.addRateLimited(key);
     }

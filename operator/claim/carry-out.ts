@@ -16,6 +16,14 @@ export interface ClaimWriter {
   readonly logger: OperatorLogger;
 }
 
+const MESSAGES: Record<ClaimAction['kind'], string> = {
+  createVolume: 'making the PersistentVolume of a claim',
+  updateVolume: 'freeing a PersistentVolume of a claim that is gone',
+  deleteVolume: 'deleting a PersistentVolume that is no longer asked for',
+  createClaim: 'making a PersistentVolumeClaim',
+  deleteClaim: 'deleting a PersistentVolumeClaim that is no longer asked for',
+};
+
 async function orUndefined<T>(reading: Promise<T>): Promise<T | undefined> {
   try {
     return await reading;
@@ -53,7 +61,7 @@ export async function reconcileClaim(
     const object = 'claim' in action ? action.claim : action.volume;
     logger.info(
       { distribution: `${namespace}/${distribution.metadata.name}`, object: keyOf(object) },
-      action.kind,
+      MESSAGES[action.kind],
     );
     await carryOut(action, writer);
   }

@@ -1,7 +1,7 @@
 // Writes what publishing decided. Each write can be repeated, and can find that another operator did it before.
 import type { V1Pod } from '@kubernetes/client-node';
 import { type ContentDistribution, Label, type Reservation } from '../../api/index.ts';
-import { isAlreadyExists, isConflict, isNotFound, KubeError } from '../../kube/index.ts';
+import { isAlreadyExists, isConflict, isNamespaceEnding, isNotFound, KubeError } from '../../kube/index.ts';
 import type { OperatorLogger } from '../logger.ts';
 import type { OwnWrites } from '../own-writes.ts';
 import type { ObjectClient } from '../ports.ts';
@@ -19,7 +19,7 @@ export interface PublishingWriter {
 }
 
 /** Status codes by which the API server says that it will not have such a Pod, now or ever. */
-const REFUSALS: ReadonlySet<number> = new Set([400, 403, 422]);
+const REFUSALS: ReadonlySet<number> = new Set([400, 403, 413, 422]);
 
 /**
  * Does the writes in their order.
@@ -94,7 +94,7 @@ async function createPublisher(
       pod = await writer.pods.get(reservation.podName, { ...(namespace === undefined ? {} : { namespace }) });
       if (pod.metadata?.labels?.[Label.DistributionUid] !== distribution.metadata.uid)
         return `Pod ${reservation.podName} exists and is no publisher of this distribution: delete it`;
-    } else if (error instanceof KubeError && REFUSALS.has(error.code)) {
+    } else if (error instanceof KubeError && !isNamespaceEnding(error) && REFUSALS.has(error.code)) {
       return `the API server refuses the publisher Pod: ${error.message}`;
     } else {
       throw error;

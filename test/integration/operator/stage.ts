@@ -23,7 +23,10 @@ import { until } from './until.ts';
 /** A line of the operator's log. */
 export interface LogLine {
   readonly level: 'debug' | 'info' | 'warn' | 'error';
-  readonly fields: { readonly err?: { readonly code?: unknown; readonly message?: string } };
+  readonly fields: {
+    readonly err?: { readonly code?: unknown; readonly message?: string };
+    readonly port?: number;
+  };
   readonly message: string;
 }
 
@@ -110,6 +113,17 @@ export class Stage {
   /** Everything that any replica logged. */
   get lines(): LogLine[] {
     return this.replicas.flatMap(({ lines }) => lines);
+  }
+
+  /** The sum of a metric of a replica. */
+  async metric({ lines }: Replica, name: string): Promise<number> {
+    const port = lines.find(({ fields }) => fields.port !== undefined)?.fields.port;
+    const text = await (await fetch(`http://localhost:${port}/metrics`)).text();
+    const values = text
+      .split('\n')
+      .filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`));
+    if (values.length === 0) throw new Error(`there is no metric ${name}`);
+    return values.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
   }
 
   /** The replica that leads, as the Lease says. */
