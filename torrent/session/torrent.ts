@@ -237,10 +237,9 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
     return this.#connections.size + this.#dialling.size;
   }
 
-  /** True if a connection from the host may become one of ours. */
+  /** True if a connection that the host dialled may become one of ours. */
   admits(host: string): boolean {
-    if (this.#stopped !== undefined || this.#peers.isBanned(host)) return false;
-    return this.#connections.size < this.swarm.policy.neighbours.most;
+    return this.#admits(host, false);
   }
 
   /** Every 100 ms. */
@@ -439,8 +438,7 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
   #dial(now: number): void {
     if (this.paused || this.#stopped !== undefined || this.#around.port() === 0) return;
     const { most, dial } = this.swarm.policy.neighbours;
-    let dialled = this.#dialling.size;
-    for (const connection of this.#connections.values()) if (connection.outgoing) dialled++;
+    let dialled = this.#dialling.size + this.#outgoingCount();
     while (dialled < dial && this.connectionCount < most && this.#around.hasRoom()) {
       const address = this.#peers.next(now, this.complete);
       if (address === undefined) return;
@@ -476,12 +474,27 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
     const { peerId, infoHash } = handshake;
     if (!infoHash.equals(this.metainfo.infoHash)) return 'it answered for another torrent';
     if (peerId.equals(this.#around.peerId)) return 'it is ourselves';
-    if (!this.admits(greeting.address.host)) return 'banned, or no room';
+    if (!this.#admits(greeting.address.host, greeting.outgoing)) return 'banned, or no room';
     const older = this.#connections.get(peerId.toString('latin1'));
     if (older === undefined) return undefined;
     if (!this.#givesWay(older, greeting, peerId, now)) return 'it is connected already';
     this.swarm.drop(older.neighbour, 'replaced by a newer connection of the same peer');
     return undefined;
+  }
+
+  #admits(host: string, outgoing: boolean): boolean {
+    if (this.#stopped !== undefined || this.#peers.isBanned(host)) return false;
+    const { most, dial } = this.swarm.policy.neighbours;
+    if (this.#connections.size >= most) return false;
+    if (outgoing) return true;
+    // Whoever dials us, in whatever number, leaves room for peers of our own choice.
+    return this.#connections.size - this.#outgoingCount() < most - Math.trunc(dial / 2);
+  }
+
+  #outgoingCount(): number {
+    let count = 0;
+    for (const connection of this.#connections.values()) if (connection.outgoing) count++;
+    return count;
   }
 
   #givesWay(older: Connection, greeting: Greeting, peerId: Buffer, now: number): boolean {

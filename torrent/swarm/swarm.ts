@@ -175,11 +175,11 @@ export class Swarm {
     this.#idle(neighbour);
   }
 
+  // Chokes and interests change something, but nobody has reason to change it often.
+
   choke(neighbour: Neighbour): void {
-    if (neighbour.peerChoking) {
-      this.#idle(neighbour);
-      return;
-    }
+    this.#idle(neighbour);
+    if (neighbour.peerChoking || !neighbour.connected) return;
     neighbour.peerChoking = true;
     // Under BEP 6 each request is refused by a message of its own; without it all are lost.
     if (!neighbour.fast) this.#requester.releaseAll(neighbour);
@@ -187,10 +187,8 @@ export class Swarm {
   }
 
   unchoke(neighbour: Neighbour): void {
-    if (!neighbour.peerChoking) {
-      this.#idle(neighbour);
-      return;
-    }
+    this.#idle(neighbour);
+    if (!neighbour.peerChoking || !neighbour.connected) return;
     const now = this.#context.clock.now();
     neighbour.peerChoking = false;
     neighbour.restsUntil = 0;
@@ -199,15 +197,15 @@ export class Swarm {
   }
 
   interested(neighbour: Neighbour): void {
-    if (neighbour.peerInterested) this.#idle(neighbour);
+    this.#idle(neighbour);
     neighbour.peerInterested = true;
     this.#choker.admit(neighbour, this.#context.clock.now());
   }
 
   notInterested(neighbour: Neighbour): void {
-    if (!neighbour.peerInterested) this.#idle(neighbour);
+    this.#idle(neighbour);
     neighbour.peerInterested = false;
-    if (!neighbour.amChoking) this.#choker.admitAny(this.#context.clock.now());
+    if (neighbour.connected && !neighbour.amChoking) this.#choker.admitAny(this.#context.clock.now());
   }
 
   have(neighbour: Neighbour, piece: number): void {
@@ -449,7 +447,7 @@ export class Swarm {
     }
   }
 
-  /** A message that changed nothing. */
+  /** A message that says nothing new, or may say it only so often. */
   #idle(neighbour: Neighbour): void {
     const now = this.#context.clock.now();
     if (now - neighbour.idleSince > 1000) {

@@ -62,7 +62,7 @@ export const SNUB_MILLISECONDS = 30_000;
 export const REGULAR_SLOTS = 3;
 export const OPTIMISTIC_SLOTS = 1;
 
-/** Messages that change nothing (keep-alives, repeated states) tolerated in a second. */
+/** Messages that change nothing or little (keep-alives, what is known, chokes, interests) tolerated in a second. */
 export const MAX_IDLE_MESSAGES_PER_SECOND = 500;
 
 /** Blocks nobody asked for that are tolerated beyond those whose request was taken back. */

@@ -270,6 +270,22 @@ describe('peers that do not read, or do not answer', () => {
   });
 });
 
+test('peers that come in whatever number leave room for those that we choose', async () => {
+  const { session, torrent } = await startLeecher();
+  for (let i = 0; i < 50; i++) {
+    const peer = await dialRaw(session.port, pieceCount);
+    peer.greet(infoHash, { peerId: randomBytes(20) });
+    await until('it is taken or refused', () => peer.isGreeted || peer.ended !== undefined);
+  }
+  const taken = torrent.progress().peers;
+  expect(taken).toBeGreaterThan(20);
+  expect(taken).toBeLessThan(40);
+  const seed = await startSeed();
+  torrent.addPeers([addressOf(seed.session)]);
+  await completion(torrent);
+  expect(torrent.progress().peers).toBeGreaterThanOrEqual(taken);
+});
+
 test('rubbish of many peers at once does not disturb a transfer', async () => {
   const seed = await startSeed({ limits: { uploadBytesPerSecond: 4 * 1024 * 1024 } });
   const { torrent, storage } = await startLeecher();

@@ -221,6 +221,11 @@ describe('connections', () => {
       (world, { neighbour }) => world.swarm.choke(neighbour),
       (world, { neighbour }) => world.swarm.interested(neighbour),
       (world, { neighbour }) => world.swarm.have(neighbour, 0),
+      // In turn, so that each changes something.
+      (world, { neighbour }) =>
+        neighbour.peerInterested ? world.swarm.notInterested(neighbour) : world.swarm.interested(neighbour),
+      (world, { neighbour }) =>
+        neighbour.peerChoking ? world.swarm.unchoke(neighbour) : world.swarm.choke(neighbour),
     ];
     for (const say of floods) {
       const world = makeSwarm({ pieces: 4 });

@@ -149,6 +149,35 @@ describe('pipelining', () => {
   });
 });
 
+describe('memory', () => {
+  /** Pieces of which blocks may lie in memory, or wait for their hash. */
+  const inMemory = ({ swarm }: TestSwarm) => swarm.picker.startedCount + swarm.picker.verifyingCount;
+
+  test('started pieces are bounded, whatever peers unchoke and never deliver', () => {
+    // 64 pieces of 8 MiB, and 40 peers that have one piece each and give nothing.
+    const world = makeSwarm({ pieces: 64, blocksPerPiece: 512 });
+    for (let i = 0; i < 40; i++) {
+      const { neighbour } = world.connect({ pieces: [i] });
+      world.swarm.unchoke(neighbour);
+    }
+    for (let i = 0; i < 100; i++) {
+      world.pass(1000);
+      expect(inMemory(world) * 8).toBeLessThanOrEqual(256);
+    }
+  });
+
+  test('nothing more is asked for while too much waits for its hash', () => {
+    const world = makeSwarm({ pieces: 64, blocksPerPiece: 512 });
+    const peer = world.connect({ pieces: 'all' });
+    world.swarm.unchoke(peer.neighbour);
+    while (peer.link.wanted.length > 0) world.answer(peer);
+    expect(world.received.length * 8).toBeLessThanOrEqual(64);
+    expect(world.received.length).toBeGreaterThan(1);
+    for (const piece of world.received.splice(0)) world.swarm.pieceVerified(piece);
+    expect(peer.link.wanted.length).toBeGreaterThan(0);
+  });
+});
+
 describe('endgame', () => {
   test('the last blocks are asked of a second peer, and cancelled there when they come', () => {
     const world = makeSwarm({ pieces: 2, blocksPerPiece: 4 });
@@ -357,7 +386,7 @@ test('a second bitfield, as aria2 sends it, adds what the first did not have', (
   expect(new Set(piecesAsked(peer))).toEqual(new Set([1, 4]));
   world.swarm.haveAll(peer.neighbour);
   expect(world.swarm.picker.seeds).toBe(1);
-  for (let i = 0; i < MAX_IDLE_MESSAGES_PER_SECOND; i++) world.swarm.haveNone(peer.neighbour);
+  for (let i = 1; i < MAX_IDLE_MESSAGES_PER_SECOND; i++) world.swarm.haveNone(peer.neighbour);
   expect(peer.link.closedBecause).toBeUndefined();
   world.swarm.haveAll(peer.neighbour);
   expect(peer.link.closedBecause).toMatch(/floods/);
