@@ -4,16 +4,14 @@ export * from './defaults.ts';
 export * from './errors.ts';
 export * from './ingest.ts';
 export type {
-  ConfigMapSourceSpec,
   ContentDistributionSpec,
   ContentDistributionStatus,
   HttpFileSpec,
   HttpSourceSpec,
   SourceSpec,
 } from './kinds/content-distribution.ts';
-export { MAX_HTTP_FILES } from './kinds/content-distribution.ts';
-export type { ContentRevisionSpec, ContentRevisionStatus } from './kinds/content-revision.ts';
-export { MAX_FILES, MAX_METAINFO_BYTES } from './kinds/content-revision.ts';
+export type { ContentRevisionSpec } from './kinds/content-revision.ts';
+export { MAX_METAINFO_BYTES } from './kinds/content-revision.ts';
 export type {
   NodeContentSpec,
   NodeContentStatus,
@@ -22,14 +20,7 @@ export type {
   Reservation,
 } from './kinds/node-content.ts';
 export { MAX_NODE_REVISIONS, MAX_PUBLISHING } from './kinds/node-content.ts';
-export type {
-  Condition,
-  Limits,
-  NodeSelector,
-  NodeSelectorRequirement,
-  NodeSelectorTerm,
-  Placement,
-} from './kinds/parts.ts';
+export type { Condition, Placement } from './kinds/parts.ts';
 export * from './names.ts';
 export * from './parse.ts';
 export * from './path.ts';

@@ -116,9 +116,8 @@ const offsetResponseSchema = ObjectOf({ offset: size });
 /** Answer to `PUT …/files/INDEX?offset=N`: how much of the file the agent now has. */
 export type OffsetResponse = Static<typeof offsetResponseSchema>;
 
-const fileFinishRequestSchema = ObjectOf({ sizeBytes: size });
 /** `POST …/files/INDEX/finish`: the file ends here. */
-export type FileFinishRequest = Static<typeof fileFinishRequestSchema>;
+const fileFinishRequestSchema = ObjectOf({ sizeBytes: size });
 
 const fileFinishResponseSchema = ObjectOf({ sha256: sha256Text });
 /** Answer to it: what the agent hashed. */

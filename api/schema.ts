@@ -9,7 +9,6 @@ import {
   Boolean as BooleanOf,
   Integer,
   Object as ObjectOf,
-  type Static,
   String as StringOf,
   type TArray,
   type TBoolean,
@@ -251,5 +250,3 @@ export function reason(description: string): TString {
 export function message(description: string): TString {
   return text({ description, maxLength: 4096 });
 }
-
-export type { Static };

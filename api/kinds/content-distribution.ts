@@ -246,8 +246,6 @@ export type SourceSpec = ContentDistributionSpec['source'];
 export type HttpSourceSpec = Static<typeof httpSource>;
 /** One of them. */
 export type HttpFileSpec = Static<typeof httpFile>;
-/** The keys of a ConfigMap. */
-export type ConfigMapSourceSpec = Static<typeof configMapSource>;
 
 const revisionName = (description: string) => text({ description, maxLength: 12, pattern: '^[0-9a-f]{12}$' });
 const nodes = (description: string) => count({ description, minimum: 0, maximum: 1_000_000 });
