@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { Agent } from 'undici';
 import { PublisherEnv } from '../../api/index.ts';
@@ -52,6 +53,11 @@ async function publish({ url }: TestAgent, logger = new TestLogger()): Promise<n
       signal: new AbortController().signal,
       logger,
       sourceDispatcher,
+      // Its time-outs must not keep the test's process.
+      clock: {
+        now: () => performance.now(),
+        sleep: (milliseconds, signal) => delay(milliseconds, undefined, { signal, ref: false }),
+      },
       tokenPath: join(folder, 'token'),
       terminationLogPath: join(folder, 'termination'),
     },
