@@ -18,6 +18,7 @@ import type { Handshake } from '../wire/handshake.ts';
 import { BLOCK_BYTES } from '../wire/messages.ts';
 import { Connection, type ConnectionOwner } from './connection.ts';
 import { Greeting } from './greeting.ts';
+import { PieceBuffers } from './piece-buffers.ts';
 import type {
   AddTorrent,
   Clock,
@@ -75,7 +76,7 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
   readonly #download: TokenBucket;
   readonly #connections = new Map<string, Connection>();
   readonly #dialling = new Set<Greeting>();
-  readonly #buffers = new Map<number, Buffer>();
+  readonly #buffers: PieceBuffers;
   readonly #writes = new Set<Promise<void>>();
   readonly #dirty: Connection[] = [];
   readonly #downloadRate = new TransferRate(SHOWN_RATE_MILLISECONDS);
@@ -108,6 +109,7 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
     this.#peers = new PeerList(policy.longestRedialMilliseconds, around.random);
     this.#upload = new TokenBucket(options.limits?.uploadBytesPerSecond, now);
     this.#download = new TokenBucket(options.limits?.downloadBytesPerSecond, now);
+    this.#buffers = new PieceBuffers(metainfo.pieceLength);
     this.#savedAt = now;
     this.#neededAt = now;
     for (let piece = storage.have.nextSet(0); piece >= 0; piece = storage.have.nextSet(piece + 1)) {
@@ -330,16 +332,12 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
   #host(): SwarmHost {
     return {
       storeBlock: (piece, begin, length) => {
-        let buffer = this.#buffers.get(piece);
-        if (buffer === undefined) {
-          buffer = Buffer.allocUnsafeSlow(this.metainfo.pieceLengthAt(piece));
-          this.#buffers.set(piece, buffer);
-        }
+        const buffer = this.#buffers.of(piece, this.metainfo.pieceLengthAt(piece));
         this.#receiveBuffer.copy(buffer, begin, this.#receiveStart, this.#receiveStart + length);
       },
       pieceReceived: (piece) => this.#write(piece),
       pieceDropped: (piece) => {
-        this.#buffers.delete(piece);
+        this.#buffers.drop(piece);
       },
       completed: () => this.#completed(),
       banned: (identity, reason) => {
@@ -371,9 +369,8 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
   // Storage
 
   #write(piece: number): void {
-    const data = this.#buffers.get(piece);
+    const data = this.#buffers.take(piece);
     if (data === undefined) throw new Error(`piece ${piece} was received and has no buffer`);
-    this.#buffers.delete(piece);
     if (this.error !== undefined) {
       // What comes in after a failure is wanted again once the torrent is resumed.
       queueMicrotask(() => this.swarm.pieceUnwritten(piece));
@@ -388,7 +385,10 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
           this.#diskFailed(error, 'writing');
         },
       )
-      .finally(() => this.#writes.delete(written));
+      .finally(() => {
+        this.#writes.delete(written);
+        if (!this.complete) this.#buffers.giveBack(data);
+      });
     this.#writes.add(written);
   }
 
@@ -406,6 +406,7 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
   }
 
   #completed(): void {
+    this.#buffers.clear();
     this.#save(this.clock.now());
     for (const discovery of this.#discovery) discovery.announce('completed');
   }

@@ -24,7 +24,7 @@ export interface PieceStorage {
 
   /**
    * Takes a whole piece: hashes it, writes it where it belongs and only then sets it in `have`.
-   * `data` belongs to the storage from here on: nothing may write into it any more.
+   * `data` belongs to the storage until the promise has settled: nothing may write into it before.
    * A corrupt piece is not written. A piece that is held already is 'verified' without looking at `data`.
    * @throws TorrentError InvalidRequest, NoSpace, ReadOnly, DiskIo, UnsafePath, Closed: the piece is then not held.
    */

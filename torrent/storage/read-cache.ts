@@ -1,4 +1,4 @@
-// Bytes that were read or written just now, for all torrents of a process, so that one read from disk serves
+// Bytes that were read just now, for all torrents of a process, so that one read from disk serves
 // every peer that asks. Invariant: the cache holds at most `maxBytes`; a buffer in it is never written to again.
 
 /** Bytes kept for the next readers. */

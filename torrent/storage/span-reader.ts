@@ -68,12 +68,6 @@ export class SpanReader {
     return parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
   }
 
-  /** Keeps a piece that was just written: whoever is told of it asks for it at once. */
-  keep(piece: number, data: Buffer): void {
-    // Longer pieces are left to the page cache: a view of one span would keep the whole piece in memory.
-    if (this.#spansPerPiece === 1) this.#cache.set(this.#firstKey + piece, data);
-  }
-
   /** Forgets what was read, also what is being read. */
   forget(): void {
     this.#generation++;

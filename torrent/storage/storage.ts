@@ -195,7 +195,6 @@ class FileStorage implements PieceStorage {
     }
     this.have.set(piece);
     this.#isChanged = true;
-    this.#reader.keep(piece, data);
     return 'verified';
   }
 
