@@ -8,7 +8,7 @@
 //
 //   wanted --start--> started --last block--> verifying --verified--> held
 //     ^                  |                        |
-//     +----- drop -------+------ corrupt ---------+          held --lose--> wanted
+//     +----- drop -------+------ corrupt ---------+
 import type { Bitfield } from '../bitfield.ts';
 import type { Geometry } from './geometry.ts';
 import { RarityOrder } from './rarity-order.ts';
