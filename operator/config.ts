@@ -2,6 +2,7 @@
 import type { V1ResourceRequirements } from '@kubernetes/client-node';
 import { Port } from '../api/index.ts';
 import { OperatorError } from './errors.ts';
+import { LOG_LEVEL_VARIABLE } from './log-level.ts';
 import type { PublisherSettings } from './publishing/publisher-pod.ts';
 import type { TrackerScheduling, TrackerSettings } from './trackers/tracker-objects.ts';
 
@@ -96,6 +97,7 @@ export function readConfig(env: Environment): OperatorConfig {
   const image = required(env, 'ENXAME_IMAGE');
   const imagePullPolicy = env.ENXAME_IMAGE_PULL_POLICY || 'IfNotPresent';
   const imagePullSecrets = list(env, 'ENXAME_IMAGE_PULL_SECRETS');
+  const logLevel = env[LOG_LEVEL_VARIABLE] || 'info';
   return {
     namespace,
     podName: required(env, 'POD_NAME'),
@@ -106,6 +108,7 @@ export function readConfig(env: Environment): OperatorConfig {
       image,
       imagePullPolicy,
       imagePullSecrets,
+      logLevel,
       resources: resources(env, 'ENXAME_PUBLISHER_RESOURCES', DEFAULT_PUBLISHER_RESOURCES),
       deadlineSeconds: wholeNumber(env, 'ENXAME_PUBLISHER_DEADLINE_SECONDS', 86_400, 60, 2_592_000),
       stallSeconds: wholeNumber(env, 'ENXAME_SOURCE_STALL_SECONDS', 30, 1, 3_600),
@@ -122,6 +125,7 @@ export function readConfig(env: Environment): OperatorConfig {
       image,
       imagePullPolicy,
       imagePullSecrets,
+      logLevel,
       resources: resources(env, 'ENXAME_TRACKER_RESOURCES', DEFAULT_TRACKER_RESOURCES),
       scheduling: jsonObject(env, 'ENXAME_TRACKER_SCHEDULING') as TrackerScheduling,
     },

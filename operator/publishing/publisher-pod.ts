@@ -25,6 +25,7 @@ import {
   type Reservation,
   sourceVariables,
 } from '../../api/index.ts';
+import { LOG_LEVEL_VARIABLE } from '../log-level.ts';
 import { restrictedContainer, restrictedPod } from '../pod-security.ts';
 
 /** Seconds that a token of a publisher is valid; the kubelet renews it. The API server's least is 600. */
@@ -40,6 +41,8 @@ export interface PublisherSettings {
   readonly image: string;
   readonly imagePullPolicy: string;
   readonly imagePullSecrets: readonly string[];
+  /** Level of its log. */
+  readonly logLevel: string;
   readonly resources: V1ResourceRequirements;
   /** The longest a publisher may run, in seconds. */
   readonly deadlineSeconds: number;
@@ -76,6 +79,7 @@ function environment(
   settings: PublisherSettings,
 ): { name: string; value: string }[] {
   const variables: [string, string | undefined][] = [
+    [LOG_LEVEL_VARIABLE, settings.logLevel],
     ...Object.entries(settings.environment),
     [PublisherEnv.IngestUrl, url],
     [PublisherEnv.Uid, metadata.uid],

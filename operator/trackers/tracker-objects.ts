@@ -9,6 +9,7 @@ import type {
   V1Service,
 } from '@kubernetes/client-node';
 import { APP_NAME, Component, Label, Port, trackerName } from '../../api/index.ts';
+import { LOG_LEVEL_VARIABLE } from '../log-level.ts';
 import { restrictedContainer, restrictedPod } from '../pod-security.ts';
 
 /** Where Pods of trackers may run. */
@@ -27,6 +28,8 @@ export interface TrackerSettings {
   readonly image: string;
   readonly imagePullPolicy: string;
   readonly imagePullSecrets: readonly string[];
+  /** Level of their logs. */
+  readonly logLevel: string;
   readonly resources: V1ResourceRequirements;
   readonly scheduling: TrackerScheduling;
   /** The operator's own Deployment, with which the trackers go. */
@@ -123,6 +126,7 @@ function trackerPod(settings: TrackerSettings): V1PodSpec {
         args: ['tracker', '--revisions'],
         ports: [{ name: 'http', containerPort: Port.Tracker, protocol: 'TCP' }],
         env: [
+          { name: LOG_LEVEL_VARIABLE, value: settings.logLevel },
           { name: 'ENXAME_NAMESPACE', value: settings.namespace },
           { name: 'POD_NAME', valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.name' } } },
         ],

@@ -190,6 +190,7 @@ export const publisherSettings: PublisherSettings = {
   image: 'enxame/enxame:0.1.0',
   imagePullPolicy: 'IfNotPresent',
   imagePullSecrets: [],
+  logLevel: 'info',
   resources: { requests: { cpu: '100m', memory: '96Mi' }, limits: { memory: '256Mi' } },
   deadlineSeconds: 3600,
   stallSeconds: 30,

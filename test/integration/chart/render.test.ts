@@ -36,6 +36,7 @@ test('the operator understands the environment that the chart gives it', async (
     'publisher.environment': { HTTPS_PROXY: 'http://proxy:3128' },
     'publisher.caConfigMap': { name: 'trust', key: 'bundle.pem' },
     'image.digest': `sha256:${'0'.repeat(64)}`,
+    logLevel: 'debug',
   };
   const { template } = operator(await render(values)).spec!;
   const config = readConfig({ ...environment(template.spec), POD_NAME: 'p', POD_NAMESPACE: NAMESPACE });
@@ -46,6 +47,7 @@ test('the operator understands the environment that the chart gives it', async (
     contentRoot: '/var/lib/enxame',
     publisher: {
       image,
+      logLevel: 'debug',
       imagePullSecrets: ['a', 'b'],
       deniedCidrs: ['10.0.0.0/8', 'fd00::/8'],
       environment: { HTTPS_PROXY: 'http://proxy:3128' },
@@ -54,6 +56,7 @@ test('the operator understands the environment that the chart gives it', async (
     },
     tracker: {
       replicas: 2,
+      logLevel: 'debug',
       instance: 'enxame',
       serviceAccount: 'enxame-tracker',
       scheduling: { nodeSelector: { disk: 'fast' } },

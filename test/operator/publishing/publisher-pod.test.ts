@@ -55,6 +55,7 @@ test('does not stay long on a node that does not answer', () => {
 
 test('is told what to read and where to send it', () => {
   expect(env(pod({ source: { configMap: { name: 'c' }, sizeLimit: '1Mi' } }))).toEqual({
+    ENXAME_LOG_LEVEL: 'info',
     ENXAME_INGEST_URL: 'http://10.0.0.7:9100',
     ENXAME_UID: UID,
     ENXAME_ATTEMPT: '3',

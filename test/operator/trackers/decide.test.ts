@@ -15,6 +15,7 @@ const settings: TrackerSettings = {
   image: 'enxame/enxame:0.1.0',
   imagePullPolicy: 'IfNotPresent',
   imagePullSecrets: ['registry'],
+  logLevel: 'debug',
   resources: {},
   scheduling: {},
   owner: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'enxame-operator', uid: 'o' },
@@ -105,6 +106,10 @@ test('a tracker is restricted, owned by the operator, and its Service selects it
   expect(spec?.template.spec?.securityContext).toMatchObject({ runAsNonRoot: true });
   expect(spec?.template.spec?.containers[0]?.securityContext?.capabilities).toEqual({ drop: ['ALL'] });
   expect(spec?.template.spec?.imagePullSecrets).toEqual([{ name: 'registry' }]);
+  expect(spec?.template.spec?.containers[0]?.env).toContainEqual({
+    name: 'ENXAME_LOG_LEVEL',
+    value: 'debug',
+  });
   const { selector } = trackerService(1, settings).spec ?? {};
   expect(selector).toEqual(spec?.selector.matchLabels);
   expect(selector).not.toEqual(trackerService(0, settings).spec?.selector);
