@@ -102,8 +102,8 @@ describe('before the handshake', () => {
 
   test('a peer that dials itself, or another torrent’s peer, is no peer', async () => {
     const { session, torrent } = await startLeecher();
-    const { port, peer } = await listenRaw(pieceCount);
-    torrent.addPeers([{ host: '127.0.0.1', port }]);
+    const { address, peer } = await listenRaw(pieceCount);
+    torrent.addPeers([address]);
     const raw = await peer;
     raw.greet(infoHash, { peerId: session.peerId });
     await raw.end();
@@ -234,8 +234,8 @@ describe('peers that do not read, or do not answer', () => {
 
   test('one that says it has everything, lets us ask and sends nothing does not hold up the others', async () => {
     const { torrent, storage } = await startLeecher();
-    const { port, peer } = await listenRaw(pieceCount);
-    torrent.addPeers([{ host: '127.0.0.1', port }]);
+    const { address, peer } = await listenRaw(pieceCount);
+    torrent.addPeers([address]);
     const mute = await peer;
     mute.greet(infoHash);
     mute.writer.haveAll();
@@ -250,8 +250,8 @@ describe('peers that do not read, or do not answer', () => {
 
   test.each(['end', 'reset'] as const)('one that goes in the middle of a block (%s)', async (how) => {
     const { torrent, storage } = await startLeecher();
-    const { port, peer } = await listenRaw(pieceCount);
-    torrent.addPeers([{ host: '127.0.0.1', port }]);
+    const { address, peer } = await listenRaw(pieceCount);
+    torrent.addPeers([address]);
     const raw = await peer;
     raw.greet(infoHash);
     raw.writer.haveAll();

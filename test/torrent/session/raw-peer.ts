@@ -1,6 +1,7 @@
 // A peer that says whatever a test wants, over a real socket.
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
+import type { PeerAddress } from '../../../torrent/discovery/discovery.ts';
 import { encodeHandshake, HandshakeReader } from '../../../torrent/wire/handshake.ts';
 import { MessageReader } from '../../../torrent/wire/message-reader.ts';
 import { MessageWriter } from '../../../torrent/wire/message-writer.ts';
@@ -15,6 +16,8 @@ export class RawPeer {
   readonly heard: string[];
   readonly #reader: MessageReader;
   #handshake: HandshakeReader | undefined = new HandshakeReader();
+  /** Told of every request, after it was written down. */
+  onRequest: ((piece: number, begin: number, length: number) => void) | undefined;
   /** How the connection ended, if it did. */
   ended: 'end' | 'reset' | undefined;
 
@@ -22,10 +25,17 @@ export class RawPeer {
     this.socket = socket;
     const { handler, heard } = recorder();
     this.heard = heard;
-    this.#reader = new MessageReader(handler, {
-      bitfieldBytes: (pieceCount + 7) >>> 3,
-      maxBlockBytes: 16 * 1024,
-    });
+    const request = (piece: number, begin: number, length: number) => {
+      handler.request(piece, begin, length);
+      this.onRequest?.(piece, begin, length);
+    };
+    this.#reader = new MessageReader(
+      { ...handler, request },
+      {
+        bitfieldBytes: (pieceCount + 7) >>> 3,
+        maxBlockBytes: 16 * 1024,
+      },
+    );
     socket.on('data', (chunk: Buffer) => this.#data(chunk));
     socket.on('end', () => {
       this.ended ??= 'end';
@@ -87,14 +97,18 @@ export async function dialRaw(port: number, pieceCount: number): Promise<RawPeer
   return peer;
 }
 
-/** Waits for a session to dial; the first connection is handed out. */
-export async function listenRaw(pieceCount: number): Promise<{ port: number; peer: Promise<RawPeer> }> {
-  const server = createServer();
+/** Waits for a session to dial; the first connection is handed out, all are counted. */
+export async function listenRaw(
+  pieceCount: number,
+  host = '127.0.0.1',
+): Promise<{ address: PeerAddress; peer: Promise<RawPeer>; connections: () => number }> {
+  let connections = 0;
+  const server = createServer(() => connections++);
   const peer = once(server, 'connection').then(([socket]) => new RawPeer(socket as Socket, pieceCount));
-  server.listen(0, '127.0.0.1');
+  server.listen(0, host);
   await once(server, 'listening');
   afterwards(() => server.close());
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('no port');
-  return { port: address.port, peer };
+  return { address: { host, port: address.port }, peer, connections: () => connections };
 }
