@@ -48,23 +48,3 @@ export async function layOut(cluster: Cluster, folder: string): Promise<DemoFile
     }),
   );
 }
-
-/** SHA-256 by path of a distribution's files on one node. */
-export async function hashesOn(
-  cluster: Cluster,
-  node: string,
-  distribution: string,
-  files: readonly DemoFile[],
-): Promise<Map<string, string>> {
-  const folder = `/var/lib/enxame/by-name/${distribution}/current`;
-  const { stdout } = await cluster.nodeExec(node, [
-    'sha256sum',
-    ...files.map(({ path }) => join(folder, path)),
-  ]);
-  return new Map(
-    stdout
-      .trim()
-      .split('\n')
-      .map((line) => [line.slice(66 + folder.length + 1), line.slice(0, 64)]),
-  );
-}

@@ -1,70 +1,54 @@
 /**
  * `npm run demo`: from nothing to content on every node of a real cluster, with a comparison of every file at
- * the end. The cluster stays up.
+ * the end. The cluster stays up. A run copes with whatever an earlier one left, at whatever moment it ended.
  */
 import { join } from 'node:path';
 import { buildImage } from '../../image/build.ts';
 import { Cluster } from '../cluster/cluster.ts';
-import { CHART, installChart } from '../e2e/harness/chart.ts';
-import { type DemoFile, EXAMPLE, hashesOn, layOut } from './content.ts';
+import { acquireLock } from '../cluster/lock.ts';
+import { ApiServer } from './api-server.ts';
+import { compare, MAX_READS, wrongReads } from './comparison.ts';
+import { type DemoFile, EXAMPLE, layOut } from './content.ts';
+import { install, loadImage } from './installation.ts';
 import { follow } from './progress.ts';
 import { bytesServed, DEMO_NAMESPACE, startSource } from './source.ts';
-import { bold, green, megabytes, phase, red, say } from './terminal.ts';
+import { bold, megabytes, phase, red, say } from './terminal.ts';
 
 const CLUSTER = 'enxame-demo';
 const NODES = 3;
 const DISTRIBUTION = 'programs';
 const EXAMPLES = join(EXAMPLE, '..');
-/** The source may be read this often, no more: what was cut off in the middle is read again from there. */
-const MAX_READS = 1.01;
+const SMALL_EXAMPLES = ['config-map.yaml', 'claim.yaml'].map((name) => join(EXAMPLES, name));
 const TRANSFER_SECONDS = 300;
+const SIGNAL_EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
-/** Removes what an earlier run of the demo left: its content is to be distributed anew. */
+/** Removes what an earlier run distributed, so that it is read and copied anew. What others made stays. */
 async function removeEarlier(cluster: Cluster): Promise<void> {
-  const all = ['contentdistributions', '--all', '--all-namespaces', '--timeout=60s'];
-  await cluster.kubectl(['delete', ...all]);
+  const names = ['delete', 'contentdistribution', '--ignore-not-found', '--timeout=90s'];
+  const there = await cluster.kubectl(['get', 'contentdistributions', '--all-namespaces', '--output=name']);
+  if (there.includes(`/${DISTRIBUTION}\n`))
+    say('  an earlier run is there: its distributions are deleted first');
   await cluster.kubectl(['delete', 'pod', 'claim-reader', '--ignore-not-found', '--now']);
+  await cluster.kubectl([...names, DISTRIBUTION, '--namespace', DEMO_NAMESPACE]);
+  await cluster.kubectl([...names, 'greeting', 'motd', '--namespace', 'default']);
 }
 
 /** @returns seconds from apply to Ready */
-async function distribute(cluster: Cluster, totalBytes: number): Promise<number> {
+async function distribute(cluster: Cluster, api: ApiServer, totalBytes: number): Promise<number> {
   const started = Date.now();
   await cluster.kubectl(['apply', '--filename', EXAMPLE]);
-  await follow(cluster, DEMO_NAMESPACE, DISTRIBUTION, { totalBytes, seconds: TRANSFER_SECONDS });
+  await follow(api, DEMO_NAMESPACE, DISTRIBUTION, { totalBytes, seconds: TRANSFER_SECONDS });
   return (Date.now() - started) / 1000;
 }
 
 /** Small content for everybody, and a Pod that reads it through a claim. */
 async function applyExamples(cluster: Cluster): Promise<void> {
-  for (const name of ['config-map.yaml', 'claim.yaml'])
-    await cluster.kubectl(['apply', '--filename', join(EXAMPLES, name)]);
-  const all = ['contentdistributions', '--all', '--all-namespaces', '--timeout=120s'];
-  await cluster.kubectl(['wait', '--for=condition=Ready', ...all]);
+  await cluster.kubectl(['apply', ...SMALL_EXAMPLES.flatMap((path) => ['--filename', path])]);
+  const both = ['contentdistribution/greeting', 'contentdistribution/motd'];
+  await cluster.kubectl(['wait', '--for=condition=Ready', ...both, '--timeout=120s']);
   const succeeded = '--for=jsonpath={.status.phase}=Succeeded';
   await cluster.kubectl(['wait', succeeded, 'pod/claim-reader', '--timeout=150s']);
   say(`  examples/claim.yaml: the Pod printed "${(await cluster.kubectl(['logs', 'claim-reader'])).trim()}"`);
-}
-
-/** Compares every file on every node with the source's. @returns whether all are equal */
-async function compare(cluster: Cluster, files: readonly DemoFile[]): Promise<boolean> {
-  const nodes = await cluster.nodeNames();
-  const found = await Promise.all(
-    nodes.map((node) => hashesOn(cluster, node, `${DEMO_NAMESPACE}/${DISTRIBUTION}`, files)),
-  );
-  let areEqual = true;
-  say(
-    `  ${'file'.padEnd(16)} ${'size'.padStart(8)}  ${'SHA-256 at the source'.padEnd(64)}  ${nodes.join('  ')}`,
-  );
-  for (const { path, sizeBytes, sha256 } of files) {
-    const marks = found.map((hashes, index) => {
-      const isEqual = hashes.get(path) === sha256;
-      areEqual &&= isEqual;
-      const text = (isEqual ? 'equal' : 'DIFFERS').padEnd(nodes[index]!.length);
-      return isEqual ? green(text) : red(text);
-    });
-    say(`  ${path.padEnd(16)} ${megabytes(sizeBytes).padStart(8)}  ${sha256}  ${marks.join('  ')}`);
-  }
-  return areEqual;
 }
 
 function sayHowToGoOn(cluster: Cluster): void {
@@ -80,53 +64,73 @@ function sayHowToGoOn(cluster: Cluster): void {
   say(`  npm run cluster -- down --name ${CLUSTER}`);
 }
 
-async function demo(): Promise<boolean> {
-  const started = Date.now();
-  const cluster = new Cluster(CLUSTER, (line) => say(`  ${line}`));
-  await phase(`A Kubernetes with ${NODES} nodes`, () => cluster.up({ nodes: NODES }));
-  const image = await phase('The image, onto every node', async () => {
+/** Everything on a cluster that is up. @returns what is wrong in the end */
+async function demoOn(cluster: Cluster, api: ApiServer): Promise<string[]> {
+  const [image, hasOlderPods] = await phase('The image, onto every node', async () => {
     const built = await buildImage();
     say(`  ${built.name}, ${megabytes(built.archiveBytes)}`);
-    await cluster.load(built.archive);
-    return built.name;
+    return [built, await loadImage(cluster, built)] as const;
   });
   await phase('The chart', async () => {
-    await installChart(cluster, CHART);
+    await install(cluster, image, hasOlderPods);
     await removeEarlier(cluster);
   });
-  const files = await phase('A web server with real files', async () => {
+  const files: readonly DemoFile[] = await phase('A web server with real files', async () => {
     const folder = join(cluster.layout.folder, 'demo');
     const laidOut = await layOut(cluster, folder);
-    await startSource(cluster, image, folder);
+    await startSource(cluster, image.name, folder);
     return laidOut;
   });
   const totalBytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  const title = `${files.length} files, ${megabytes(totalBytes)}, to ${NODES} nodes`;
-  const seconds = await phase(title, () => distribute(cluster, totalBytes));
+  const title = `${files.length} files, ${megabytes(totalBytes)}, to ${NODES} nodes (examples/demo.yaml)`;
+  const seconds = await phase(title, () => distribute(cluster, api, totalBytes));
   await phase('The small examples', () => applyExamples(cluster));
-  const areEqual = await phase('Every file on every node, compared with the source', () =>
-    compare(cluster, files),
+  const wrong = await phase('Every file on every node, compared with the source', () =>
+    compare(cluster, `${DEMO_NAMESPACE}/${DISTRIBUTION}`, files),
   );
-  const reads = (await bytesServed(cluster)) / totalBytes;
+  const reads = (await bytesServed(api)) / totalBytes;
   say();
   say(bold('$ kubectl get contentdistributions --all-namespaces'));
   say(await cluster.kubectl(['get', 'contentdistributions', '--all-namespaces']));
   const rate = megabytes((NODES * totalBytes) / seconds);
   say(`apply → Ready: ${seconds.toFixed(1)} s for ${NODES} × ${megabytes(totalBytes)} (${rate}/s in all)`);
   say(`The source was read ${reads.toFixed(3)} times (bytes served ÷ size; at most ${MAX_READS}).`);
-  say(`The demo took ${((Date.now() - started) / 1000).toFixed(0)} s.`);
-  sayHowToGoOn(cluster);
-  if (!areEqual) say(red('\nFiles differ from the source: see the table above.'));
-  if (reads > MAX_READS) say(red(`\nThe source was read ${reads.toFixed(3)} times, more than ${MAX_READS}.`));
-  return areEqual && reads <= MAX_READS;
+  const tooOften = wrongReads(reads);
+  return tooOften === undefined ? wrong : [...wrong, tooOften];
 }
 
+/** @returns the exit code */
+async function demo(): Promise<number> {
+  const started = Date.now();
+  const log = (line: string) => say(`  ${line}`);
+  const cluster = new Cluster(CLUSTER, log);
+  await phase(`A Kubernetes with ${NODES} nodes`, () => cluster.up({ nodes: NODES }));
+  const doing = { log, doing: 'shows the demo' };
+  const release = await acquireLock(join(cluster.layout.folder, 'demo.lock'), doing);
+  const api = new ApiServer(cluster.kubeconfigPath);
+  try {
+    const wrong = await demoOn(cluster, api);
+    say(`The demo took ${((Date.now() - started) / 1000).toFixed(0)} s.`);
+    sayHowToGoOn(cluster);
+    if (wrong.length === 0) return 0;
+    say(red('\nThe demo failed:'));
+    for (const line of wrong) say(red(`  ${line}`));
+    return 1;
+  } finally {
+    await api.close();
+    await release();
+  }
+}
+
+const left = `The cluster is left as it is: npm run demo goes on with it, npm run cluster -- down --name ${CLUSTER} removes it.`;
+for (const [signal, code] of Object.entries(SIGNAL_EXIT_CODES))
+  process.once(signal, () => {
+    process.stderr.write(`\ndemo: interrupted. ${left}\n`);
+    process.exit(code);
+  });
 try {
-  process.exitCode = (await demo()) ? 0 : 1;
+  process.exitCode = await demo();
 } catch (error) {
-  process.stderr.write(`\ndemo: ${(error as Error).message}\n`);
-  process.stderr.write(
-    `The cluster is left as it is; npm run cluster -- down --name ${CLUSTER} removes it.\n`,
-  );
+  process.stderr.write(`\ndemo: ${(error as Error).message}\n${left}\n`);
   process.exitCode = 1;
 }

@@ -1,71 +1,91 @@
-/** How the distribution of the demo goes, node by node. */
+/**
+ * How the distribution of the demo goes, node by node. What objects say comes from the API server, bytes from
+ * the agents' metrics: trackers hear from a node every ten seconds only.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ContentDistribution, NodeContent } from '../../api/index.ts';
-import type { Cluster } from '../cluster/cluster.ts';
+import type { NodeContent } from '../../api/index.ts';
 import { SYSTEM_NAMESPACE } from '../e2e/harness/chart.ts';
+import type { ApiServer } from './api-server.ts';
 import { bytesServed } from './source.ts';
-import { bar, LiveLines, megabytes } from './terminal.ts';
+import { bar, LiveLines, megabytes, percent } from './terminal.ts';
 
-const POLL_MILLISECONDS = 400;
+const POLL_MILLISECONDS = 300;
+const AGENT_PORT = 9100;
 
-/** Bytes that each node's agent still lacks, as it counts them itself. */
-async function bytesLeft(cluster: Cluster): Promise<Map<string, number>> {
-  const selector = '--selector=app.kubernetes.io/component=agent';
-  const columns = String.raw`jsonpath={range .items[*]}{.metadata.name} {.spec.nodeName}{"\n"}{end}`;
-  const pods = await cluster.kubectl(['-n', SYSTEM_NAMESPACE, 'get', 'pods', selector, '-o', columns]);
-  const each = pods
-    .trim()
-    .split('\n')
-    .map(async (line): Promise<[string, number]> => {
-      const [pod = '', node = ''] = line.split(' ');
-      const path = `/api/v1/namespaces/${SYSTEM_NAMESPACE}/pods/${pod}:9100/proxy/metrics`;
-      const metrics = await cluster.kubectl(['get', '--raw', path]);
-      return [node, Number(/^enxame_agent_left_bytes (\d+)/m.exec(metrics)?.[1] ?? 0)];
-    });
-  return new Map(await Promise.all(each));
+/** One line of the picture. */
+interface Row {
+  readonly name: string;
+  /** From 0 to 1. */
+  readonly part: number;
+  readonly words: string;
 }
 
-async function read<T>(cluster: Cluster, ...what: string[]): Promise<T> {
-  return JSON.parse(await cluster.kubectl(['get', ...what, '--output=json'])) as T;
+/** What is looked at beside the objects; undefined where nobody answers, as while a Pod starts anew. */
+interface Figures {
+  readonly servedBytes: number | undefined;
+  /** Bytes that a node still lacks, by its name. */
+  readonly leftBytes: ReadonlyMap<string, number>;
 }
 
-/** A line for each node, and one for the source. */
-async function look(
-  cluster: Cluster,
-  distribution: ContentDistribution,
+async function leftBytes(api: ApiServer): Promise<Map<string, number>> {
+  const left = new Map<string, number>();
+  const ask = async (pod: string, node: string) => {
+    const metrics = await api.proxied(SYSTEM_NAMESPACE, `pods/${pod}:${AGENT_PORT}`, '/metrics');
+    const bytes = /^enxame_agent_left_bytes (\d+)/m.exec(metrics)?.[1];
+    if (bytes !== undefined) left.set(node, Number(bytes));
+  };
+  const agents = await api.pods(SYSTEM_NAMESPACE, 'agent');
+  await Promise.allSettled(agents.map(({ metadata, spec }) => ask(metadata.name, spec.nodeName ?? '')));
+  return left;
+}
+
+async function figures(api: ApiServer): Promise<Figures> {
+  const [served, left] = await Promise.all([bytesServed(api).catch(() => undefined), leftBytes(api)]);
+  return { servedBytes: served, leftBytes: left };
+}
+
+/** Where a node is with the distribution of a UID. */
+function rowOf(
+  node: NodeContent,
+  uid: string | undefined,
   totalBytes: number,
-): Promise<string[]> {
-  const [contents, left, served] = await Promise.all([
-    read<{ items: NodeContent[] }>(cluster, 'nodecontents'),
-    bytesLeft(cluster),
-    bytesServed(cluster),
-  ]);
-  const { uid } = distribution.metadata;
-  const ready = distribution.status?.conditions?.find(({ type }) => type === 'Ready');
-  const lines = [`  source  ${bar(served / totalBytes)}  ${megabytes(served)} read`];
-  for (const { metadata, spec, status } of contents.items) {
-    const revision = status?.revisions?.find((each) => each.uid === uid);
-    const missing = left.get(metadata.name) ?? 0;
-    const isReading = spec?.publishing?.some((reservation) => reservation.uid === uid);
-    const [part, words] =
-      revision?.phase === 'Held'
-        ? [1, revision.active ? 'held and active' : 'held']
-        : revision === undefined
-          ? [0, isReading ? 'receives the source' : 'waits']
-          : [(totalBytes - missing) / totalBytes, `${revision.phase}, ${megabytes(missing)} left`];
-    lines.push(`  ${metadata.name}  ${bar(part)}  ${words}`);
+  { servedBytes, leftBytes }: Figures,
+): Row {
+  const { name } = node.metadata;
+  const publication = node.status?.publishing?.find((each) => each.uid === uid);
+  const revision = node.status?.revisions?.find((each) => each.uid === uid);
+  const because = revision?.message ?? publication?.message;
+  switch (revision?.phase) {
+    case 'Held':
+      return { name, part: 1, words: revision.active ? 'holds it, active' : 'holds it' };
+    case 'Downloading': {
+      const left = leftBytes.get(name) ?? totalBytes;
+      return { name, part: 1 - left / totalBytes, words: `downloads, ${megabytes(left)} left` };
+    }
+    case 'Failed':
+    case 'Unsupported':
+      return { name, part: 0, words: `${revision.phase}: ${because ?? 'nobody says why'}` };
   }
-  lines.push(`  ${ready?.message ?? 'waiting for the operator'}`);
-  return lines;
+  switch (publication?.phase) {
+    case 'Receiving':
+      return { name, part: (servedBytes ?? 0) / totalBytes, words: 'receives the source, for all' };
+    case 'Hashing':
+    case 'Published':
+      return { name, part: 1, words: 'makes the torrent' };
+    case 'Failed':
+      return { name, part: 0, words: `Failed: ${because ?? 'nobody says why'}` };
+    default:
+      return { name, part: 0, words: 'waits' };
+  }
 }
 
 /**
  * Shows how a distribution goes until it is Ready.
  *
- * @throws if it is not within the time
+ * @throws if it is not within the time; KubeError
  */
 export async function follow(
-  cluster: Cluster,
+  api: ApiServer,
   namespace: string,
   name: string,
   { totalBytes, seconds }: { totalBytes: number; seconds: number },
@@ -73,13 +93,26 @@ export async function follow(
   const live = new LiveLines();
   const end = Date.now() + seconds * 1000;
   for (;;) {
-    const object = await read<ContentDistribution>(cluster, 'contentdistribution', name, '-n', namespace);
-    const ready = object.status?.conditions?.find(({ type }) => type === 'Ready');
-    const isReady = ready?.status === 'True' && ready.observedGeneration === object.metadata.generation;
-    live.show(await look(cluster, object, totalBytes), isReady);
+    const [distribution, nodes, found] = await Promise.all([
+      api.distribution(namespace, name),
+      api.nodeContents(),
+      figures(api),
+    ]);
+    const ready = distribution.status?.conditions?.find(({ type }) => type === 'Ready');
+    const isReady = ready?.status === 'True' && ready.observedGeneration === distribution.metadata.generation;
+    const served = found.servedBytes ?? 0;
+    const rows: Row[] = [
+      { name: 'source', part: served / totalBytes, words: `${megabytes(served)} read` },
+      ...nodes.map((node) => rowOf(node, distribution.metadata.uid, totalBytes, found)),
+    ];
+    const message = ready?.message ?? 'waiting for the operator';
+    live.show(
+      [...rows.map((row) => `  ${row.name}  ${bar(row.part)}  ${row.words}`), `  ${message}`],
+      `  ${rows.map((row) => `${row.name} ${percent(row.part)}`).join('  ')}  ${message}`,
+      isReady,
+    );
     if (isReady) return;
-    if (Date.now() > end)
-      throw new Error(`not Ready within ${seconds} s: ${ready?.message ?? 'nobody says why'}`);
+    if (Date.now() > end) throw new Error(`not Ready within ${seconds} s: ${message}`);
     await delay(POLL_MILLISECONDS);
   }
 }

@@ -2,11 +2,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Cluster } from '../cluster/cluster.ts';
+import type { ApiServer } from './api-server.ts';
 
 const SERVER = join(import.meta.dirname, '..', 'source', 'server.mjs');
 export const DEMO_NAMESPACE = 'demo';
 const PORT = 8080;
-const PROXY = `/api/v1/namespaces/${DEMO_NAMESPACE}/services/source:${PORT}/proxy`;
 
 function objects(image: string, folder: string, script: string): object[] {
   const namespace = DEMO_NAMESPACE;
@@ -64,21 +64,15 @@ export async function startSource(cluster: Cluster, image: string, folder: strin
     cluster.kubectl(['apply', '--filename', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
   await apply([namespace]);
   const inNamespace = ['--namespace', DEMO_NAMESPACE];
-  await cluster.kubectl([
-    ...inNamespace,
-    'delete',
-    'pod',
-    'source',
-    '--ignore-not-found',
-    '--grace-period=1',
-  ]);
+  const earlier = ['delete', 'pod', 'source', '--ignore-not-found', '--grace-period=1'];
+  await cluster.kubectl([...inNamespace, ...earlier]);
   await apply(objects(image, folder, await readFile(SERVER, 'utf8')));
   await cluster.kubectl([...inNamespace, 'wait', '--for=condition=Ready', 'pod/source', '--timeout=60s']);
 }
 
-/** Bytes of bodies that the source has sent. */
-export async function bytesServed(cluster: Cluster): Promise<number> {
-  const text = await cluster.kubectl(['get', '--raw', `${PROXY}/stats`]);
+/** Bytes of bodies that the source has sent since it was started. @throws KubeError */
+export async function bytesServed(api: ApiServer): Promise<number> {
+  const text = await api.proxied(DEMO_NAMESPACE, `services/source:${PORT}`, '/stats');
   const stats = JSON.parse(text) as { [path: string]: { bytes: number } };
   return Object.values(stats).reduce((sum, { bytes }) => sum + bytes, 0);
 }

@@ -1,6 +1,9 @@
-/** What the demo prints: headings with times, and lines that are redrawn where there is a terminal. */
-const isTerminal = process.stdout.isTTY === true;
-const hasColour = isTerminal && process.env.NO_COLOR === undefined;
+/**
+ * What the demo prints: headings with times, and lines that are redrawn. Escape codes go to terminals only,
+ * colours not where NO_COLOR asks for none (no-color.org).
+ */
+const isTerminal = process.stdout.isTTY === true && process.env.TERM !== 'dumb';
+const hasColour = isTerminal && !process.env.NO_COLOR;
 
 const styled = (code: number) => (text: string) => (hasColour ? `\x1b[${code}m${text}\x1b[0m` : text);
 export const bold = styled(1);
@@ -22,34 +25,41 @@ export async function phase<T>(title: string, work: () => Promise<T>): Promise<T
   return result;
 }
 
-/** Lines without a terminal come this often; redrawn ones whenever there are new ones. */
-const PLAIN_MILLISECONDS = 2_000;
+/** Where nothing can be redrawn, a line comes this often. */
+const PLAIN_MILLISECONDS = 3_000;
+const DEFAULT_COLUMNS = 80;
 
-/** Lines that replace the ones shown before. */
+/** Lines that replace the ones shown before; elsewhere than on a terminal, one line now and then. */
 export class LiveLines {
   #shown = 0;
   #saidAt = Number.NEGATIVE_INFINITY;
 
-  show(lines: readonly string[], isLast = false): void {
+  /** @param plain what `lines` say, in one line */
+  show(lines: readonly string[], plain: string, isLast = false): void {
     if (isTerminal) {
-      if (this.#shown > 0) process.stdout.write(`\x1b[${this.#shown}A`);
-      for (const line of lines) process.stdout.write(`\x1b[2K${line}\n`);
+      // A line that wraps would be two to the terminal and one to us.
+      const columns = process.stdout.columns || DEFAULT_COLUMNS;
+      const up = this.#shown > 0 ? `\x1b[${this.#shown}A` : '';
+      const text = lines.map((line) => `\x1b[2K${[...line].slice(0, columns - 1).join('')}\n`);
+      process.stdout.write(`${up}${text.join('')}\x1b[J`);
       this.#shown = lines.length;
       return;
     }
     const now = Date.now();
     if (!isLast && now - this.#saidAt < PLAIN_MILLISECONDS) return;
     this.#saidAt = now;
-    for (const line of lines) say(line);
+    say(plain);
   }
 }
 
 const BAR_CELLS = 30;
 
-/** @param part from 0 to 1 */
+/** @param part from 0 to 1; what is outside counts as the nearer of them */
+export const percent = (part: number) => `${Math.floor(Math.min(1, Math.max(0, part)) * 100)}%`;
+
 export function bar(part: number): string {
-  const filled = Math.round(Math.min(1, Math.max(0, part)) * BAR_CELLS);
-  return `${'█'.repeat(filled)}${'░'.repeat(BAR_CELLS - filled)} ${String(Math.floor(part * 100)).padStart(3)}%`;
+  const filled = Math.floor(Math.min(1, Math.max(0, part)) * BAR_CELLS);
+  return `${'█'.repeat(filled)}${'░'.repeat(BAR_CELLS - filled)} ${percent(part).padStart(4)}`;
 }
 
 export const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`;
