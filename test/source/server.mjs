@@ -19,6 +19,7 @@ const FILES = process.env.FILES ?? '/files';
 const PORT = Number(process.env.PORT ?? 8080);
 const CHUNK_BYTES = 256 * 1024;
 const CIPHER_BLOCK_BYTES = 16;
+const UNDER_WAY_MS = 100;
 
 /** @type {Map<string, {requests: number, bytes: number}>} */
 const stats = new Map();
@@ -96,7 +97,10 @@ async function send(response, stream, behaviour, count) {
     count(part.length);
     if (response.destroyed) return;
     if (sent >= limit) {
-      if (behaviour.endAfter !== undefined) response.destroy();
+      if (behaviour.endAfter !== undefined) {
+        await delay(UNDER_WAY_MS); // What was sent arrives; a reset would overtake it.
+        response.destroy();
+      }
       return;
     }
     if (behaviour.rate) await delay(Math.max(0, (sent / behaviour.rate) * 1000 - (Date.now() - started)));
@@ -130,6 +134,7 @@ async function serve(request, response, path) {
     etag,
     ...(range ? { 'content-range': `bytes ${from}-${to - 1}/${content.size}` } : {}),
   });
+  response.flushHeaders();
   if (request.method === 'HEAD') {
     response.end();
     return;
