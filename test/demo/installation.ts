@@ -46,6 +46,6 @@ export async function install(
   await installChart(cluster, CHART);
   if (!hasOlderPods) return;
   await cluster.kubectl(['rollout', 'restart', 'daemonsets,deployments', ...inSystem]);
-  await everythingReady(cluster);
+  await everythingReady({ kubectl: cluster.kubectl.bind(cluster) });
   await writeFile(digestFile(cluster), digest);
 }
