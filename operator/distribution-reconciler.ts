@@ -46,8 +46,7 @@ export interface DistributionReconcilerParts {
   readonly logger: OperatorLogger;
   readonly distributions: ObjectClient<ContentDistribution>;
   readonly revisions: ObjectClient<ContentRevision>;
-  readonly publishing: Omit<PublishingWriter, 'seenPods' | 'reservations' | 'logger'>;
-  readonly contents: PublishingWriter['reservations']['client'];
+  readonly publishing: Omit<PublishingWriter, 'seenPods' | 'logger'>;
   readonly claim: Omit<ClaimWriter, 'view' | 'logger'>;
   readonly swarms: SwarmFollower;
   readonly observer: ReconcileObserver;
@@ -70,16 +69,7 @@ export class DistributionReconciler {
       tell: parts.tell,
       wrote: () => parts.observer.statusWritten(),
     });
-    this.#publishingWriter = {
-      ...parts.publishing,
-      seenPods: view.publisherPods,
-      reservations: {
-        client: parts.contents,
-        cached: (node) => view.contents.get(node),
-        wrote: (content) => view.contents.wrote(content),
-      },
-      logger,
-    };
+    this.#publishingWriter = { ...parts.publishing, seenPods: view.publisherPods, logger };
   }
 
   /**

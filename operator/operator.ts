@@ -34,6 +34,7 @@ import { DistributionReconciler } from './distribution-reconciler.ts';
 import type { OperatorLogger } from './logger.ts';
 import type { OperatorMetrics } from './metrics.ts';
 import { TrackerPoller, trackerUrls } from './progress/tracker-poller.ts';
+import { ReservationWriter } from './publishing/reservations.ts';
 import { sweep } from './sweep/sweep.ts';
 import { ownerOf } from './trackers/owner.ts';
 import { reconcileTrackers } from './trackers/reconcile.ts';
@@ -41,7 +42,7 @@ import type { TrackerSettings } from './trackers/tracker-objects.ts';
 import { Watches } from './watches.ts';
 
 /** Distributions that are reconciled side by side. */
-const WORKERS = 4;
+const WORKERS = 8;
 /** Everything is looked at again that often, though nothing told of a change. */
 const RESYNC_MILLISECONDS = 300_000;
 const SWEEP_MILLISECONDS = 60_000;
@@ -66,6 +67,7 @@ export class Operator {
   readonly #parts: OperatorParts;
   readonly #watches: Watches;
   readonly #view: ClusterView;
+  readonly #reservations: ReservationWriter;
   /** Present while this replica leads. */
   #queue: WorkQueue<string> | undefined;
   #wakeTrackers: (() => void) | undefined;
@@ -77,6 +79,11 @@ export class Operator {
     const { namespace, tracker } = config;
     this.#watches = new Watches(client, { namespace, instance: tracker.instance, logger });
     this.#view = new ClusterView(this.#watches, clock);
+    this.#reservations = new ReservationWriter({
+      client: client.resource<NodeContent>(NODE_CONTENT),
+      cached: (node) => this.#view.contents.get(node),
+      wrote: (content) => this.#view.contents.wrote(content),
+    });
   }
 
   /** Whether this replica knows everything that it needs to lead. */
@@ -176,8 +183,11 @@ export class Operator {
       logger,
       distributions: client.resource<ContentDistribution>(CONTENT_DISTRIBUTION),
       revisions: client.resource<ContentRevision>(CONTENT_REVISION),
-      contents: client.resource<NodeContent>(NODE_CONTENT),
-      publishing: { pods: client.resource<V1Pod>(PODS), settings: config.publisher },
+      publishing: {
+        pods: client.resource<V1Pod>(PODS),
+        reservations: this.#reservations,
+        settings: config.publisher,
+      },
       claim: {
         volumes: client.resource<V1PersistentVolume>(PERSISTENT_VOLUMES),
         claims: client.resource<V1PersistentVolumeClaim>(PERSISTENT_VOLUME_CLAIMS),
@@ -262,11 +272,7 @@ export class Operator {
       distributions: client.resource<ContentDistribution>(CONTENT_DISTRIBUTION),
       volumes: client.resource<V1PersistentVolume>(PERSISTENT_VOLUMES),
       pods: client.resource<V1Pod>(PODS),
-      reservations: {
-        client: client.resource<NodeContent>(NODE_CONTENT),
-        cached: (node) => view.contents.get(node),
-        wrote: (content) => view.contents.wrote(content),
-      },
+      reservations: this.#reservations,
       logger,
     });
     metrics.orphansRemoved(removed);

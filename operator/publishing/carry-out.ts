@@ -7,13 +7,13 @@ import type { OwnWrites } from '../own-writes.ts';
 import type { ObjectClient } from '../ports.ts';
 import type { PublishingAction } from './decide.ts';
 import { type PublisherSettings, publisherPod } from './publisher-pod.ts';
-import { type ReservationStore, release, reserve } from './reservations.ts';
+import type { ReservationWriter } from './reservations.ts';
 
 /** Where publishing writes. */
 export interface PublishingWriter {
   readonly pods: ObjectClient<V1Pod>;
   readonly seenPods: OwnWrites<V1Pod>;
-  readonly reservations: ReservationStore;
+  readonly reservations: ReservationWriter;
   readonly settings: PublisherSettings;
   readonly logger: OperatorLogger;
 }
@@ -44,12 +44,12 @@ export async function carryOutPublishing(
           { ...about, node: action.node, attempt, podUID },
           'reserving a place for the publication',
         );
-        await reserve(writer.reservations, action.node, action.reservation);
+        await writer.reservations.reserve(action.node, action.reservation);
         break;
       }
       case 'release':
         logger.info({ ...about, node: action.node, attempt: action.attempt }, 'releasing a reservation');
-        await release(writer.reservations, action.node, uid, action.attempt);
+        await writer.reservations.release(action.node, uid, action.attempt);
         break;
       case 'createPod':
         refused = await createPublisher(
@@ -103,7 +103,7 @@ async function createPublisher(
   writer.seenPods.wrote(pod);
   const podUID = pod.metadata?.uid;
   if (podUID !== undefined && pod.metadata?.deletionTimestamp === undefined)
-    await reserve(writer.reservations, node, { ...reservation, podUID });
+    await writer.reservations.reserve(node, { ...reservation, podUID });
   return undefined;
 }
 

@@ -9,7 +9,7 @@ import type { ClusterView } from '../cluster-view.ts';
 import type { OperatorLogger } from '../logger.ts';
 import type { ObjectClient } from '../ports.ts';
 import { deletePod } from '../publishing/carry-out.ts';
-import { type ReservationStore, release } from '../publishing/reservations.ts';
+import type { ReservationWriter } from '../publishing/reservations.ts';
 import { type DistributionReference, findOrphans, type Orphan } from './decide.ts';
 
 /** What the sweep reads and writes. */
@@ -18,7 +18,7 @@ export interface SweepParts {
   readonly distributions: ObjectClient<ContentDistribution>;
   readonly volumes: ObjectClient<V1PersistentVolume>;
   readonly pods: ObjectClient<V1Pod>;
-  readonly reservations: ReservationStore;
+  readonly reservations: ReservationWriter;
   readonly logger: OperatorLogger;
 }
 
@@ -64,7 +64,7 @@ async function isGone(
 async function remove(orphan: Orphan, { volumes, pods, reservations }: SweepParts): Promise<void> {
   switch (orphan.kind) {
     case 'reservation':
-      await release(reservations, orphan.node, orphan.of.uid);
+      await reservations.release(orphan.node, orphan.of.uid);
       return;
     case 'pod':
       await deletePod(pods, { name: orphan.name, namespace: orphan.namespace }, orphan.uid);

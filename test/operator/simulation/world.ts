@@ -17,6 +17,7 @@ import {
 } from '../../../api/index.ts';
 import { ClusterView } from '../../../operator/cluster-view.ts';
 import { DistributionReconciler } from '../../../operator/distribution-reconciler.ts';
+import { ReservationWriter } from '../../../operator/publishing/reservations.ts';
 import type { StatusEvent } from '../../../operator/status/events.ts';
 import { sweep } from '../../../operator/sweep/sweep.ts';
 import { NOW, publisherSettings } from '../objects.ts';
@@ -32,6 +33,7 @@ export class SimulatedOperator {
   readonly caches;
   readonly view: ClusterView;
   readonly reconciler: DistributionReconciler;
+  readonly #reservations: ReservationWriter;
   readonly #world: World;
 
   constructor(world: World) {
@@ -62,14 +64,22 @@ export class SimulatedOperator {
     };
     const clock = () => world.now;
     this.view = new ClusterView(this.caches, clock);
+    this.#reservations = new ReservationWriter({
+      client: api.client('NodeContent'),
+      cached: (node) => this.view.contents.get(node),
+      wrote: (content) => this.view.contents.wrote(content),
+    });
     this.reconciler = new DistributionReconciler({
       view: this.view,
       clock,
       logger: silent,
       distributions: api.client('ContentDistribution'),
       revisions: api.client('ContentRevision'),
-      contents: api.client('NodeContent'),
-      publishing: { pods: api.client('Pod'), settings: publisherSettings },
+      publishing: {
+        pods: api.client('Pod'),
+        reservations: this.#reservations,
+        settings: publisherSettings,
+      },
       claim: {
         volumes: api.client('PersistentVolume'),
         claims: api.client('PersistentVolumeClaim'),
@@ -104,11 +114,7 @@ export class SimulatedOperator {
         distributions: api.client('ContentDistribution'),
         volumes: api.client('PersistentVolume'),
         pods: api.client('Pod'),
-        reservations: {
-          client: api.client('NodeContent'),
-          cached: (node) => view.contents.get(node),
-          wrote: (content) => view.contents.wrote(content),
-        },
+        reservations: this.#reservations,
         logger: silent,
       });
     } catch (error) {
