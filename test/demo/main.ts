@@ -3,7 +3,7 @@
  * the end. The cluster stays up. A run copes with whatever an earlier one left, at whatever moment it ended.
  */
 import { join } from 'node:path';
-import { buildImage } from '../../image/build.ts';
+import { type BuiltImage, buildImage } from '../../image/build.ts';
 import { Cluster } from '../cluster/cluster.ts';
 import { acquireLock } from '../cluster/lock.ts';
 import { ApiServer } from './api-server.ts';
@@ -64,13 +64,15 @@ function sayHowToGoOn(cluster: Cluster): void {
   say(`  npm run cluster -- down --name ${CLUSTER}`);
 }
 
+async function makeImage(): Promise<BuiltImage> {
+  const image = await buildImage();
+  say(`  ${image.name}, ${megabytes(image.archiveBytes)}`);
+  return image;
+}
+
 /** Everything on a cluster that is up. @returns what is wrong in the end */
-async function demoOn(cluster: Cluster, api: ApiServer): Promise<string[]> {
-  const [image, hasOlderPods] = await phase('The image, onto every node', async () => {
-    const built = await buildImage();
-    say(`  ${built.name}, ${megabytes(built.archiveBytes)}`);
-    return [built, await loadImage(cluster, built)] as const;
-  });
+async function demoOn(cluster: Cluster, image: BuiltImage, api: ApiServer): Promise<string[]> {
+  const hasOlderPods = await phase('The image onto every node', () => loadImage(cluster, image));
   await phase('The chart', async () => {
     await install(cluster, image, hasOlderPods);
     await removeEarlier(cluster);
@@ -104,12 +106,14 @@ async function demo(): Promise<number> {
   const started = Date.now();
   const log = (line: string) => say(`  ${line}`);
   const cluster = new Cluster(CLUSTER, log);
-  await phase(`A Kubernetes with ${NODES} nodes`, () => cluster.up({ nodes: NODES }));
+  const [image] = await phase(`A Kubernetes with ${NODES} nodes, and the image`, () =>
+    Promise.all([makeImage(), cluster.up({ nodes: NODES })]),
+  );
   const doing = { log, doing: 'shows the demo' };
   const release = await acquireLock(join(cluster.layout.folder, 'demo.lock'), doing);
   const api = new ApiServer(cluster.kubeconfigPath);
   try {
-    const wrong = await demoOn(cluster, api);
+    const wrong = await demoOn(cluster, image, api);
     say(`The demo took ${((Date.now() - started) / 1000).toFixed(0)} s.`);
     sayHowToGoOn(cluster);
     if (wrong.length === 0) return 0;
