@@ -35,7 +35,7 @@ export async function carryOutRevisions(
         break;
       case 'update':
         logger.info({ ...about, changes: action.why }, 'bringing a revision up to date');
-        seen.wrote(await client.update(revision));
+        seen.wrote(await client.update(action.reactivated ? await forgetReady(revision, client) : revision));
         break;
       case 'delete':
         logger.info(about, 'deleting a revision beyond those that are kept');
@@ -44,6 +44,25 @@ export async function carryOutRevisions(
         break;
     }
   }
+}
+
+/**
+ * Takes away when the revision was Ready first. Before it is activated anew and not after: an operator that ends
+ * in between is followed by one that does both.
+ *
+ * @returns the revision as it is to be written, upon the version that this made
+ */
+async function forgetReady(
+  revision: ContentRevision,
+  client: ObjectClient<ContentRevision>,
+): Promise<ContentRevision> {
+  if (revision.status?.readyAt === undefined) return revision;
+  const { uid, resourceVersion } = revision.metadata;
+  const { metadata, status } = await client.mergePatchStatus(nameOf(revision), {
+    metadata: { uid, resourceVersion },
+    status: { readyAt: null },
+  });
+  return { ...revision, metadata, ...(status === undefined ? {} : { status }) };
 }
 
 async function create(revision: ContentRevision, writer: RevisionWriter): Promise<void> {

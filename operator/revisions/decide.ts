@@ -38,7 +38,13 @@ const AWAY_GRACE_MILLISECONDS = 900_000;
 /** One write. */
 export type RevisionAction =
   | { readonly kind: 'create'; readonly revision: ContentRevision }
-  | { readonly kind: 'update'; readonly revision: ContentRevision; readonly why: string }
+  | {
+      readonly kind: 'update';
+      readonly revision: ContentRevision;
+      readonly why: string;
+      /** It is activated anew: that it was Ready before says nothing of how many nodes show it now. */
+      readonly reactivated: boolean;
+    }
   | { readonly kind: 'delete'; readonly revision: ContentRevision };
 
 /** The parts of a revision that follow the distribution's spec. */
@@ -145,7 +151,12 @@ export function decideRevisions(input: RevisionsInput): RevisionAction[] {
       ...(isDesired && !isHighest ? { activation: { ...revision.spec.activation, epoch: highest + 1 } } : {}),
     });
     if (isDeepStrictEqual(spec, revision.spec)) continue;
-    actions.push({ kind: 'update', revision: { ...revision, spec }, why: changes(revision.spec, spec) });
+    actions.push({
+      kind: 'update',
+      revision: { ...revision, spec },
+      why: changes(revision.spec, spec),
+      reactivated: spec.activation.epoch !== revision.spec.activation.epoch,
+    });
   }
   return actions;
 }

@@ -51,7 +51,8 @@ export function decideStatus(input: StatusInput): StatusDecision {
   const generation = distribution.metadata.generation ?? 0;
   const count = countNodes(nodes, distribution.spec.placement, uid, desired?.spec.revision);
   const required = requiredCount(settings.minAvailable, count.eligible);
-  const wasReady = desired?.status?.readyAt !== undefined;
+  // Of one that waits for its activation nodes show what they showed before.
+  const wasReady = desired?.status?.readyAt !== undefined && isActivated(desired, input.revisions);
   const judgements = judge({
     suspended: settings.suspend,
     publishing: publishing.state,
@@ -78,9 +79,18 @@ export function decideStatus(input: StatusInput): StatusDecision {
       ...status,
       summary: distributionSummary(status, nowMilliseconds),
     },
-    becameReady: desired !== undefined && !wasReady && count.eligible > 0 && count.active >= required,
+    becameReady:
+      desired !== undefined &&
+      desired.status?.readyAt === undefined &&
+      count.eligible > 0 &&
+      count.active >= required,
     isMoving: desired !== undefined && !settings.suspend && count.downloading + count.pending > 0,
   };
+}
+
+/** Whether it is the one that nodes are to show: none has a higher epoch. */
+function isActivated(desired: ContentRevision, revisions: readonly ContentRevision[]): boolean {
+  return revisions.every(({ spec }) => spec.activation.epoch <= desired.spec.activation.epoch);
 }
 
 function statusFrom(

@@ -74,6 +74,7 @@ describe('a publication', () => {
     expect(actions).toMatchObject([
       {
         kind: 'update',
+        reactivated: true,
         revision: { spec: { revision: 'aaaaaaaaaaaa', sourceState: STATE, activation: { epoch: 3 } } },
       },
     ]);

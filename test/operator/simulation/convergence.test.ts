@@ -92,6 +92,22 @@ test('going back to an earlier source reads nothing again', async () => {
   expect(world.api.changes.filter(({ kind }) => kind === 'Pod')).toHaveLength(pods);
 });
 
+test('going back is Ready only once nodes show the earlier revision again', async () => {
+  const { world, operator } = withOperator();
+  world.apply({ source: source('a') });
+  await settled(world);
+  world.apply({ source: source('b') });
+  await settled(world);
+  world.apply({ source: source('a') });
+  for (let round = 0; round < 3; round += 1) {
+    operator.catchUp();
+    await operator.reconcile();
+  }
+  expect(world.distribution?.status?.observedGeneration).toBe(world.distribution?.metadata.generation);
+  expect(condition(world, 'Ready')?.status).toBe('False');
+  await settled(world);
+});
+
 test('an operator that dies between any two calls is followed by one that goes on', async () => {
   // As many worlds as the whole story has calls: in each the operator dies at another one.
   for (let fatal = 1; fatal < 60; fatal += 1) {

@@ -141,6 +141,16 @@ describe('Ready', () => {
     expect(decision.becameReady).toBe(false);
   });
 
+  test('is judged anew for a revision that was Ready once and is to be activated again', () => {
+    const desired = { ...revision('a'), status: { readyAt: at(-1000) } };
+    const shown = revision('b', { sequence: 2, activation: { epoch: 2 } });
+    const rest = { desired, revisions: [shown, desired] };
+    const before = decide([{ name: 'a', revisions: [entry('a', 'Held')] }], rest);
+    expect(condition(before, 'Ready').status).toBe('False');
+    // It is remembered already: it must not be written again and again.
+    expect(decide([active('a')], rest)).toMatchObject({ becameReady: false });
+  });
+
   test('goes with the last selected node', () => {
     const desired = { ...revision('a'), status: { readyAt: at(-10) } };
     const none = distribution({ placement: { nodeSelector: { gpu: 'true' } } });
