@@ -12,8 +12,8 @@ import {
   type Publication,
   parseQuantity,
   publisherPodName,
-  Reason,
   type Reservation,
+  SourceReason,
 } from '../../api/index.ts';
 import { millisecondsOf } from '../clock.ts';
 import {
@@ -30,6 +30,7 @@ import {
   endedAt,
   type Failure,
   hasEnded,
+  isOfNode,
   podFailure,
   publicationFailure,
   waitingMessage,
@@ -347,12 +348,13 @@ class Decision {
   }
 
   /**
-   * The failure to tell of. A node that had no room is past once another one was elected in the same round, or
-   * receives for a while: until then a new round after all refused looks no better than the one before.
+   * The failure to tell of. A node that had no room, or no disk that works, is past once another one was elected
+   * in the same round, or receives for a while: until then a new round after all refused looks no better than
+   * the one before.
    */
   #presentFailure(present: PlacedReservation | undefined): Failure | undefined {
     const failure = this.#lastFailure();
-    if (failure?.reason !== Reason.InsufficientStorage || present === undefined) return failure;
+    if (failure === undefined || !isOfNode(failure.reason) || present === undefined) return failure;
     const { attempt, podName } = present.reservation;
     if (failure.attempt >= attempt) return failure;
     const pod = this.#pods.find(({ metadata }) => metadata?.name === podName);
@@ -393,7 +395,7 @@ class Decision {
       if (placed === present) continue;
       const node = this.#input.nodes.find(({ name }) => name === placed.node);
       const publication = node === undefined ? undefined : this.#publication(node, placed.reservation);
-      if (publication?.reason !== Reason.InsufficientStorage) this.#release(placed);
+      if (!isOfNode(publication?.reason)) this.#release(placed);
     }
   }
 
@@ -427,7 +429,7 @@ class Decision {
     noHolder: boolean,
     failure: Failure | undefined,
   ): PublishingDecision {
-    if (publication.reason === Reason.InsufficientStorage) {
+    if (isOfNode(publication.reason)) {
       const decision = this.#elect(this.#refusedBy(present.node), noHolder, failure);
       if (decision.state.phase === 'Publishing') return decision;
     }
@@ -461,9 +463,15 @@ class Decision {
     );
   }
 
-  /** One more attempt: on the same node, which has the bytes so far, unless it was room that lacked. */
+  /** One more attempt: on the same node, which has the bytes so far, unless it was the node that failed. */
   #retry(present: PlacedReservation, noHolder: boolean, failure: Failure | undefined): PublishingDecision {
-    if (failure?.reason === Reason.InsufficientStorage) {
+    const { attempt } = present.reservation;
+    if (failure?.reason === SourceReason.AgentUnreachable && failure.attempt === attempt) {
+      // Ready as it is, no publisher gets through to it: another node, if there is one.
+      const decision = this.#moveAway(present, noHolder, failure);
+      if (decision.state.phase === 'Publishing') return decision;
+    }
+    if (isOfNode(failure?.reason)) {
       // Every node refused: begin anew with all of them.
       const decision = this.#elect(new Set(), noHolder, failure);
       if (decision.state.phase === 'Publishing') {

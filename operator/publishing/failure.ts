@@ -27,6 +27,7 @@ const FOR_A_PERSON: ReadonlySet<string> = new Set([
   SourceReason.Invalid,
   Reason.TooManyFiles,
   Reason.InsufficientStorage,
+  Reason.DiskError,
   Reason.PublisherRejected,
   Reason.InvalidSpec,
 ]);
@@ -34,6 +35,14 @@ const FOR_A_PERSON: ReadonlySet<string> = new Set([
 /** Whether a person must do something before a retry can succeed. */
 export function needsPerson(reason: string): boolean {
   return FOR_A_PERSON.has(reason);
+}
+
+/** Reasons that lie with the node that was to receive: another one may do better. */
+const OF_THE_NODE: ReadonlySet<string> = new Set([Reason.InsufficientStorage, Reason.DiskError]);
+
+/** Whether the failure is the receiving node's, and not the source's. */
+export function isOfNode(reason: string | undefined): boolean {
+  return reason !== undefined && OF_THE_NODE.has(reason);
 }
 
 function publisherContainer(pod: V1Pod): V1ContainerStatus | undefined {

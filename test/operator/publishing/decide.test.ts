@@ -337,6 +337,26 @@ describe('a node without room', () => {
   });
 });
 
+test('a node whose disk fails is followed by the next one, at once', () => {
+  const broken = publication('a', { phase: 'Failed', reason: 'DiskError', message: 'EIO' });
+  const failed = { name: 'a', reservations: [reservation(1, { podUID: 'pod-1' })], publications: [broken] };
+  const decision = decide([failed, { name: 'b', availableBytes: GIB }], { pods: [pod(1)] });
+  expect(reserved(decision)).toMatchObject([{ node: 'b', reservation: { attempt: 2 } }]);
+  // Where there is no other one, it is tried again, and told.
+  const alone = decide([failed], { pods: [failedPod(1, 'DiskError', 20)] });
+  expect(reserved(alone)).toMatchObject([{ node: 'a', reservation: { attempt: 2 } }]);
+  expect(alone.failure).toMatchObject({ reason: 'DiskError', message: 'EIO' });
+});
+
+test('a node that no publisher gets through to is replaced, where there is another', () => {
+  const reserving = { name: 'a', reservations: [reservation(1, { podUID: 'pod-1' })] };
+  const pods = [failedPod(1, 'AgentUnreachable', 20)];
+  const decision = decide([reserving, { name: 'b', availableBytes: GIB }], { pods });
+  expect(reserved(decision)).toMatchObject([{ node: 'b', reservation: { attempt: 2 } }]);
+  expect(decision.actions).toContainEqual({ kind: 'release', node: 'a', attempt: 1 });
+  expect(reserved(decide([reserving], { pods }))).toMatchObject([{ node: 'a', reservation: { attempt: 2 } }]);
+});
+
 describe('the receiving node', () => {
   test('that is away for a minute is replaced, from the start', () => {
     const away = (secondsAgo: number) =>
