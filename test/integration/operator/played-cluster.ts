@@ -161,7 +161,8 @@ export class PlayedCluster {
     const uid = metadata?.uid ?? '';
     const known = this.#addresses.get(uid);
     if (known !== undefined) return known;
-    const address = `10.244.0.${this.#addresses.size + 1}`;
+    const place = this.#addresses.size;
+    const address = `10.244.${Math.floor(place / 250)}.${1 + (place % 250)}`;
     this.#addresses.set(uid, address);
     return address;
   }
