@@ -3,7 +3,7 @@
 // Invariant: a PersistentVolumeClaim that is not of this distribution is never adopted, changed or deleted.
 import type { V1PersistentVolume, V1PersistentVolumeClaim } from '@kubernetes/client-node';
 import { type ContentDistribution, Label } from '../../api/index.ts';
-import { persistentVolume, persistentVolumeClaim } from './volume.ts';
+import { isSamePlace, persistentVolume, persistentVolumeClaim } from './volume.ts';
 
 /** What is decided from. */
 export interface ClaimInput {
@@ -60,8 +60,14 @@ export function decideClaim(input: ClaimInput): ClaimDecision {
   const conflict = claimConflict(named, name, uid) ?? volumeConflict(volume, isOurs);
   if (conflict !== undefined) return { actions, conflict };
 
+  const made = persistentVolume(distribution, name, input.contentRoot);
+  if (volume !== undefined && !isSamePlace(volume, made)) {
+    // Made for another placement or content root, before the claim was asked for anew. Both go, the volume last.
+    if (named !== undefined) actions.push({ kind: 'deleteClaim', claim: named });
+    else actions.push({ kind: 'deleteVolume', volume });
+    return { actions, conflict: undefined };
+  }
   if (volume === undefined) {
-    const made = persistentVolume(distribution, name, input.contentRoot);
     // A claim that lost its volume finds it again by its UID.
     if (named?.metadata?.uid !== undefined && made.spec?.claimRef !== undefined)
       made.spec.claimRef.uid = named.metadata.uid;

@@ -108,6 +108,17 @@ describe('a distribution with a claim', () => {
     ]);
   });
 
+  test('whose volume is for another placement or content root gets both anew, the volume last', () => {
+    const placed = distribution({ claim: { name: 'weights' }, placement: { nodeSelector: { gpu: 'true' } } });
+    const old = { volume: volume('claim-1') };
+    for (const change of [{ distribution: placed }, { contentRoot: '/mnt/enxame' }]) {
+      expect(decide({ ...change, ...old, named: ours, labelled: [ours] }).actions).toEqual([
+        { kind: 'deleteClaim', claim: ours },
+      ]);
+      expect(decide({ ...change, ...old }).actions).toEqual([{ kind: 'deleteVolume', volume: old.volume }]);
+    }
+  });
+
   test('does not touch a volume of its name that is not its own', () => {
     const foreign = { ...volume(), metadata: { name: `enxame-${UID}`, labels: {} } };
     const decision = decide({ volume: foreign });
