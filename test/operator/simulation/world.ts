@@ -26,6 +26,8 @@ import { copy, LaggingCache, MemoryApi, type Stored } from './memory-api.ts';
 
 const KEY = 'ml/model';
 const MIB = 1024 * 1024;
+/** So many rounds of 5 minutes without a change are longer than every grace and back-off. */
+const QUIET_ROUNDS = 5;
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** One operator: its own caches, and a memory of its own. */
@@ -333,7 +335,8 @@ export class World {
   }
 
   async settle(rounds = 80): Promise<void> {
-    for (let round = 0; round < rounds; round += 1) {
+    let quiet = 0;
+    for (let round = 0; round < rounds && quiet < QUIET_ROUNDS; round += 1) {
       const before = this.api.changes.length;
       for (const operator of this.operators) {
         operator.catchUp();
@@ -344,7 +347,9 @@ export class World {
       for (const { metadata } of this.api.list('Node')) this.stepAgent(metadata.name);
       this.api.collectGarbage();
       // Long enough for every grace and back-off, once nothing else happens.
-      this.now += this.api.changes.length === before ? 301_000 : 1_000;
+      const isQuiet = this.api.changes.length === before;
+      this.now += isQuiet ? 301_000 : 1_000;
+      quiet = isQuiet ? quiet + 1 : 0;
     }
   }
 
