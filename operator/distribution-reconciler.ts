@@ -25,6 +25,12 @@ import { StatusWriter } from './status/write.ts';
 
 /** When to try again what the API server refused. */
 const REFUSED_RETRY_MILLISECONDS = 30_000;
+/**
+ * How long a refusal is not told and tried again soon: a namespace that was just made has no service account for
+ * a moment, and no Pod gets in without one.
+ */
+const REFUSED_GRACE_MILLISECONDS = 3_000;
+const REFUSED_SOON_MILLISECONDS = 500;
 /** When to look again at a claim in conflict: the object in the way is in no cache. */
 const CONFLICT_RETRY_MILLISECONDS = 10_000;
 
@@ -59,6 +65,8 @@ export class DistributionReconciler {
   readonly #status: StatusWriter;
   readonly #publishingWriter: PublishingWriter;
   readonly #uids = new Map<string, string>();
+  /** Since when the API server has refused the publisher of a UID, in milliseconds since 1970. */
+  readonly #refusedSince = new Map<string, number>();
 
   constructor(parts: DistributionReconcilerParts) {
     this.#parts = parts;
@@ -90,13 +98,14 @@ export class DistributionReconciler {
 
     const revisions = revisionsOf(distribution, view.revisions.list());
     const desired = desiredRevision(state, revisions);
+    const lastingRefusal = this.#lasting(refused, distribution.metadata.uid ?? '', now);
     const decision = decideStatus({
       distribution: withStatus(distribution, this.#status.latest(distribution)),
       desired,
       revisions,
       nodes: view.nodeStates(),
       publishing,
-      refused,
+      refused: lastingRefusal,
       claimConflict,
       swarm: desired === undefined ? undefined : swarms.get(desired.spec.infoHash),
       nowMilliseconds: now,
@@ -108,10 +117,21 @@ export class DistributionReconciler {
     const statusWait = await this.#status.write(distribution, decision.status);
     return earliest(
       publishing.lookAgainIn,
-      refused === undefined ? undefined : REFUSED_RETRY_MILLISECONDS,
+      refused === undefined ? undefined : retryOfRefused(lastingRefusal),
       claimConflict === undefined ? undefined : CONFLICT_RETRY_MILLISECONDS,
       statusWait,
     );
+  }
+
+  /** A refusal that has lasted for longer than the grace. */
+  #lasting(refused: string | undefined, uid: string, now: number): string | undefined {
+    if (refused === undefined) {
+      this.#refusedSince.delete(uid);
+      return undefined;
+    }
+    const since = this.#refusedSince.get(uid) ?? now;
+    this.#refusedSince.set(uid, since);
+    return now - since >= REFUSED_GRACE_MILLISECONDS ? refused : undefined;
   }
 
   /** The distribution; undefined for one that is gone, going, or that cannot be worked with. */
@@ -122,6 +142,7 @@ export class DistributionReconciler {
     if (known !== undefined && known !== cached?.metadata.uid) {
       this.#firstSeen.look(known, 0).close();
       this.#status.forget(known);
+      this.#refusedSince.delete(known);
       this.#uids.delete(key);
       swarms.unfollow(key);
       observer.gone(key);
@@ -222,6 +243,10 @@ function withStatus(
 ): ContentDistribution {
   const { status: _, ...rest } = distribution;
   return status === undefined ? rest : { ...rest, status };
+}
+
+function retryOfRefused(lasting: string | undefined): number {
+  return lasting === undefined ? REFUSED_SOON_MILLISECONDS : REFUSED_RETRY_MILLISECONDS;
 }
 
 function earliest(...waits: (number | undefined)[]): number | undefined {

@@ -68,6 +68,31 @@ async function state(name: string): Promise<string> {
   return sourceState(source(name));
 }
 
+test('a namespace that was just made takes no Pod for a moment, of which nobody is told', async () => {
+  const { world, operator } = withOperator();
+  let isNew = true;
+  world.api.interference = ({ kind, verb }) =>
+    isNew && kind === 'Pod' && verb === 'create' ? 'refuse' : 'none';
+  world.apply({ source: source('a') });
+  await operator.reconcile();
+  operator.catchUp();
+  await operator.reconcile();
+  world.now += 500;
+  isNew = false;
+  await settled(world);
+  expect(world.events.filter(({ type }) => type === 'Warning')).toEqual([]);
+});
+
+test('a Pod that is refused again and again is told of', async () => {
+  const { world } = withOperator();
+  world.api.interference = ({ kind, verb }) => (kind === 'Pod' && verb === 'create' ? 'refuse' : 'none');
+  world.apply({ source: source('a') });
+  await world.settle(10);
+  expect(condition(world, 'Stalled')).toMatchObject({ status: 'True', reason: 'PublisherRejected' });
+  world.api.interference = () => 'none';
+  await settled(world);
+});
+
 test('an update while the first is still being read gives the second alone', async () => {
   const { world, operator } = withOperator();
   world.apply({ source: source('a') });

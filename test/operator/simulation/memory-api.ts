@@ -53,7 +53,10 @@ interface Change {
 }
 
 /** What a call does besides what it is asked to: tests make it fail. */
-export type Interference = (call: { kind: string; verb: string }) => 'none' | 'fail-before' | 'fail-after';
+export type Interference = (call: {
+  kind: string;
+  verb: string;
+}) => 'none' | 'refuse' | 'fail-before' | 'fail-after';
 
 export class MemoryApi {
   readonly changes: Change[] = [];
@@ -206,6 +209,7 @@ export class MemoryApi {
   client<T extends object>(kind: string): ObjectClient<T> {
     const call = <R>(verb: string, work: () => R): Promise<R> => {
       const interference = this.interference({ kind, verb });
+      if (interference === 'refuse') return Promise.reject(apiError(403, 'Forbidden', 'not so'));
       if (interference === 'fail-before')
         return Promise.reject(apiError(503, 'ServiceUnavailable', 'try again'));
       try {
