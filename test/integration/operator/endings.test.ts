@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { V1PersistentVolume, V1PersistentVolumeClaim } from '@kubernetes/client-node';
 import {
-  CONTENT_DISTRIBUTION,
+  type ContentDistribution,
   type ContentDistributionSpec,
   Label,
   NODE_CONTENT,
@@ -163,6 +163,40 @@ describe('a claim', () => {
   });
 });
 
+test('a claim that is asked for anew with other nodes, while no operator runs, is another one', async () => {
+  const placed = (disk: string) => ({ placement: { nodeSelector: { disk } }, claim: { name: 'moved' } });
+  const boundTo = (disk: string) =>
+    until(`the claim is bound, on ${disk} nodes`, async () => {
+      const found = await claim('moved').catch(() => undefined);
+      const volume = await volumes()
+        .get(found?.spec?.volumeName ?? 'none')
+        .catch(() => undefined);
+      return (
+        found?.status?.phase === 'Bound' && JSON.stringify(volume?.spec?.nodeAffinity ?? {}).includes(disk)
+      );
+    });
+  await stage.apply('moved', { source: source('two'), ...placed('fast') });
+  await boundTo('fast');
+  await Promise.all(stage.replicas.map(({ stop }) => stop()));
+  await stage.apply('moved', { source: source('two') });
+  await stage.apply('moved', { source: source('two'), ...placed('slow') });
+  await stage.startOperator('operator-moved');
+  await boundTo('slow');
+  await stage.becomes('moved', 'Stalled', { status: 'False' });
+});
+
+test('a distribution that is applied together with its namespace is told of no trouble', async () => {
+  await stage.api.create([{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'fresh' } }]);
+  const { metadata } = await stage.apply('model', { source: source('three') }, 'fresh');
+  await until('it is Ready', async () =>
+    (await stage.distribution('model', 'fresh')).status?.conditions?.some(
+      ({ type, status }) => type === 'Ready' && status === 'True',
+    ),
+  );
+  const events = await stage.events(metadata.uid, 'fresh');
+  expect(events.filter(({ type }) => type === 'Warning')).toEqual([]);
+});
+
 describe('a namespace without room for the publisher', () => {
   test('is told of in the API server’s words, and asked again', async () => {
     await stage.api.create([
@@ -194,15 +228,21 @@ describe('a namespace without room for the publisher', () => {
 });
 
 describe('deletion', () => {
-  test('leaves nothing of a distribution that was Ready', async () => {
-    const { metadata } = await stage.distribution('model');
+  let ready: ContentDistribution;
+  let doomed: ContentDistribution;
+
+  // The controllers of Kubernetes take their time, so these two begin first and are looked at last.
+  beforeAll(async () => {
+    ready = await stage.distribution('model');
+    await stage.makeNamespace('doomed');
+    holdAll();
+    doomed = await stage.apply('doomed', { source: source('six'), claim: { name: 'doomed' } }, 'doomed');
+    await stage.receiving('doomed');
     await stage.delete('model');
-    await nothingIsLeftOf('model', metadata.uid);
-    await until('the claim is gone', () => stage.isGone(claim('weights')));
-  });
+    await stage.api.kubectl('delete', 'namespace', 'doomed', '--wait=false');
+  }, 60_000);
 
   test('leaves nothing of one that is being read', async () => {
-    holdAll();
     const { metadata } = await stage.apply('half', { source: source('four'), claim: { name: 'half' } });
     await stage.receiving('half');
     await stage.delete('half');
@@ -229,26 +269,19 @@ describe('deletion', () => {
     expect([revision?.spec.distributionUID, more]).toEqual([after.metadata.uid, []]);
   });
 
+  test('leaves nothing of a distribution that was Ready', async () => {
+    await nothingIsLeftOf('model', ready.metadata.uid);
+    await until('the claim is gone', () => stage.isGone(claim('weights')));
+  });
+
   test('of its namespace in mid-publish ends the namespace, and leaves nothing', async () => {
-    await stage.makeNamespace('doomed');
-    holdAll();
-    const { metadata } = await stage.apply(
-      'model',
-      { source: source('six'), claim: { name: 'model' } },
-      'doomed',
-    );
-    await stage.receiving('model');
-    await stage.api.kubectl('delete', 'namespace', 'doomed', '--wait=false');
     await until('the namespace is gone', () =>
       stage.api.kubectl('get', 'namespace', 'doomed').then(
         () => false,
         () => true,
       ),
     );
-    await nothingIsLeftOf('model', metadata.uid, 'doomed');
-    await until('the distribution is gone', () =>
-      stage.isGone(stage.api.admin.resource(CONTENT_DISTRIBUTION).get('model', { namespace: 'doomed' })),
-    );
+    await nothingIsLeftOf('doomed', doomed.metadata.uid, 'doomed');
   });
 
   test('while no operator runs is made up for by the next', async () => {

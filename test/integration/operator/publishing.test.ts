@@ -86,7 +86,10 @@ describe('a distribution', () => {
       message: expect.stringContaining(reservation.node),
     });
     expect(await stage.condition('model', 'Ready')).toMatchObject({ status: 'Unknown' });
-    expect((await stage.distribution('model')).status?.nodes).toMatchObject({ selected: 3, pending: 3 });
+    await until('every node is counted', async () => {
+      const { nodes } = (await stage.distribution('model')).status ?? {};
+      return nodes?.selected === 3 && nodes.pending === 3;
+    });
   });
 
   test('goes on with the same attempt when the operator that began it ends', async () => {
