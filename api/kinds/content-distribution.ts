@@ -318,7 +318,6 @@ export const contentDistributionStatusSchema = record(
           }),
           bytesPerSecond: Optional(bytes('Bytes per second that the nodes receive together.')),
           estimatedCompletionTime: Optional(time('When the last node will hold the content at this pace.')),
-          sourceBytes: Optional(bytes('Bytes that were read from the source for the desired revision.')),
           peerBytes: Optional(bytes('Bytes that nodes got from each other.')),
         },
         { description: 'How far the distribution is.' },
@@ -330,9 +329,6 @@ export const contentDistributionStatusSchema = record(
           {
             name: text({ description: 'Name of the node.', minLength: 1, maxLength: 253 }),
             percent: count({ description: 'Share of the content it has.', minimum: 0, maximum: 100 }),
-            bytesPerSecond: Optional(bytes('Bytes per second that it receives.')),
-            reason: Optional(reason('Why it is slow, if known.')),
-            message: Optional(message('Why it is slow, for people.')),
           },
           { description: 'A node that is behind.' },
         ),
