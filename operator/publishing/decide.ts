@@ -463,11 +463,23 @@ class Decision {
     );
   }
 
+  /**
+   * Whether the node, ready as it is, cannot be reached by publishers. One that was being streamed to can be, and
+   * has bytes worth going back for: its agent was only away for too long, or was replaced.
+   */
+  #isOutOfReach({ node: name, reservation }: PlacedReservation, failure: Failure | undefined): boolean {
+    const { attempt, podName } = reservation;
+    if (failure?.reason !== SourceReason.AgentUnreachable || failure.attempt !== attempt) return false;
+    const node = this.#input.nodes.find((one) => one.name === name);
+    const pod = this.#pods.find(({ metadata }) => metadata?.name === podName);
+    if (node?.agent?.address === undefined || pod === undefined) return false;
+    const phase = this.#publication(node, reservation)?.phase ?? 'Reserved';
+    return phase === 'Reserved' && ingestUrlOf(pod) === ingestUrl(node.agent.address);
+  }
+
   /** One more attempt: on the same node, which has the bytes so far, unless it was the node that failed. */
   #retry(present: PlacedReservation, noHolder: boolean, failure: Failure | undefined): PublishingDecision {
-    const { attempt } = present.reservation;
-    if (failure?.reason === SourceReason.AgentUnreachable && failure.attempt === attempt) {
-      // Ready as it is, no publisher gets through to it: another node, if there is one.
+    if (this.#isOutOfReach(present, failure)) {
       const decision = this.#moveAway(present, noHolder, failure);
       if (decision.state.phase === 'Publishing') return decision;
     }

@@ -357,6 +357,18 @@ test('a node that no publisher gets through to is replaced, where there is anoth
   expect(reserved(decide([reserving], { pods }))).toMatchObject([{ node: 'a', reservation: { attempt: 2 } }]);
 });
 
+test('a node that was streamed to before its agent went for a while keeps the publication', () => {
+  const pods = [failedPod(1, 'AgentUnreachable', 20)];
+  const other = { name: 'b', availableBytes: 99 * GIB };
+  const before = { name: 'a', reservations: [reservation(1, { podUID: 'pod-1' })] };
+  const receiving = { ...before, publications: [publication('a', { phase: 'Receiving' })] };
+  const replaced = { ...before, agentAddress: '10.0.0.9' };
+  for (const node of [receiving, replaced])
+    expect(reserved(decide([node, other], { pods }))).toMatchObject([
+      { node: 'a', reservation: { attempt: 2 } },
+    ]);
+});
+
 describe('the receiving node', () => {
   test('that is away for a minute is replaced, from the start', () => {
     const away = (secondsAgo: number) =>
