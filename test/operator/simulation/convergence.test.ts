@@ -201,6 +201,17 @@ test('every node full: it says so with numbers, and goes on once there is room',
   await settled(world);
 });
 
+test('one node of three that can receive is found, whatever is wrong with the others', async () => {
+  for (const good of ['node-0', 'node-1', 'node-2']) {
+    const { world } = withOperator();
+    const [first, second] = ['node-0', 'node-1', 'node-2'].filter((name) => name !== good);
+    world.broken.add(first!);
+    world.unreachable.add(second!);
+    world.apply({ source: source('a') });
+    await settled(world);
+  }
+});
+
 describe('in whatever order things happen', () => {
   type Step = (world: World, number: number) => void | Promise<void>;
   const operatorOf = (world: World, number: number) => world.operators[number % world.operators.length]!;
@@ -262,6 +273,12 @@ describe('in whatever order things happen', () => {
     fillNode: (world, number) => {
       world.full.add(nodeOf(world, number));
     },
+    breakDisk: (world, number) => {
+      world.broken.add(nodeOf(world, number));
+    },
+    hideNode: (world, number) => {
+      world.unreachable.add(nodeOf(world, number));
+    },
     garbage: (world) => world.api.collectGarbage(),
     time: (world, number) => {
       world.now += 1000 * (1 + (number % 200));
@@ -295,7 +312,7 @@ describe('in whatever order things happen', () => {
 
           // Now let it be: everything works, somebody wants the content, one operator is enough.
           world.api.interference = () => 'none';
-          world.full.clear();
+          for (const trouble of [world.full, world.broken, world.unreachable]) trouble.clear();
           world.sourceFailures = 0;
           for (const { metadata } of world.api.list('Node')) world.setReady(metadata.name, true);
           if (world.api.list('Node').every(({ metadata }) => metadata.name.endsWith('0')))

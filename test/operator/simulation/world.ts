@@ -137,6 +137,10 @@ export class World {
   sourceFailures = 0;
   /** Nodes that refuse every publication. */
   readonly full = new Set<string>();
+  /** Nodes whose disk fails under every publication. */
+  readonly broken = new Set<string>();
+  /** Nodes that are ready, and that no publisher gets through to. */
+  readonly unreachable = new Set<string>();
   operators: SimulatedOperator[] = [];
   readonly #agentStarts = new Map<string, number>();
 
@@ -243,7 +247,17 @@ export class World {
       if (pod.metadata.deletionTimestamp !== undefined) this.api.finalize('Pod', key);
       else if (pod.status?.phase === undefined)
         this.api.patch('Pod', key, { status: { phase: 'Running' } }, 'status');
+      else if (pod.status.phase === 'Running' && this.unreachable.has(this.#receiverOf(pod) ?? ''))
+        this.#endPod(pod, { reason: 'AgentUnreachable', message: 'no route' });
     }
+  }
+
+  /** The node that a publisher streams to. */
+  #receiverOf(pod: Stored): string | undefined {
+    return this.api
+      .list<NodeContent>('NodeContent')
+      .find(({ spec }) => spec?.publishing?.some(({ podName }) => podName === pod.metadata.name))?.metadata
+      .name;
   }
 
   #endPod(pod: Stored, failure: { reason: string; message: string } | undefined): void {
@@ -300,6 +314,7 @@ export class World {
   #isStreaming(name: string, reservation: Reservation): boolean {
     const agent = this.api.list('Pod').find(({ metadata }) => metadata.labels?.node === name);
     const pod = this.#publisherOf(reservation);
+    if (this.unreachable.has(name)) return false;
     return (
       pod !== undefined && JSON.stringify(pod.spec).includes(`http://${String(agent?.status?.podIP)}:9100`)
     );
@@ -307,6 +322,7 @@ export class World {
 
   #receive(name: string, { sourceState: state }: Reservation): Received {
     if (this.full.has(name)) return { reason: 'InsufficientStorage', message: 'needs 1, has 0' };
+    if (this.broken.has(name)) return { reason: 'DiskError', message: 'EIO' };
     if (this.sourceFailures > 0) {
       this.sourceFailures -= 1;
       return { reason: 'SourceServerError', message: '503' };
