@@ -178,8 +178,12 @@ export class Removal {
     return lookAgainAt;
   }
 
+  /** News of a revision that still counts as waiting for its object is kept: it decides once that is over. */
   #takeNews(newsCount: number): void {
-    const news = this.#news.splice(0, newsCount - this.#newsTaken);
+    const heard = this.#news.splice(0, newsCount - this.#newsTaken);
+    const isEarly = ({ uid, revision }: Absence) => this.#options.isReserved(uid, revision);
+    const news = heard.filter((absence) => !isEarly(absence));
+    this.#news.unshift(...heard.filter(isEarly));
     this.#newsTaken += news.length;
     for (const { uid, revision, kind, at } of news) {
       if (kind === 'event') this.#ledger.deleted(uid, revision, at);

@@ -22,6 +22,7 @@ let objects: ContentRevision[];
 let answer: Confirmation;
 let asked: (string | undefined)[][];
 let pins: string[];
+let reserved: string[];
 let podsKnown: boolean;
 let annotation: string | undefined;
 
@@ -37,7 +38,7 @@ function newRemoval(): Removal {
     },
     pinnedBy: (_, revision) => (pins.includes(revision) ? ['ml/reader'] : []),
     podsKnown: () => podsKnown,
-    isReserved: () => false,
+    isReserved: (_, revision) => reserved.includes(revision),
     annotation: () => annotation,
   });
 }
@@ -50,6 +51,7 @@ beforeEach(async () => {
   answer = 'gone';
   asked = [];
   pins = [];
+  reserved = [];
   podsKnown = true;
   annotation = undefined;
   removal = newRemoval();
@@ -98,6 +100,18 @@ describe('a distribution that was seen to be deleted', () => {
       ['ml', UID, undefined],
     ]);
     expect(root.uids()).toEqual([]);
+  });
+
+  test('while the reservation that it was published by is still there goes 10 s after the event all the same', async () => {
+    reserved = [NEW];
+    deleted(await add(NEW, 1));
+    await look();
+    expect(await files()).toEqual([NEW, 'current'].sort());
+    reserved = [];
+    expect(await look()).toBe(clock.now() + 10_000);
+    await clock.pass(10_000);
+    await look();
+    expect(await files()).toEqual([]);
   });
 
   test.each(['there', 'kindGone', 'unavailable'] as const)(
