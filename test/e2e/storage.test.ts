@@ -35,7 +35,7 @@ scenario(
       ({ status: now }) => now?.failedNodes?.length === 1,
     );
     expect(status?.failedNodes?.[0]).toMatchObject({ name: node, reason: 'StorageLow' });
-    expect(status?.failedNodes?.[0]?.message).toMatch(/16\.0 MiB.*4\.0 MiB|4\.0 MiB.*16\.0 MiB/);
+    expect(status?.failedNodes?.[0]?.message).toMatch(/^needs 16\.0 MiB, .+ free$/);
     expect(await kubectl(['get', 'nodecontent', node])).toMatch(/True/);
 
     await setCapacity(null);

@@ -3,21 +3,13 @@ import { afterAll, expect } from '@jest/globals';
 import { CHART, everythingReady, installChart } from './harness/chart.ts';
 import { fromFiles } from './harness/distribution.ts';
 import { disconnect, helm, kubectl } from './harness/environment.ts';
-import { agentMetrics, asOnNode, filesOn, nodeNames } from './harness/nodes.ts';
+import { asOnNode, filesOn, nodeNames } from './harness/nodes.ts';
 import { podsOf } from './harness/pods.ts';
 import { scenario } from './harness/scenario.ts';
 
 const MEBIBYTE = 1024 * 1024;
 
 afterAll(disconnect);
-
-scenario('an idle agent holds under 120 MB of memory', async () => {
-  const megabytes: number[] = [];
-  for (const node of await nodeNames()) megabytes.push((await agentMetrics(node)).residentBytes / 1e6);
-  process.stdout.write(
-    `memory of the agents: ${megabytes.map((value) => `${value.toFixed(0)} MB`).join(', ')}\n`,
-  );
-});
 
 scenario(
   'an upgrade replaces the agents in mid-download, and the download goes on',
