@@ -64,6 +64,8 @@ export async function startSource(cluster: Cluster, image: string, folder: strin
     cluster.kubectl(['apply', '--filename', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
   await apply([namespace]);
   const inNamespace = ['--namespace', DEMO_NAMESPACE];
+  // No Pod is let in before a controller has made the namespace's account.
+  await cluster.kubectl([...inNamespace, 'wait', '--for=create', 'serviceaccount/default', '--timeout=60s']);
   const earlier = ['delete', 'pod', 'source', '--ignore-not-found', '--grace-period=1'];
   await cluster.kubectl([...inNamespace, ...earlier]);
   await apply(objects(image, folder, await readFile(SERVER, 'utf8')));

@@ -29,6 +29,8 @@ async function makeNamespace(labels: Record<string, string> = {}): Promise<strin
     kind: 'Namespace',
     metadata: { name, labels: { ...restricted, ...labels } },
   });
+  // Its controller makes the account a moment later; no Pod is let in before.
+  await kubectl(['-n', name, 'wait', '--for=create', 'serviceaccount/default', '--timeout=60s']);
   return name;
 }
 
