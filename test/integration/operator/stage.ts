@@ -218,17 +218,22 @@ export class Stage {
     );
   }
 
-  /** The reservation of a publication that is being received. */
-  receiving(name: string): Promise<Reservation & { node: string }> {
+  /** The reservation of a publication that is being received; by another node than `otherThan`. */
+  receiving(name: string, otherThan?: string): Promise<Reservation & { node: string }> {
     return until(`${name} is being received`, async () => {
-      const [reservation] = await this.reservations(name);
-      if (reservation === undefined) return undefined;
-      const { status } = await this.api.admin.resource<NodeContent>(NODE_CONTENT).get(reservation.node);
-      const isReceiving = status?.publishing?.some(
-        ({ uid, attempt, phase }) =>
-          uid === reservation.uid && attempt === reservation.attempt && phase === 'Receiving',
-      );
-      return isReceiving ? reservation : undefined;
+      const { items } = await this.api.admin.resource<NodeContent>(NODE_CONTENT).list();
+      for (const { metadata, spec, status } of items) {
+        if (metadata.name === otherThan) continue;
+        for (const reservation of spec?.publishing ?? []) {
+          if (reservation.distributionName !== name) continue;
+          const isReceiving = status?.publishing?.some(
+            ({ uid, attempt, phase }) =>
+              uid === reservation.uid && attempt === reservation.attempt && phase === 'Receiving',
+          );
+          if (isReceiving) return { ...reservation, node: metadata.name };
+        }
+      }
+      return undefined;
     });
   }
 
