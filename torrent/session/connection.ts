@@ -4,44 +4,23 @@
 // Hot: per message and per block nothing is allocated here, except for one read per run of blocks not in memory.
 import type { PeerAddress } from '../discovery/discovery.ts';
 import { isTorrentError } from '../errors.ts';
-import type { PieceStorage } from '../storage/piece-storage.ts';
 import type { PeerLink } from '../swarm/host.ts';
 import type { Neighbour } from '../swarm/neighbour.ts';
 import { RequestQueue } from '../swarm/request-queues.ts';
-import type { Swarm } from '../swarm/swarm.ts';
-import { encodeExtensionHandshake, type OwnExtensionHandshake } from '../wire/extension.ts';
+import { encodeExtensionHandshake } from '../wire/extension.ts';
 import type { Handshake } from '../wire/handshake.ts';
 import { MessageReader } from '../wire/message-reader.ts';
 import { MessageWriter } from '../wire/message-writer.ts';
 import { BLOCK_BYTES } from '../wire/messages.ts';
+import type { ConnectionOwner, PeerConnection } from './connection-owner.ts';
 import { Inbound } from './inbound.ts';
 import { MAX_UNSENT_BYTES, type PeerSocket, type SocketEvents } from './peer-socket.ts';
-import type { Clock, EngineLogger } from './types.ts';
-
-/** What a connection needs of its torrent. */
-export interface ConnectionOwner {
-  readonly swarm: Swarm;
-  readonly storage: PieceStorage;
-  readonly clock: Clock;
-  readonly logger: EngineLogger;
-  /** What we say under BEP 10. */
-  introduction(): OwnExtensionHandshake;
-  /** The block that the next SwarmHost.storeBlock is about. */
-  receiving(buffer: Buffer, start: number): void;
-  /** Something waits in the connection's writer: flush() it before long. */
-  flushSoon(connection: Connection): void;
-  /** The peer said where it listens. */
-  listensAt(connection: Connection, port: number): void;
-  readFailed(error: unknown): void;
-  closed(connection: Connection, reason: string): void;
-}
 
 /** An established connection. */
-export class Connection implements PeerLink, SocketEvents {
+export class Connection implements PeerConnection, PeerLink, SocketEvents {
   readonly outgoing: boolean;
   readonly address: PeerAddress;
   readonly peerId: Buffer;
-  /** Where the peer can be dialled: where we dialled it, or what it said. */
   listenAddress: PeerAddress | undefined;
   client: string | undefined;
   readonly neighbour: Neighbour;

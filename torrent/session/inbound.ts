@@ -3,7 +3,7 @@
 import { isTorrentError } from '../errors.ts';
 import { type ExtensionHandshake, parseExtensionHandshake } from '../wire/extension.ts';
 import { type MessageHandler, protocolFault } from '../wire/message-reader.ts';
-import type { Connection, ConnectionOwner } from './connection.ts';
+import type { ConnectionOwner, PeerConnection } from './connection-owner.ts';
 
 /** A peer may repeat its extension handshake (BEP 10) this often. */
 const MAX_EXTENSION_HANDSHAKES = 16;
@@ -11,10 +11,10 @@ const MAX_EXTENSION_HANDSHAKES = 16;
 /** The messages of one connection. */
 export class Inbound implements MessageHandler {
   readonly #owner: ConnectionOwner;
-  readonly #connection: Connection;
+  readonly #connection: PeerConnection;
   #extensionHandshakes = 0;
 
-  constructor(owner: ConnectionOwner, connection: Connection) {
+  constructor(owner: ConnectionOwner, connection: PeerConnection) {
     this.#owner = owner;
     this.#connection = connection;
   }

@@ -7,7 +7,8 @@ import { TokenBucket } from '../swarm/token-bucket.ts';
 import { TICK_MILLISECONDS } from '../swarm/tunables.ts';
 import { Greeting } from './greeting.ts';
 import { plainHost } from './peer-socket.ts';
-import { JoinedTorrent, type TorrentSurroundings } from './torrent.ts';
+import type { TorrentSurroundings } from './surroundings.ts';
+import { JoinedTorrent } from './torrent.ts';
 import type {
   AddTorrent,
   Clock,

@@ -1,10 +1,8 @@
-// One torrent of a session: its swarm put together with sockets, storage, discovery and limits. Invariants: a
-// piece has a buffer here exactly while some of its blocks are here and it is not handed to the storage; after a
-// disk error nothing is written until resume(); at most one connection a peer id.
-import { createHash } from 'node:crypto';
+// One torrent of a session: its swarm put together with connections, storage, discovery and limits. Invariant: it
+// decides nothing itself; each event is handed to the one part that owns it.
 import { EventEmitter } from 'node:events';
 import type { Discovery, PeerAddress } from '../discovery/discovery.ts';
-import { isTorrentError, TorrentError } from '../errors.ts';
+import type { TorrentError } from '../errors.ts';
 import type { Metainfo } from '../metainfo.ts';
 import type { PieceStorage } from '../storage/piece-storage.ts';
 import type { SwarmHost } from '../swarm/host.ts';
@@ -15,10 +13,13 @@ import { TokenBucket } from '../swarm/token-bucket.ts';
 import { TransferRate } from '../swarm/transfer-rate.ts';
 import type { OwnExtensionHandshake } from '../wire/extension.ts';
 import type { Handshake } from '../wire/handshake.ts';
-import { BLOCK_BYTES } from '../wire/messages.ts';
-import { Connection, type ConnectionOwner } from './connection.ts';
-import { Greeting } from './greeting.ts';
-import { PieceBuffers } from './piece-buffers.ts';
+import { Connection } from './connection.ts';
+import type { ConnectionOwner, PeerConnection } from './connection-owner.ts';
+import { Connections } from './connections.ts';
+import type { Greeting } from './greeting.ts';
+import { Outbox } from './outbox.ts';
+import { PieceIntake } from './piece-intake.ts';
+import type { TorrentSurroundings } from './surroundings.ts';
 import type {
   AddTorrent,
   Clock,
@@ -30,36 +31,8 @@ import type {
   TransferLimits,
 } from './types.ts';
 
-/** Resume data is saved this often while pieces come in. */
-const RESUME_MILLISECONDS = 15_000;
-
 /** The rates that progress() tells are averaged over this long. */
 const SHOWN_RATE_MILLISECONDS = 5000;
-
-/** Two connections of one peer that are begun within this time count as dialled at once. */
-const SIMULTANEOUS_MILLISECONDS = 10_000;
-
-/** A connection that was silent for this long gives way to a new one of the same peer. */
-const PRESUMED_DEAD_MILLISECONDS = 5000;
-
-/** What a torrent needs of its session. */
-export interface TorrentSurroundings {
-  readonly peerId: Buffer;
-  readonly clock: Clock;
-  readonly random: () => number;
-  readonly logger: EngineLogger;
-  readonly upload: TokenBucket;
-  readonly download: TokenBucket;
-  /** What we call ourselves in BEP 10. */
-  readonly client: string;
-  /** Where the session listens; 0 before it does. */
-  port(): number;
-  /** False if the session has as many connections as it may. */
-  hasRoom(): boolean;
-  /** Takes care of a greeting's time-out. */
-  watch(greeting: Greeting): void;
-  unwatch(greeting: Greeting): void;
-}
 
 /** See Torrent. */
 export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torrent, ConnectionOwner {
@@ -68,30 +41,20 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
   readonly swarm: Swarm;
   readonly clock: Clock;
   readonly logger: EngineLogger;
-  error: TorrentError | undefined;
   readonly #around: TorrentSurroundings;
   readonly #discovery: readonly Discovery[];
   readonly #peers: PeerList;
+  readonly #connections: Connections;
+  readonly #intake: PieceIntake;
+  readonly #outbox = new Outbox();
   readonly #upload: TokenBucket;
   readonly #download: TokenBucket;
-  readonly #connections = new Map<string, Connection>();
-  readonly #dialling = new Set<Greeting>();
-  readonly #buffers: PieceBuffers;
-  readonly #writes = new Set<Promise<void>>();
-  readonly #dirty: Connection[] = [];
   readonly #downloadRate = new TransferRate(SHOWN_RATE_MILLISECONDS);
   readonly #uploadRate = new TransferRate(SHOWN_RATE_MILLISECONDS);
   #shownDownloaded = 0;
   #shownUploaded = 0;
-  #bytesHeld = 0;
-  #receiveBuffer: Buffer = Buffer.alloc(0);
-  #receiveStart = 0;
-  #willFlush = false;
   #willFlushHaves = false;
   #discovering = false;
-  #savedAt: number;
-  #unsaved = false;
-  #saving: Promise<void> | undefined;
   #neededAt: number;
   #stopped: Promise<void> | undefined;
 
@@ -109,12 +72,8 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
     this.#peers = new PeerList(policy.longestRedialMilliseconds, around.random);
     this.#upload = new TokenBucket(options.limits?.uploadBytesPerSecond, now);
     this.#download = new TokenBucket(options.limits?.downloadBytesPerSecond, now);
-    this.#buffers = new PieceBuffers(metainfo.pieceLength);
-    this.#savedAt = now;
     this.#neededAt = now;
-    for (let piece = storage.have.nextSet(0); piece >= 0; piece = storage.have.nextSet(piece + 1)) {
-      this.#bytesHeld += metainfo.pieceLengthAt(piece);
-    }
+    this.#intake = this.#makeIntake(now);
     this.swarm = new Swarm({
       pieceLength: metainfo.pieceLength,
       totalBytes: metainfo.totalBytes,
@@ -125,6 +84,17 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
       host: this.#host(),
       paused: options.paused ?? false,
     });
+    this.#connections = new Connections(
+      {
+        infoHash: metainfo.infoHash,
+        policy,
+        peers: this.#peers,
+        around,
+        taken: (greeting, handshake) => new Connection(this, greeting.socket, greeting, handshake),
+        drop: ({ neighbour }, reason) => this.swarm.drop(neighbour, reason),
+      },
+      (greeting, handshake, rest) => this.established(greeting, handshake, rest),
+    );
   }
 
   // Torrent
@@ -141,6 +111,10 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
     return this.swarm.paused;
   }
 
+  get error(): TorrentError | undefined {
+    return this.#intake.error;
+  }
+
   progress(): TorrentProgress {
     const now = this.clock.now();
     const { totals, neighbours } = this.swarm;
@@ -151,7 +125,7 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
       pieces: this.metainfo.pieceCount,
       piecesHave: this.swarm.held.count,
       totalBytes: this.metainfo.totalBytes,
-      bytesLeft: this.metainfo.totalBytes - this.#bytesHeld,
+      bytesLeft: this.#bytesLeft,
       downloadedBytes: totals.downloadedBytes,
       uploadedBytes: totals.uploadedBytes,
       wastedBytes: totals.duplicateBytes + totals.corruptBytes,
@@ -164,25 +138,7 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
 
   peers(): PeerSnapshot[] {
     const now = this.clock.now();
-    return [...this.#connections.values()].map((connection) => {
-      const { neighbour } = connection;
-      return {
-        address: connection.address,
-        outgoing: connection.outgoing,
-        ownAgent: neighbour.ownAgent,
-        client: connection.client,
-        piecesHave: neighbour.pieces.count,
-        amChoking: neighbour.amChoking,
-        amInterested: neighbour.amInterested,
-        peerChoking: neighbour.peerChoking,
-        peerInterested: neighbour.peerInterested,
-        downloadBytesPerSecond: neighbour.receiveRate.perMillisecond(now) * 1000,
-        uploadBytesPerSecond: neighbour.sendRate.perMillisecond(now) * 1000,
-        downloadedBytes: neighbour.downloadedBytes,
-        uploadedBytes: neighbour.uploadedBytes,
-        requestsOutstanding: neighbour.outstanding.size,
-      };
-    });
+    return [...this.#connections.all()].map((connection) => snapshotOf(connection, now));
   }
 
   setLimits(limits: TransferLimits): void {
@@ -197,7 +153,7 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
 
   resume(): void {
     if (this.#stopped !== undefined) return;
-    this.error = undefined;
+    this.#intake.resume();
     this.swarm.resume();
     this.begin();
   }
@@ -226,7 +182,7 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
       progress: () => ({
         uploaded: this.swarm.totals.uploadedBytes,
         downloaded: this.swarm.totals.downloadedBytes,
-        left: this.metainfo.totalBytes - this.#bytesHeld,
+        left: this.#bytesLeft,
       }),
     };
     for (const discovery of this.#discovery) {
@@ -236,12 +192,12 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
 
   /** Connections that stand or are being made. */
   get connectionCount(): number {
-    return this.#connections.size + this.#dialling.size;
+    return this.#connections.count;
   }
 
   /** True if a connection that the host dialled may become one of ours. */
   admits(host: string): boolean {
-    return this.#admits(host, false);
+    return this.#stopped === undefined && this.#connections.admits(host, false);
   }
 
   /** Every 100 ms. */
@@ -251,25 +207,17 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
     this.swarm.tick();
     this.#dial(now);
     this.#askForMore(now);
-    if (this.#unsaved && now - this.#savedAt > RESUME_MILLISECONDS) this.#save(now);
+    this.#intake.tick(now);
   }
 
   /** Both handshakes are exchanged. The greeting is nobody's any more. */
   established(greeting: Greeting, handshake: Handshake, rest: Buffer): void {
-    this.#dialling.delete(greeting);
-    const now = this.clock.now();
-    const refusal = this.#refusal(greeting, handshake, now);
-    if (refusal !== undefined) {
-      this.logger.debug({ peer: greeting.address, reason: refusal }, 'connection refused');
+    if (this.#stopped !== undefined) {
       greeting.socket.close();
-      if (greeting.outgoing) this.#refusedDial(greeting, handshake, now);
       return;
     }
-    const connection = new Connection(this, greeting.socket, greeting, handshake);
-    this.#connections.set(handshake.peerId.toString('latin1'), connection);
-    if (greeting.outgoing) this.#peers.connected(greeting.address);
-    this.logger.debug({ peer: greeting.address, outgoing: greeting.outgoing }, 'peer connected');
-    if (rest.length > 0) connection.data(rest);
+    const connection = this.#connections.take(greeting, handshake);
+    if (connection !== undefined && rest.length > 0) connection.data(rest);
   }
 
   // ConnectionOwner
@@ -285,60 +233,35 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
   }
 
   receiving(buffer: Buffer, start: number): void {
-    this.#receiveBuffer = buffer;
-    this.#receiveStart = start;
+    this.#intake.receiving(buffer, start);
   }
 
-  flushSoon(connection: Connection): void {
-    this.#dirty.push(connection);
-    if (this.#willFlush) return;
-    this.#willFlush = true;
-    process.nextTick(this.#flush);
+  flushSoon(connection: PeerConnection): void {
+    this.#outbox.add(connection);
   }
 
-  listensAt(connection: Connection, port: number): void {
-    if (connection.listenAddress !== undefined || connection.isClosed) return;
-    connection.listenAddress = { host: connection.address.host, port };
-    this.#peers.connected(connection.listenAddress);
+  listensAt(connection: PeerConnection, port: number): void {
+    this.#connections.listensAt(connection, port);
   }
 
   readFailed(error: unknown): void {
-    this.#diskFailed(error, 'reading');
+    this.#intake.failed(error, 'reading');
   }
 
-  closed(connection: Connection, reason: string): void {
-    const key = connection.peerId.toString('latin1');
-    if (this.#connections.get(key) === connection) this.#connections.delete(key);
-    this.logger.debug({ peer: connection.address, reason }, 'peer disconnected');
-    if (connection.listenAddress !== undefined) {
-      this.#peers.disconnected(connection.listenAddress, this.clock.now(), connection.neighbour.isSeed);
-    }
+  closed(connection: PeerConnection, reason: string): void {
+    this.#connections.closed(connection, reason);
   }
-
-  readonly #flush = (): void => {
-    this.#willFlush = false;
-    // flush() may drop a peer, which makes others dirty: they are served in the same go.
-    for (let i = 0; i < this.#dirty.length; i++) (this.#dirty[i] as Connection).flush();
-    this.#dirty.length = 0;
-  };
 
   readonly #flushHaves = (): void => {
     this.#willFlushHaves = false;
     this.swarm.flushHaves();
   };
 
-  // SwarmHost
-
   #host(): SwarmHost {
     return {
-      storeBlock: (piece, begin, length) => {
-        const buffer = this.#buffers.of(piece, this.metainfo.pieceLengthAt(piece));
-        this.#receiveBuffer.copy(buffer, begin, this.#receiveStart, this.#receiveStart + length);
-      },
-      pieceReceived: (piece) => this.#write(piece),
-      pieceDropped: (piece) => {
-        this.#buffers.drop(piece);
-      },
+      storeBlock: (piece, begin, length) => this.#intake.store(piece, begin, length),
+      pieceReceived: (piece) => this.#intake.write(piece),
+      pieceDropped: (piece) => this.#intake.drop(piece),
       completed: () => this.#completed(),
       banned: (identity, reason) => {
         this.#peers.ban(identity);
@@ -366,159 +289,40 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
     };
   }
 
-  // Storage
-
-  #write(piece: number): void {
-    const data = this.#buffers.take(piece);
-    if (data === undefined) throw new Error(`piece ${piece} was received and has no buffer`);
-    if (this.error !== undefined) {
-      // What comes in after a failure is wanted again once the torrent is resumed.
-      queueMicrotask(() => this.swarm.pieceUnwritten(piece));
-      return;
-    }
-    const written = this.storage
-      .writePiece(piece, data)
-      .then(
-        (outcome) => this.#written(piece, data, outcome),
-        (error) => {
-          this.swarm.pieceUnwritten(piece);
-          this.#diskFailed(error, 'writing');
-        },
-      )
-      .finally(() => {
-        this.#writes.delete(written);
-        if (!this.complete) this.#buffers.giveBack(data);
-      });
-    this.#writes.add(written);
-  }
-
-  #written(piece: number, data: Buffer, outcome: 'verified' | 'corrupt'): void {
-    if (outcome === 'corrupt') {
-      this.logger.warn({ infoHash: this.infoHashHex, piece }, 'a piece failed its hash');
-      this.swarm.pieceCorrupt(piece, blockDigests(data));
-      return;
-    }
-    this.#bytesHeld += data.length;
-    this.#unsaved = true;
-    this.swarm.pieceVerified(piece, this.swarm.wantsDigests(piece) ? blockDigests(data) : []);
-    this.emit('verified', piece);
-    if (this.complete) this.emit('complete');
+  #makeIntake(now: number): PieceIntake {
+    return new PieceIntake(this.storage, now, {
+      wantsDigests: (piece) => this.swarm.wantsDigests(piece),
+      verified: (piece, blockDigests) => {
+        this.swarm.pieceVerified(piece, blockDigests);
+        this.emit('verified', piece);
+        if (this.complete) this.emit('complete');
+      },
+      corrupt: (piece, blockDigests) => {
+        this.logger.warn({ infoHash: this.infoHashHex, piece }, 'a piece failed its hash');
+        this.swarm.pieceCorrupt(piece, blockDigests);
+      },
+      unwritten: (piece) => this.swarm.pieceUnwritten(piece),
+      diskFailed: (error) => {
+        this.logger.error(
+          { infoHash: this.infoHashHex, err: error },
+          'the disk failed: the torrent is paused',
+        );
+        this.swarm.pause();
+        if (this.listenerCount('error') > 0) this.emit('error', error);
+      },
+    });
   }
 
   #completed(): void {
-    this.#buffers.clear();
-    this.#save(this.clock.now());
+    this.#intake.completed(this.clock.now());
     for (const discovery of this.#discovery) discovery.announce('completed');
-  }
-
-  #diskFailed(error: unknown, doing: string): void {
-    if (this.#stopped !== undefined || this.error !== undefined) return;
-    const cause = isTorrentError(error)
-      ? error
-      : new TorrentError('DiskIo', `${doing} failed: ${String(error)}`, { cause: error });
-    this.error = cause;
-    this.logger.error({ infoHash: this.infoHashHex, err: cause }, 'the disk failed: the torrent is paused');
-    this.swarm.pause();
-    if (this.listenerCount('error') > 0) this.emit('error', cause);
-  }
-
-  #save(now: number): void {
-    if (this.#saving !== undefined) return;
-    this.#savedAt = now;
-    this.#unsaved = false;
-    this.#saving = this.storage
-      .saveResume()
-      .catch((error: unknown) => this.#diskFailed(error, 'saving resume data'))
-      .finally(() => {
-        this.#saving = undefined;
-      });
   }
 
   // Peers
 
   #dial(now: number): void {
     if (this.paused || this.#stopped !== undefined || this.#around.port() === 0) return;
-    const { most, dial } = this.swarm.policy.neighbours;
-    let dialled = this.#dialling.size + this.#outgoingCount();
-    while (dialled < dial && this.connectionCount < most && this.#around.hasRoom()) {
-      const address = this.#peers.next(now, this.complete);
-      if (address === undefined) return;
-      dialled++;
-      const greeting = Greeting.dial(
-        address,
-        { infoHash: this.metainfo.infoHash, peerId: this.#around.peerId },
-        () => this.clock.now(),
-        {
-          answer: () => undefined,
-          established: (done, handshake, rest) => {
-            this.#around.unwatch(done);
-            this.established(done, handshake, rest);
-          },
-          failed: (done, reason) => this.#dialFailed(done, reason),
-        },
-      );
-      this.#dialling.add(greeting);
-      this.#around.watch(greeting);
-    }
-  }
-
-  #dialFailed(greeting: Greeting, reason: string): void {
-    this.#around.unwatch(greeting);
-    if (!this.#dialling.delete(greeting)) return;
-    greeting.socket.close();
-    this.logger.debug({ peer: greeting.address, reason }, 'dial failed');
-    this.#peers.failed(greeting.address, this.clock.now());
-  }
-
-  /** Why an established connection is not taken, if so. May close an older one that gives way. */
-  #refusal(greeting: Greeting, handshake: Handshake, now: number): string | undefined {
-    const { peerId, infoHash } = handshake;
-    if (!infoHash.equals(this.metainfo.infoHash)) return 'it answered for another torrent';
-    if (peerId.equals(this.#around.peerId)) return 'it is ourselves';
-    if (!this.#admits(greeting.address.host, greeting.outgoing)) return 'banned, or no room';
-    const older = this.#connections.get(peerId.toString('latin1'));
-    if (older === undefined) return undefined;
-    if (!this.#givesWay(older, greeting, peerId, now)) return 'it is connected already';
-    this.swarm.drop(older.neighbour, 'replaced by a newer connection of the same peer');
-    return undefined;
-  }
-
-  #admits(host: string, outgoing: boolean): boolean {
-    if (this.#stopped !== undefined || this.#peers.isBanned(host)) return false;
-    const { most, dial } = this.swarm.policy.neighbours;
-    if (this.#connections.size >= most) return false;
-    if (outgoing) return true;
-    // Whoever dials us, in whatever number, leaves room for peers of our own choice.
-    return this.#connections.size - this.#outgoingCount() < most - Math.trunc(dial / 2);
-  }
-
-  #outgoingCount(): number {
-    let count = 0;
-    for (const connection of this.#connections.values()) if (connection.outgoing) count++;
-    return count;
-  }
-
-  #givesWay(older: Connection, greeting: Greeting, peerId: Buffer, now: number): boolean {
-    const { neighbour } = older;
-    if (now - neighbour.heardAt > PRESUMED_DEAD_MILLISECONDS) return true;
-    // An address that anybody could claim to be another peer's must not end that peer's connection.
-    if (older.address.host !== greeting.address.host) return false;
-    if (older.outgoing === greeting.outgoing) return !greeting.outgoing;
-    if (now - neighbour.connectedAt > SIMULTANEOUS_MILLISECONDS) return false;
-    // Both dialled at once: the one stays that was dialled by the lower peer id.
-    const weAreLower = Buffer.compare(this.#around.peerId, peerId) < 0;
-    return greeting.outgoing === weAreLower;
-  }
-
-  #refusedDial(greeting: Greeting, handshake: Handshake, now: number): void {
-    const connected = this.#connections.get(handshake.peerId.toString('latin1'));
-    if (handshake.peerId.equals(this.#around.peerId)) this.#peers.forget(greeting.address);
-    else if (connected !== undefined) {
-      // Another way to a peer that we have: worth remembering as its address, not as a failure.
-      connected.listenAddress ??= greeting.address;
-      if (connected.listenAddress === greeting.address) this.#peers.connected(greeting.address);
-      else this.#peers.failed(greeting.address, now);
-    } else this.#peers.failed(greeting.address, now);
+    this.#connections.dial(now, this.complete);
   }
 
   #askForMore(now: number): void {
@@ -527,6 +331,10 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
     if (now - this.#neededAt < this.swarm.policy.needMoreMilliseconds) return;
     this.#neededAt = now;
     for (const discovery of this.#discovery) discovery.needMore();
+  }
+
+  get #bytesLeft(): number {
+    return this.metainfo.totalBytes - this.#intake.bytesHeld;
   }
 
   #measure(now: number): void {
@@ -539,11 +347,10 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
 
   async #stop(): Promise<void> {
     const left = this.#discovery.map((discovery) => discovery.stop());
-    for (const greeting of [...this.#dialling]) this.#dialFailed(greeting, 'the torrent is stopped');
+    this.#connections.stopDialling('the torrent is stopped');
     this.swarm.pause();
     for (const neighbour of [...this.swarm.neighbours]) this.swarm.drop(neighbour, 'the torrent is stopped');
-    this.#buffers.clear();
-    const outcomes = await Promise.allSettled([...left, ...this.#writes, this.#saving]);
+    const outcomes = await Promise.allSettled([...left, this.#intake.close()]);
     for (const outcome of outcomes) {
       if (outcome.status === 'fulfilled') continue;
       this.logger.warn(
@@ -551,18 +358,26 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
         'taking leave of the swarm failed',
       );
     }
-    await this.storage.saveResume().catch((error: unknown) => {
-      this.logger.warn({ infoHash: this.infoHashHex, err: error }, 'resume data could not be saved');
-    });
   }
 }
 
-/** Digest of each block of a piece. */
-function blockDigests(data: Buffer): string[] {
-  const digests: string[] = [];
-  for (let begin = 0; begin < data.length; begin += BLOCK_BYTES) {
-    const block = data.subarray(begin, begin + BLOCK_BYTES);
-    digests.push(createHash('sha1').update(block).digest('base64'));
-  }
-  return digests;
+/** A peer for people and metrics. */
+function snapshotOf(connection: PeerConnection, now: number): PeerSnapshot {
+  const { neighbour } = connection;
+  return {
+    address: connection.address,
+    outgoing: connection.outgoing,
+    ownAgent: neighbour.ownAgent,
+    client: connection.client,
+    piecesHave: neighbour.pieces.count,
+    amChoking: neighbour.amChoking,
+    amInterested: neighbour.amInterested,
+    peerChoking: neighbour.peerChoking,
+    peerInterested: neighbour.peerInterested,
+    downloadBytesPerSecond: neighbour.receiveRate.perMillisecond(now) * 1000,
+    uploadBytesPerSecond: neighbour.sendRate.perMillisecond(now) * 1000,
+    downloadedBytes: neighbour.downloadedBytes,
+    uploadedBytes: neighbour.uploadedBytes,
+    requestsOutstanding: neighbour.outstanding.size,
+  };
 }

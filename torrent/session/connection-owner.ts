@@ -1,0 +1,44 @@
+// What a connection and its torrent need of each other. Invariant: types only, so that connection, inbound messages
+// and torrent know these and not one another.
+import type { PeerAddress } from '../discovery/discovery.ts';
+import type { PieceStorage } from '../storage/piece-storage.ts';
+import type { Neighbour } from '../swarm/neighbour.ts';
+import type { Swarm } from '../swarm/swarm.ts';
+import type { OwnExtensionHandshake } from '../wire/extension.ts';
+import type { Clock, EngineLogger } from './types.ts';
+
+/** An established connection as its torrent and its inbound messages see it. */
+export interface PeerConnection {
+  readonly outgoing: boolean;
+  readonly address: PeerAddress;
+  /** 20 bytes. */
+  readonly peerId: Buffer;
+  readonly neighbour: Neighbour;
+  readonly isClosed: boolean;
+  /** Where the peer can be dialled: where we dialled it, or what it said. */
+  listenAddress: PeerAddress | undefined;
+  /** What it calls itself (BEP 10 `v`). */
+  client: string | undefined;
+  /** The peer sent these bytes, valid during the call only. */
+  data(chunk: Buffer): void;
+  /** Sends what has been collected. */
+  flush(): void;
+}
+
+/** What a connection needs of its torrent. */
+export interface ConnectionOwner {
+  readonly swarm: Swarm;
+  readonly storage: PieceStorage;
+  readonly clock: Clock;
+  readonly logger: EngineLogger;
+  /** What we say under BEP 10. */
+  introduction(): OwnExtensionHandshake;
+  /** The block that the next SwarmHost.storeBlock is about. */
+  receiving(buffer: Buffer, start: number): void;
+  /** Something waits in the connection's writer: flush() it before long. */
+  flushSoon(connection: PeerConnection): void;
+  /** The peer said where it listens. */
+  listensAt(connection: PeerConnection, port: number): void;
+  readFailed(error: unknown): void;
+  closed(connection: PeerConnection, reason: string): void;
+}

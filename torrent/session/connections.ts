@@ -1,0 +1,168 @@
+// With whom one torrent is connected: who is dialled, who is taken, and which of two connections of one peer stays.
+// Invariants: at most one connection a peer id; never more than the policy's neighbours; a banned host has none.
+import type { PeerAddress } from '../discovery/discovery.ts';
+import type { PeerList } from '../swarm/peer-list.ts';
+import type { Policy } from '../swarm/policy/policy.ts';
+import type { Handshake } from '../wire/handshake.ts';
+import type { PeerConnection } from './connection-owner.ts';
+import { Dialler, type Established } from './dialler.ts';
+import type { Greeting } from './greeting.ts';
+import type { TorrentSurroundings } from './surroundings.ts';
+
+/** Two connections of one peer that are begun within this time count as dialled at once. */
+const SIMULTANEOUS_MILLISECONDS = 10_000;
+
+/** A connection that was silent for this long gives way to a new one of the same peer. */
+const PRESUMED_DEAD_MILLISECONDS = 5000;
+
+/** What the connections of a torrent are told. */
+interface ConnectionsOptions {
+  readonly infoHash: Buffer;
+  readonly policy: Policy;
+  readonly peers: PeerList;
+  readonly around: TorrentSurroundings;
+  /** A connection was taken: makes it a neighbour. */
+  readonly taken: (greeting: Greeting, handshake: Handshake) => PeerConnection;
+  /** Ends a connection. */
+  readonly drop: (connection: PeerConnection, reason: string) => void;
+}
+
+/** The connections of one torrent. */
+export class Connections {
+  readonly #infoHash: Buffer;
+  readonly #policy: Policy;
+  readonly #peers: PeerList;
+  readonly #around: TorrentSurroundings;
+  readonly #taken: ConnectionsOptions['taken'];
+  readonly #drop: ConnectionsOptions['drop'];
+  readonly #dialler: Dialler;
+  readonly #byPeerId = new Map<string, PeerConnection>();
+
+  constructor(options: ConnectionsOptions, established: Established) {
+    this.#infoHash = options.infoHash;
+    this.#policy = options.policy;
+    this.#peers = options.peers;
+    this.#around = options.around;
+    this.#taken = options.taken;
+    this.#drop = options.drop;
+    this.#dialler = new Dialler(options.infoHash, options.peers, options.around, established);
+  }
+
+  /** Connections that stand or are being made. */
+  get count(): number {
+    return this.#byPeerId.size + this.#dialler.size;
+  }
+
+  /** Those that stand. */
+  all(): IterableIterator<PeerConnection> {
+    return this.#byPeerId.values();
+  }
+
+  /** Dials as many as the policy wants. */
+  dial(now: number, skipSeeds: boolean): void {
+    const { most, dial } = this.#policy.neighbours;
+    let dialled = this.#dialler.size + this.#outgoingCount();
+    while (dialled < dial && this.count < most && this.#around.hasRoom()) {
+      if (!this.#dialler.dialNext(now, skipSeeds)) return;
+      dialled++;
+    }
+  }
+
+  /** Gives up every dial under way. */
+  stopDialling(reason: string): void {
+    this.#dialler.stop(reason);
+  }
+
+  /** True if a connection with the host may become one of ours. */
+  admits(host: string, outgoing: boolean): boolean {
+    if (this.#peers.isBanned(host)) return false;
+    const { most, dial } = this.#policy.neighbours;
+    if (this.#byPeerId.size >= most) return false;
+    if (outgoing) return true;
+    // Whoever dials us, in whatever number, leaves room for peers of our own choice.
+    return this.#byPeerId.size - this.#outgoingCount() < most - Math.trunc(dial / 2);
+  }
+
+  /** Takes a connection, or closes it. An older one of the same peer may give way. */
+  take(greeting: Greeting, handshake: Handshake): PeerConnection | undefined {
+    const now = this.#around.clock.now();
+    const { logger } = this.#around;
+    const refusal = this.#refusal(greeting, handshake, now);
+    if (refusal !== undefined) {
+      logger.debug({ peer: greeting.address, reason: refusal }, 'connection refused');
+      greeting.socket.close();
+      if (greeting.outgoing) this.#refusedDial(greeting, handshake, now);
+      return undefined;
+    }
+    const connection = this.#taken(greeting, handshake);
+    this.#byPeerId.set(handshake.peerId.toString('latin1'), connection);
+    if (greeting.outgoing) this.#peers.connected(greeting.address);
+    logger.debug({ peer: greeting.address, outgoing: greeting.outgoing }, 'peer connected');
+    return connection;
+  }
+
+  /** The peer said where it listens. */
+  listensAt(connection: PeerConnection, port: number): void {
+    if (connection.listenAddress !== undefined || connection.isClosed) return;
+    this.#setListenAddress(connection, { host: connection.address.host, port });
+  }
+
+  /** A connection has ended. */
+  closed(connection: PeerConnection, reason: string): void {
+    const key = connection.peerId.toString('latin1');
+    if (this.#byPeerId.get(key) === connection) this.#byPeerId.delete(key);
+    this.#around.logger.debug({ peer: connection.address, reason }, 'peer disconnected');
+    if (connection.listenAddress !== undefined) {
+      this.#peers.disconnected(
+        connection.listenAddress,
+        this.#around.clock.now(),
+        connection.neighbour.isSeed,
+      );
+    }
+  }
+
+  #setListenAddress(connection: PeerConnection, address: PeerAddress): void {
+    connection.listenAddress = address;
+    this.#peers.connected(address);
+  }
+
+  /** Why an established connection is not taken, if so. May close an older one that gives way. */
+  #refusal(greeting: Greeting, handshake: Handshake, now: number): string | undefined {
+    const { peerId, infoHash } = handshake;
+    if (!infoHash.equals(this.#infoHash)) return 'it answered for another torrent';
+    if (peerId.equals(this.#around.peerId)) return 'it is ourselves';
+    if (!this.admits(greeting.address.host, greeting.outgoing)) return 'banned, or no room';
+    const older = this.#byPeerId.get(peerId.toString('latin1'));
+    if (older === undefined) return undefined;
+    if (!this.#givesWay(older, greeting, peerId, now)) return 'it is connected already';
+    this.#drop(older, 'replaced by a newer connection of the same peer');
+    return undefined;
+  }
+
+  #outgoingCount(): number {
+    let count = 0;
+    for (const connection of this.#byPeerId.values()) if (connection.outgoing) count++;
+    return count;
+  }
+
+  #givesWay(older: PeerConnection, greeting: Greeting, peerId: Buffer, now: number): boolean {
+    const { neighbour } = older;
+    if (now - neighbour.heardAt > PRESUMED_DEAD_MILLISECONDS) return true;
+    // An address that anybody could claim to be another peer's must not end that peer's connection.
+    if (older.address.host !== greeting.address.host) return false;
+    if (older.outgoing === greeting.outgoing) return !greeting.outgoing;
+    if (now - neighbour.connectedAt > SIMULTANEOUS_MILLISECONDS) return false;
+    // Both dialled at once: the one stays that was dialled by the lower peer id.
+    const weAreLower = Buffer.compare(this.#around.peerId, peerId) < 0;
+    return greeting.outgoing === weAreLower;
+  }
+
+  #refusedDial(greeting: Greeting, handshake: Handshake, now: number): void {
+    const connected = this.#byPeerId.get(handshake.peerId.toString('latin1'));
+    if (handshake.peerId.equals(this.#around.peerId)) this.#peers.forget(greeting.address);
+    else if (connected !== undefined && connected.listenAddress === undefined) {
+      // Another way to a peer that we have: worth remembering as its address, not as a failure.
+      this.#setListenAddress(connected, greeting.address);
+    } else this.#peers.failed(greeting.address, now);
+  }
+}

@@ -1,0 +1,23 @@
+// What a torrent needs of its session. Invariant: a torrent reaches its session through this and in no other way.
+import type { TokenBucket } from '../swarm/token-bucket.ts';
+import type { Greeting } from './greeting.ts';
+import type { Clock, EngineLogger } from './types.ts';
+
+/** The session as one of its torrents sees it. */
+export interface TorrentSurroundings {
+  readonly peerId: Buffer;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly logger: EngineLogger;
+  readonly upload: TokenBucket;
+  readonly download: TokenBucket;
+  /** What we call ourselves in BEP 10. */
+  readonly client: string;
+  /** Where the session listens; 0 before it does. */
+  port(): number;
+  /** False if the session has as many connections as it may. */
+  hasRoom(): boolean;
+  /** Takes care of a greeting's time-out. */
+  watch(greeting: Greeting): void;
+  unwatch(greeting: Greeting): void;
+}
