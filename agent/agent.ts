@@ -11,9 +11,9 @@ import {
   type NodeContentStatus,
   parseNodeContent,
 } from '../api/index.ts';
+import { type Clock, systemClock } from '../kube/clock.ts';
 import { trackerDiscovery } from '../torrent/index.ts';
 import { Session } from '../torrent/session/session.ts';
-import { type Clock, systemClock } from './clock.ts';
 import { ContentRoot } from './content-root/content-root.ts';
 import { replaceFile } from './content-root/disk.ts';
 import { DELETION_SETTINGS, DeletionLedger, type DeletionSettings } from './deletion/ledger.ts';

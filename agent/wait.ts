@@ -4,7 +4,7 @@
 // Invariant: it succeeds only when the symlinks lead to a revision that is there; the main container, whose
 // volumes are resolved afterwards, then sees that revision or a later one.
 import { lstat, readlink } from 'node:fs/promises';
-import { type Clock, pause, systemClock } from './clock.ts';
+import { type Clock, sleep, systemClock } from '../kube/clock.ts';
 import { isName, isNamespace, isRevision, isUid, Layout } from './content-root/layout.ts';
 import { AgentError, systemCode } from './errors.ts';
 import type { Logger } from './logger.ts';
@@ -90,7 +90,7 @@ export async function waitForContent(
       logger.info({ namespace, name, revision, active }, 'waiting for the content');
       loggedAt = now;
     }
-    await pause(
+    await sleep(
       clock,
       Math.min(LOOK_EVERY_MILLISECONDS, (deadline ?? Number.POSITIVE_INFINITY) - now),
       signal,

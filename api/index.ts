@@ -30,3 +30,4 @@ export * from './resource.ts';
 export * from './source-state.ts';
 export * from './source-variables.ts';
 export * from './summary.ts';
+export * from './time.ts';

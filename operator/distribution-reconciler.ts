@@ -2,6 +2,7 @@
 // status how it stands. Level-driven: it may be called at any moment, any number of times, by any operator.
 import {
   ApiError,
+  apiTime,
   type ContentDistribution,
   type ContentRevision,
   parseContentDistribution,
@@ -9,8 +10,9 @@ import {
   sourceState,
 } from '../api/index.ts';
 import { type ClaimWriter, reconcileClaim } from './claim/carry-out.ts';
-import { apiTime, type Clock, FirstSeen } from './clock.ts';
+import type { Clock } from './clock.ts';
 import type { ClusterView } from './cluster-view.ts';
+import { FirstSeen } from './first-seen.ts';
 import type { OperatorLogger } from './logger.ts';
 import type { ObjectClient } from './ports.ts';
 import type { SwarmFollower } from './progress/swarm-progress.ts';

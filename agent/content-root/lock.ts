@@ -2,7 +2,7 @@
 // that ends, and works between Pods, which have process tables and networks of their own.
 import { promises as fs } from 'node:fs';
 import { createConnection, createServer, type Server } from 'node:net';
-import { type Clock, pause } from '../clock.ts';
+import { type Clock, sleep } from '../../kube/clock.ts';
 import { AgentError, systemCode } from '../errors.ts';
 
 const RETRY_MILLISECONDS = 200;
@@ -69,6 +69,6 @@ export async function lockRoot(
         `another agent uses this content root (it listens on ${path}); a node may run only one`,
       );
     }
-    await pause(clock, RETRY_MILLISECONDS, signal);
+    await sleep(clock, RETRY_MILLISECONDS, signal);
   }
 }

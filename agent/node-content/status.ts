@@ -1,5 +1,6 @@
 // What this node says of itself in NodeContent.status. A pure function of what is there.
 import {
+  apiTime,
   type Condition,
   MAX_NODE_REVISIONS,
   NodeConditionType,
@@ -9,7 +10,6 @@ import {
   type Publication,
   Reason,
 } from '../../api/index.ts';
-import { apiTime } from '../clock.ts';
 import type { DeletionHold } from '../deletion/ledger.ts';
 import type { SpaceFigures } from '../space/space.ts';
 

@@ -13,8 +13,8 @@ import {
   parseLimits,
   Reason,
 } from '../../api/index.ts';
+import type { Clock } from '../../kube/clock.ts';
 import { openStorage } from '../../torrent/index.ts';
-import type { Clock } from '../clock.ts';
 import type { ContentRoot } from '../content-root/content-root.ts';
 import type { DeletionHold, DeletionLedger } from '../deletion/ledger.ts';
 import { type GoneConfirmer, Removal } from '../deletion/removal.ts';

@@ -1,6 +1,5 @@
 // What this node says of its revisions in NodeContent.status.revisions. A pure function of what is there.
-import { type ContentRevision, type NodeRevision, Reason } from '../../api/index.ts';
-import { apiTime } from '../clock.ts';
+import { apiTime, type ContentRevision, type NodeRevision, Reason } from '../../api/index.ts';
 import type { ContentRoot } from '../content-root/content-root.ts';
 import type { Decision } from './decide.ts';
 import type { SeenRevisions } from './objects.ts';

@@ -5,13 +5,13 @@
 import type { V1Node, V1Pod } from '@kubernetes/client-node';
 import {
   matchesPlacement,
+  millisecondsOf,
   type NodeContent,
   type NodeRevision,
   type Placement,
   type Publication,
   type Reservation,
 } from '../../api/index.ts';
-import { millisecondsOf } from '../clock.ts';
 
 /** The agent's Pod on a node. */
 export interface AgentPod {

@@ -9,13 +9,13 @@ import {
   type ContentDistribution,
   type ContentRevision,
   distributionSettings,
+  millisecondsOf,
   type Publication,
   parseQuantity,
   publisherPodName,
   type Reservation,
   SourceReason,
 } from '../../api/index.ts';
-import { millisecondsOf } from '../clock.ts';
 import {
   holds,
   isSelected,

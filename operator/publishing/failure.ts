@@ -1,7 +1,6 @@
 // Why an attempt to publish failed, from what its Pod and its agent left behind.
 import type { V1ContainerStatus, V1Pod } from '@kubernetes/client-node';
-import { type Publication, parseTermination, Reason, SourceReason } from '../../api/index.ts';
-import { millisecondsOf } from '../clock.ts';
+import { millisecondsOf, type Publication, parseTermination, Reason, SourceReason } from '../../api/index.ts';
 import { attemptOf } from './publisher-pod.ts';
 
 /** A failed attempt. */

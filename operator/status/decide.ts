@@ -1,6 +1,7 @@
 // The status of a distribution, made anew from what is there each time. Of the status before only the times of
 // transition are kept: a status is never an input.
 import {
+  apiTime,
   type ContentDistribution,
   type ContentDistributionStatus,
   type ContentRevision,
@@ -8,7 +9,6 @@ import {
   distributionSummary,
   requiredCount,
 } from '../../api/index.ts';
-import { apiTime } from '../clock.ts';
 import type { NodeState } from '../nodes/node-state.ts';
 import type { SwarmProgress } from '../progress/swarm-progress.ts';
 import type { PublishingDecision } from '../publishing/decide.ts';

@@ -1,5 +1,5 @@
 // A clock that stands still until a test moves it.
-import type { Clock } from '../../agent/clock.ts';
+import type { Clock } from '../../kube/clock.ts';
 
 export class FakeClock implements Clock {
   #now: number;

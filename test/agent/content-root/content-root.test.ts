@@ -2,9 +2,9 @@
 import { chmod, lstat, mkdir, readdir, readFile, readlink, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { systemClock } from '../../../agent/clock.ts';
 import { ContentRoot } from '../../../agent/content-root/content-root.ts';
 import { nodeRootDisk, type RootDisk } from '../../../agent/content-root/disk.ts';
+import { systemClock } from '../../../kube/clock.ts';
 import { OTHER_UID, UID } from '../fake-cluster.ts';
 import { removeTemporaryFolders, TestLogger, temporaryFolder } from '../harness.ts';
 
