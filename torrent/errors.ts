@@ -11,6 +11,8 @@ export type TorrentErrorCode =
   | 'InvalidMetainfo'
   /** Well formed, but of a kind this engine does not do (version 2 only, symlinks). */
   | 'UnsupportedMetainfo'
+  /** A magnet link that breaks a rule. */
+  | 'InvalidMagnet'
   /** More than the limits of this engine allow (bytes, files, pieces). */
   | 'TooLarge'
   /** A bitfield of the wrong length or with spare bits set. */

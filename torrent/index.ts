@@ -10,6 +10,7 @@ export * from './discovery/static-peers.ts';
 export * from './discovery/tracker-client.ts';
 export * from './discovery/tracker-discovery.ts';
 export * from './errors.ts';
+export * from './magnet.ts';
 export * from './metainfo.ts';
 export * from './storage/memory.ts';
 export * from './storage/piece-storage.ts';

@@ -320,10 +320,14 @@ export function parseMetainfo(bytes: Uint8Array): Metainfo {
 }
 
 /**
- * Parses an info dictionary alone, as peers give it (BEP 9). The caller compares the info hash.
+ * Parses an info dictionary alone, as peers give it (BEP 9). The caller compares the info hash, and may say what
+ * the magnet link said around it.
  * @throws TorrentError InvalidBencode, InvalidMetainfo, UnsupportedMetainfo or TooLarge.
  */
-export function parseInfo(infoBytes: Uint8Array): Metainfo {
+export function parseInfo(
+  infoBytes: Uint8Array,
+  around: Partial<Pick<Metainfo, 'announceList' | 'webSeeds'>> = {},
+): Metainfo {
   refuseTooLarge(infoBytes);
-  return readInfo(infoBytes, decodeBencode(infoBytes), { announceList: [], webSeeds: [] });
+  return readInfo(infoBytes, decodeBencode(infoBytes), { announceList: [], webSeeds: [], ...around });
 }

@@ -4,7 +4,7 @@ import type { PeerAddress } from '../discovery/discovery.ts';
 import type { PieceStorage } from '../storage/piece-storage.ts';
 import type { Neighbour } from '../swarm/neighbour.ts';
 import type { Swarm } from '../swarm/swarm.ts';
-import type { OwnExtensionHandshake } from '../wire/extension.ts';
+import type { OwnExtensionHandshake, PeerExtensionIds } from '../wire/extension.ts';
 import type { Clock, EngineLogger } from './types.ts';
 
 /** An established connection as its torrent and its inbound messages see it. */
@@ -19,6 +19,12 @@ export interface PeerConnection {
   listenAddress: PeerAddress | undefined;
   /** What it calls itself (BEP 10 `v`). */
   client: string | undefined;
+  /** The extensions it speaks. */
+  readonly extensions: PeerExtensionIds;
+  /** Sends a message of an extension, if the peer speaks it. */
+  sendExtended(extension: string, payload: Uint8Array): void;
+  /** Bytes that wait for the peer to take them. */
+  readonly unsentBytes: number;
   /** The peer sent these bytes, valid during the call only. */
   data(chunk: Buffer): void;
   /** Sends what has been collected. */
@@ -31,8 +37,10 @@ export interface ConnectionOwner {
   readonly storage: PieceStorage;
   readonly clock: Clock;
   readonly logger: EngineLogger;
-  /** What we say under BEP 10. */
-  introduction(): OwnExtensionHandshake;
+  /** What we say under BEP 10 to the peer at an address. */
+  introduction(address: PeerAddress): OwnExtensionHandshake;
+  /** A message of ut_metadata (BEP 9). @throws TorrentError */
+  metadataMessage(connection: PeerConnection, payload: Uint8Array): void;
   /** The block that the next SwarmHost.storeBlock is about. */
   receiving(buffer: Buffer, start: number): void;
   /** Something waits in the connection's writer: flush() it before long. */

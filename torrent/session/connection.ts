@@ -7,7 +7,7 @@ import { isTorrentError } from '../errors.ts';
 import type { PeerLink } from '../swarm/host.ts';
 import type { Neighbour } from '../swarm/neighbour.ts';
 import { RequestQueue } from '../swarm/request-queues.ts';
-import { encodeExtensionHandshake } from '../wire/extension.ts';
+import { encodeExtensionHandshake, PeerExtensionIds } from '../wire/extension.ts';
 import type { Handshake } from '../wire/handshake.ts';
 import { MessageReader } from '../wire/message-reader.ts';
 import { MessageWriter } from '../wire/message-writer.ts';
@@ -24,6 +24,7 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
   listenAddress: PeerAddress | undefined;
   client: string | undefined;
   readonly neighbour: Neighbour;
+  readonly extensions = new PeerExtensionIds();
   readonly #owner: ConnectionOwner;
   readonly #socket: PeerSocket;
   readonly #reader: MessageReader;
@@ -58,13 +59,24 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
     const identity = greeting.address.host;
     this.neighbour = owner.swarm.connect(this, { identity, fast: handshake.fast });
     if (handshake.extensions) {
-      this.#writer.extended(0, encodeExtensionHandshake(owner.introduction()));
+      this.#writer.extended(0, encodeExtensionHandshake(owner.introduction(greeting.address)));
       this.#touch();
     }
   }
 
   get isClosed(): boolean {
     return this.#isClosed;
+  }
+
+  get unsentBytes(): number {
+    return this.#socket.unsentBytes + this.#writer.bytes;
+  }
+
+  sendExtended(extension: string, payload: Uint8Array): void {
+    const id = this.extensions.of(extension);
+    if (id === undefined || this.#isClosed) return;
+    this.#writer.extended(id, payload);
+    this.#touch();
   }
 
   // Bytes of the peer

@@ -3,16 +3,21 @@
 import { randomBytes } from 'node:crypto';
 import { createServer, type Server, type Socket } from 'node:net';
 import { TorrentError } from '../errors.ts';
+import { parseInfo } from '../metainfo.ts';
 import { TokenBucket } from '../swarm/token-bucket.ts';
 import { TICK_MILLISECONDS } from '../swarm/tunables.ts';
 import { Greeting } from './greeting.ts';
+import { MetadataFetch } from './metadata-fetch.ts';
 import { plainHost } from './peer-socket.ts';
 import type { TorrentSurroundings } from './surroundings.ts';
+import type { SwarmMember } from './swarm-member.ts';
 import { JoinedTorrent } from './torrent.ts';
 import type {
+  AddMagnet,
   AddTorrent,
   Clock,
   EngineLogger,
+  MagnetJoin,
   SessionOptions,
   Torrent,
   TorrentSession,
@@ -43,7 +48,7 @@ export class Session implements TorrentSession {
   readonly #random: () => number;
   readonly #upload: TokenBucket;
   readonly #download: TokenBucket;
-  readonly #torrents = new Map<string, JoinedTorrent>();
+  readonly #members = new Map<string, SwarmMember>();
   readonly #greetings = new Set<Greeting>();
   readonly #refused = new Set<Greeting>();
   #server: Server | undefined;
@@ -86,35 +91,89 @@ export class Session implements TorrentSession {
     const address = server.address();
     this.#port = typeof address === 'object' && address !== null ? address.port : 0;
     this.#ticking = setInterval(() => this.#tick(), TICK_MILLISECONDS);
-    for (const torrent of this.#torrents.values()) torrent.begin();
+    for (const member of this.#members.values()) member.begin();
     return { port: this.#port };
   }
 
   add(options: AddTorrent): Torrent {
+    this.#refuseSecond(options.metainfo.infoHashHex);
+    return this.#join(options);
+  }
+
+  addMagnet(options: AddMagnet): MagnetJoin {
+    if (options.infoHash.length !== 20) {
+      throw new TorrentError('InvalidRequest', `an info hash has 20 bytes, not ${options.infoHash.length}`);
+    }
+    const fetch = new MetadataFetch(options, this.#surroundings());
+    const infoHashHex = fetch.infoHash.toString('hex');
+    this.#refuseSecond(infoHashHex);
+    this.#members.set(infoHashHex, fetch);
+    const torrent = this.#joinOnceFetched(fetch, options);
+    // Whoever does not ask what came of it is told by nothing else.
+    torrent.catch((error: unknown) => {
+      this.#logger.debug({ infoHash: infoHashHex, err: error }, 'a magnet link came to nothing');
+    });
+    fetch.begin();
+    return {
+      infoHashHex,
+      torrent,
+      progress: () => fetch.progress(),
+      addPeers: (addresses) => fetch.addPeers(addresses),
+    };
+  }
+
+  get(infoHashHex: string): Torrent | undefined {
+    const member = this.#members.get(infoHashHex);
+    return member instanceof JoinedTorrent ? member : undefined;
+  }
+
+  torrents(): Torrent[] {
+    return [...this.#members.values()].filter((member) => member instanceof JoinedTorrent);
+  }
+
+  async remove(infoHashHex: string): Promise<void> {
+    const member = this.#members.get(infoHashHex);
+    if (member === undefined) return;
+    await member.stop();
+    if (this.#members.get(infoHashHex) === member) this.#members.delete(infoHashHex);
+  }
+
+  #refuseSecond(infoHashHex: string): void {
     if (this.#closed !== undefined) throw new TorrentError('Closed', 'the session is closed');
-    const { infoHashHex } = options.metainfo;
-    if (this.#torrents.has(infoHashHex)) {
+    if (this.#members.has(infoHashHex)) {
       throw new TorrentError('InvalidRequest', `torrent ${infoHashHex} is in the session already`);
     }
+  }
+
+  #join(options: AddTorrent): JoinedTorrent {
     const torrent = new JoinedTorrent(options, this.#surroundings());
-    this.#torrents.set(infoHashHex, torrent);
+    this.#members.set(options.metainfo.infoHashHex, torrent);
     torrent.begin();
     return torrent;
   }
 
-  get(infoHashHex: string): Torrent | undefined {
-    return this.#torrents.get(infoHashHex);
+  async #joinOnceFetched(fetch: MetadataFetch, options: AddMagnet): Promise<Torrent> {
+    const { openStorage, around, ...rest } = options;
+    try {
+      const metainfo = parseInfo(await fetch.infoBytes, around);
+      const storage = await openStorage(metainfo);
+      if (this.#members.get(metainfo.infoHashHex) !== fetch || fetch.isStopped) {
+        await storage.close();
+        throw new TorrentError('Closed', 'the torrent was removed before its storage was open');
+      }
+      const torrent = this.#join({ ...rest, metainfo, storage, discovery: fetch.discovery });
+      torrent.addPeers(fetch.addresses);
+      return torrent;
+    } catch (error) {
+      await this.#forget(fetch);
+      throw error;
+    }
   }
 
-  torrents(): Torrent[] {
-    return [...this.#torrents.values()];
-  }
-
-  async remove(infoHashHex: string): Promise<void> {
-    const torrent = this.#torrents.get(infoHashHex);
-    if (torrent === undefined) return;
-    await torrent.stop();
-    if (this.#torrents.get(infoHashHex) === torrent) this.#torrents.delete(infoHashHex);
+  async #forget(fetch: MetadataFetch): Promise<void> {
+    await fetch.stop();
+    const infoHashHex = fetch.infoHash.toString('hex');
+    if (this.#members.get(infoHashHex) === fetch) this.#members.delete(infoHashHex);
   }
 
   setLimits(limits: TransferLimits): void {
@@ -129,7 +188,7 @@ export class Session implements TorrentSession {
   }
 
   async #close(): Promise<void> {
-    const stopped = [...this.#torrents.values()].map((torrent) => torrent.stop());
+    const stopped = [...this.#members.values()].map((member) => member.stop());
     const server = this.#server;
     const unlistened =
       server === undefined ? undefined : new Promise<void>((resolve) => server.close(() => resolve()));
@@ -139,7 +198,7 @@ export class Session implements TorrentSession {
     await Promise.all(stopped);
     clearInterval(this.#ticking);
     await unlistened;
-    this.#torrents.clear();
+    this.#members.clear();
   }
 
   #surroundings(): TorrentSurroundings {
@@ -160,7 +219,7 @@ export class Session implements TorrentSession {
 
   #connectionCount(): number {
     let count = 0;
-    for (const torrent of this.#torrents.values()) count += torrent.connectionCount;
+    for (const member of this.#members.values()) count += member.connectionCount;
     return count;
   }
 
@@ -173,10 +232,10 @@ export class Session implements TorrentSession {
     }
     for (const greeting of this.#refused) if (now >= greeting.deadline) this.#end(greeting);
     // Another torrent is first at the limits every time.
-    const torrents = [...this.#torrents.values()];
-    const first = this.#ticks++ % Math.max(1, torrents.length);
-    for (let i = 0; i < torrents.length; i++) {
-      (torrents[(first + i) % torrents.length] as JoinedTorrent).tick(now);
+    const members = [...this.#members.values()];
+    const first = this.#ticks++ % Math.max(1, members.length);
+    for (let i = 0; i < members.length; i++) {
+      (members[(first + i) % members.length] as SwarmMember).tick(now);
     }
   }
 
@@ -188,17 +247,17 @@ export class Session implements TorrentSession {
       socket.destroy();
       return;
     }
-    let torrent: JoinedTorrent | undefined;
+    let member: SwarmMember | undefined;
     const host = plainHost(socket.remoteAddress);
     const greeting = Greeting.accept(socket, this.#clock.now(), {
       answer: (infoHash) => {
-        torrent = this.#torrents.get(infoHash.toString('hex'));
-        return torrent?.admits(host) === true ? this.peerId : undefined;
+        member = this.#members.get(infoHash.toString('hex'));
+        return member?.admits(host) === true ? this.peerId : undefined;
       },
       established: (done, handshake, rest) => {
         this.#greetings.delete(done);
-        if (torrent === undefined) done.socket.close();
-        else torrent.established(done, handshake, rest);
+        if (member === undefined) done.socket.close();
+        else member.established(done, handshake, rest);
       },
       failed: (done, reason) => {
         this.#logger.debug({ peer: done.address, reason }, 'connection refused');

@@ -13,13 +13,17 @@ import { TokenBucket } from '../swarm/token-bucket.ts';
 import { TransferRate } from '../swarm/transfer-rate.ts';
 import type { OwnExtensionHandshake } from '../wire/extension.ts';
 import type { Handshake } from '../wire/handshake.ts';
+import { parseMetadataMessage } from '../wire/metadata-message.ts';
 import { Connection } from './connection.ts';
 import type { ConnectionOwner, PeerConnection } from './connection-owner.ts';
 import { Connections } from './connections.ts';
 import type { Greeting } from './greeting.ts';
+import { MetadataServing } from './metadata-serving.ts';
 import { Outbox } from './outbox.ts';
+import { addressBytes } from './peer-socket.ts';
 import { PieceIntake } from './piece-intake.ts';
 import type { TorrentSurroundings } from './surroundings.ts';
+import type { SwarmMember } from './swarm-member.ts';
 import type {
   AddTorrent,
   Clock,
@@ -35,7 +39,10 @@ import type {
 const SHOWN_RATE_MILLISECONDS = 5000;
 
 /** See Torrent. */
-export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torrent, ConnectionOwner {
+export class JoinedTorrent
+  extends EventEmitter<TorrentEvents>
+  implements Torrent, ConnectionOwner, SwarmMember
+{
   readonly metainfo: Metainfo;
   readonly storage: PieceStorage;
   readonly swarm: Swarm;
@@ -46,6 +53,7 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
   readonly #peers: PeerList;
   readonly #connections: Connections;
   readonly #intake: PieceIntake;
+  readonly #metadata: MetadataServing;
   readonly #outbox = new Outbox();
   readonly #upload: TokenBucket;
   readonly #download: TokenBucket;
@@ -74,6 +82,8 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
     this.#download = new TokenBucket(options.limits?.downloadBytesPerSecond, now);
     this.#neededAt = now;
     this.#intake = this.#makeIntake(now);
+    const host = this.#host();
+    this.#metadata = new MetadataServing(metainfo.infoBytes, host, now);
     this.swarm = new Swarm({
       pieceLength: metainfo.pieceLength,
       totalBytes: metainfo.totalBytes,
@@ -81,7 +91,7 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
       policy,
       clock: around.clock,
       random: around.random,
-      host: this.#host(),
+      host,
       paused: options.paused ?? false,
     });
     this.#connections = new Connections(
@@ -207,6 +217,7 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
     this.swarm.tick();
     this.#dial(now);
     this.#askForMore(now);
+    this.#metadata.serve(now);
     this.#intake.tick(now);
   }
 
@@ -222,14 +233,19 @@ export class JoinedTorrent extends EventEmitter<TorrentEvents> implements Torren
 
   // ConnectionOwner
 
-  introduction(): OwnExtensionHandshake {
+  introduction(address: PeerAddress): OwnExtensionHandshake {
     return {
       client: this.#around.client,
       listenPort: this.#around.port(),
+      yourIp: addressBytes(address.host),
       uploadOnly: this.complete,
       metadataBytes: this.metainfo.infoBytes.length,
       ownAgent: this.swarm.policy.name === 'cluster',
     };
+  }
+
+  metadataMessage(connection: PeerConnection, payload: Uint8Array): void {
+    this.#metadata.heard(connection, parseMetadataMessage(payload), this.clock.now());
   }
 
   receiving(buffer: Buffer, start: number): void {

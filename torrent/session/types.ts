@@ -56,6 +56,38 @@ export interface AddTorrent {
   paused?: boolean;
 }
 
+/** What is needed to join a swarm of which only the info hash is known (BEP 9, a magnet link). */
+export interface AddMagnet extends Omit<AddTorrent, 'metainfo' | 'storage'> {
+  /** 20 bytes. */
+  infoHash: Uint8Array;
+  /** Tracker tiers and web seeds that the metainfo is to have: the info dictionary itself names none. */
+  around?: Partial<Pick<Metainfo, 'announceList' | 'webSeeds'>>;
+  /** Called once the metainfo is here and checked; opens the storage that the torrent uses from then on. */
+  openStorage(metainfo: Metainfo): Promise<PieceStorage>;
+}
+
+/** How far the search for metadata is. */
+export interface MetadataProgress {
+  bytes: number;
+  /** Undefined as long as nobody has said. Claimed, not known. */
+  totalBytes: number | undefined;
+  /** Connected peers. */
+  peers: number;
+}
+
+/** A magnet link on its way to a torrent. */
+export interface MagnetJoin {
+  readonly infoHashHex: string;
+  /**
+   * The torrent, once its metainfo is here and its storage is open; it goes on with the same peers and discovery.
+   * @throws TorrentError Closed (stopped before), InvalidMetainfo, UnsupportedMetainfo, and what openStorage throws.
+   */
+  readonly torrent: Promise<Torrent>;
+  progress(): MetadataProgress;
+  /** Addresses to dial, besides those of discovery. */
+  addPeers(addresses: readonly PeerAddress[]): void;
+}
+
 /** How far a torrent is. Counts of bytes are payload, without framing. */
 export interface TorrentProgress {
   pieces: number;
@@ -151,9 +183,15 @@ export interface TorrentSession {
   start(): Promise<{ port: number }>;
   /** Joins a swarm. @throws TorrentError InvalidRequest if the info hash is there already, Closed after close(). */
   add(torrent: AddTorrent): Torrent;
+  /**
+   * Looks for the metainfo of an info hash among peers, and joins the swarm with it.
+   * @throws TorrentError InvalidRequest if the info hash is there already, Closed after close().
+   */
+  addMagnet(magnet: AddMagnet): MagnetJoin;
+  /** A torrent; undefined also while its metainfo is not here. */
   get(infoHashHex: string): Torrent | undefined;
   torrents(): Torrent[];
-  /** Stops a torrent and forgets it; nothing if it is not there. */
+  /** Stops a torrent, or the search for its metainfo, and forgets it; nothing if it is not there. */
   remove(infoHashHex: string): Promise<void>;
   /** Replaces the limits for all torrents together. */
   setLimits(limits: TransferLimits): void;

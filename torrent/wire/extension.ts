@@ -2,12 +2,14 @@
 // Invariant: a peer's handshake is a hint; what is out of range in it counts as not said, and never costs more
 // than the message that carried it.
 import { type BencodeValue, decodeBencodePrefix, encodeBencode, isDictionary } from '../bencode.ts';
+import { METADATA_EXTENSION } from './metadata-message.ts';
 
 /** The name that marks own agents under BEP 10. */
 export const OWN_EXTENSION = 'enxame';
 
 /** Our ids of extended messages: what peers have to use when they send us one. */
-export const LOCAL_EXTENSION_IDS: Readonly<Record<string, number>> = { [OWN_EXTENSION]: 1 };
+const OWN_ID = 1;
+export const METADATA_ID = 2;
 
 /** Requests that we let wait, as BEP 10 `reqq` tells peers. */
 export const OWN_REQUEST_QUEUE = 2000;
@@ -27,14 +29,15 @@ export interface OwnExtensionHandshake {
   yourIp?: Uint8Array;
   /** We have all and only upload. */
   uploadOnly: boolean;
-  metadataBytes: number;
+  /** Left out while we lack the metadata (BEP 9). */
+  metadataBytes?: number;
   /** False leaves the mark of own agents out. */
   ownAgent: boolean;
 }
 
 /** What a peer says, as far as it makes sense. */
 export interface ExtensionHandshake {
-  /** Extension names with the ids (1 to 255) that the peer wants to see; 0 (switched off) is left out. */
+  /** Extension names with the ids (1 to 255) that the peer wants to see; 0 switches one off. */
   ids: ReadonlyMap<string, number>;
   /** True if it carries our own extension. */
   ownAgent: boolean;
@@ -48,13 +51,15 @@ export interface ExtensionHandshake {
 
 /** The payload of our handshake (extended message 0). */
 export function encodeExtensionHandshake(own: OwnExtensionHandshake): Buffer {
+  const m: Record<string, number> = { [METADATA_EXTENSION]: METADATA_ID };
+  if (own.ownAgent) m[OWN_EXTENSION] = OWN_ID;
   const dictionary: Record<string, number | string | Uint8Array | Record<string, number>> = {
-    m: own.ownAgent ? LOCAL_EXTENSION_IDS : {},
-    metadata_size: own.metadataBytes,
+    m,
     reqq: OWN_REQUEST_QUEUE,
     upload_only: own.uploadOnly ? 1 : 0,
     v: own.client,
   };
+  if (own.metadataBytes !== undefined) dictionary.metadata_size = own.metadataBytes;
   if (own.listenPort > 0) dictionary.p = own.listenPort;
   if (own.yourIp !== undefined) dictionary.yourip = own.yourIp;
   return Buffer.from(encodeBencode(dictionary));
@@ -69,10 +74,28 @@ function readIds(value: BencodeValue | undefined): Map<string, number> {
   if (!isDictionary(value)) return ids;
   for (const [name, id] of Object.entries(value)) {
     if (ids.size >= MAX_EXTENSIONS) break;
-    const valid = integerBetween(id, 1, 255);
+    const valid = integerBetween(id, 0, 255);
     if (valid !== undefined) ids.set(name, valid);
   }
   return ids;
+}
+
+/** The ids that a peer wants to see, after all its handshakes: each adds to the ones before (BEP 10). */
+export class PeerExtensionIds {
+  readonly #ids = new Map<string, number>();
+
+  /** Takes what a handshake says. */
+  update(said: ReadonlyMap<string, number>): void {
+    for (const [name, id] of said) {
+      if (id === 0) this.#ids.delete(name);
+      else if (this.#ids.has(name) || this.#ids.size < MAX_EXTENSIONS) this.#ids.set(name, id);
+    }
+  }
+
+  /** The id to send an extension's messages with; undefined if the peer does not speak it. */
+  of(name: string): number | undefined {
+    return this.#ids.get(name);
+  }
 }
 
 /** Control characters would forge lines of a log or a terminal. */
@@ -92,7 +115,7 @@ export function parseExtensionHandshake(payload: Uint8Array): ExtensionHandshake
   const uploadOnly = integerBetween(dictionary.upload_only, 0, Number.MAX_SAFE_INTEGER);
   return {
     ids,
-    ownAgent: ids.has(OWN_EXTENSION),
+    ownAgent: (ids.get(OWN_EXTENSION) ?? 0) > 0,
     client: Buffer.isBuffer(client) ? printable(client.toString('utf8')) : undefined,
     listenPort: integerBetween(dictionary.p, 1, 65535),
     requestQueue: integerBetween(dictionary.reqq, 1, Number.MAX_SAFE_INTEGER),

@@ -33,8 +33,8 @@ export const PIECE_HEADER_BYTES = 13;
 
 /** What bounds the messages of one connection. */
 export interface MessageBounds {
-  /** Bytes of the torrent's bitfield. */
-  bitfieldBytes: number;
+  /** Bytes of the torrent's bitfield; undefined as long as nobody knows how many pieces there are. */
+  bitfieldBytes: number | undefined;
   /** The longest block that was asked for. */
   maxBlockBytes: number;
 }
@@ -82,7 +82,8 @@ export function checkMessageLength(id: number, length: number, bounds: MessageBo
       exactly(id, length, 1);
       break;
     case BITFIELD:
-      exactly(id, length, 1 + bounds.bitfieldBytes);
+      if (bounds.bitfieldBytes === undefined) between(id, length, 1, MAX_UNKNOWN_BYTES);
+      else exactly(id, length, 1 + bounds.bitfieldBytes);
       break;
     case PORT:
       exactly(id, length, 3);

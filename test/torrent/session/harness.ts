@@ -45,6 +45,12 @@ export async function until(what: string, holds: () => boolean, seconds = 20): P
   }
 }
 
+/** True once the session's tick has passed so often. */
+export function ticks(count: number): () => boolean {
+  const end = performance.now() + count * 100;
+  return () => performance.now() >= end;
+}
+
 /** Resolves when the torrent is complete; fails at once if its disk fails. */
 export async function completion(torrent: Torrent, seconds = 30): Promise<void> {
   await until(

@@ -6,7 +6,7 @@ import { encodeBencode } from '../../../torrent/bencode.ts';
 import { Bitfield } from '../../../torrent/bitfield.ts';
 import { MemoryStorage } from '../../../torrent/storage/memory.ts';
 import { makeTorrent } from '../storage/content.ts';
-import { addressOf, closeAll, completion, startSession, until } from './harness.ts';
+import { addressOf, closeAll, completion, startSession, ticks, until } from './harness.ts';
 import { dialRaw, listenRaw, type RawPeer } from './raw-peer.ts';
 
 const BLOCK = 16 * 1024;
@@ -300,8 +300,3 @@ test('rubbish of many peers at once does not disturb a transfer', async () => {
   await completion(torrent);
   expect(storage.content.equals(content)).toBe(true);
 });
-
-function ticks(count: number): () => boolean {
-  const end = performance.now() + count * 100;
-  return () => performance.now() >= end;
-}

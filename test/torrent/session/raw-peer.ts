@@ -18,6 +18,8 @@ export class RawPeer {
   #handshake: HandshakeReader | undefined = new HandshakeReader();
   /** Told of every request, after it was written down. */
   onRequest: ((piece: number, begin: number, length: number) => void) | undefined;
+  /** Told of every extended message, likewise. */
+  onExtended: ((id: number, payload: Buffer) => void) | undefined;
   /** How the connection ended, if it did. */
   ended: 'end' | 'reset' | undefined;
 
@@ -29,8 +31,12 @@ export class RawPeer {
       handler.request(piece, begin, length);
       this.onRequest?.(piece, begin, length);
     };
+    const extended = (id: number, payload: Buffer) => {
+      handler.extended(id, payload);
+      this.onExtended?.(id, payload);
+    };
     this.#reader = new MessageReader(
-      { ...handler, request },
+      { ...handler, request, extended },
       {
         bitfieldBytes: (pieceCount + 7) >>> 3,
         maxBlockBytes: 16 * 1024,

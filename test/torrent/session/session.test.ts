@@ -14,6 +14,7 @@ import {
   completion,
   FakeDiscovery,
   startSession,
+  ticks,
   until,
 } from './harness.ts';
 import { listenRaw } from './raw-peer.ts';
@@ -266,11 +267,6 @@ describe('pause', () => {
 });
 
 /** True after so many ticks' time. */
-function ticks(count: number): () => boolean {
-  const end = performance.now() + count * 100;
-  return () => performance.now() >= end;
-}
-
 describe('limits', () => {
   // 4 MiB at 4 MiB/s, less the burst of a quarter of a second; the margin is for the last blocks.
   const least = (content.length / (4 * MIB) - 0.25) * 1000 - 100;

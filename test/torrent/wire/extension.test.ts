@@ -4,6 +4,7 @@ import { encodeBencode } from '../../../torrent/bencode.ts';
 import {
   encodeExtensionHandshake,
   OWN_REQUEST_QUEUE,
+  PeerExtensionIds,
   parseExtensionHandshake,
 } from '../../../torrent/wire/extension.ts';
 import { failureOf } from '../failure.ts';
@@ -19,7 +20,10 @@ const own = {
 
 test('our handshake says what peers need, and marks own agents', () => {
   expect(parseExtensionHandshake(encodeExtensionHandshake(own))).toEqual({
-    ids: new Map([['enxame', 1]]),
+    ids: new Map([
+      ['enxame', 1],
+      ['ut_metadata', 2],
+    ]),
     ownAgent: true,
     client: 'Enxame 0.1.0',
     listenPort: 6881,
@@ -35,11 +39,20 @@ test('the name of the client does not make an own agent', () => {
   expect(said.ownAgent).toBe(false);
 });
 
+test('a later handshake adds to the ones before, and 0 switches an extension off (BEP 10)', () => {
+  const ids = new PeerExtensionIds();
+  ids.update(new Map(Object.entries({ a: 1, b: 2 })));
+  ids.update(new Map(Object.entries({ b: 0, c: 3, a: 7 })));
+  expect(['a', 'b', 'c'].map((name) => ids.of(name))).toEqual([7, undefined, 3]);
+  for (let i = 0; i < 1000; i++) ids.update(new Map([[`x${i}`, 9]]));
+  expect(ids.of('x999')).toBeUndefined();
+});
+
 describe('what makes no sense counts as not said', () => {
   const parse = (dictionary: Parameters<typeof encodeBencode>[0]) =>
     parseExtensionHandshake(encodeBencode(dictionary));
   test.each([
-    ['ids over 255, 0 or negative', { m: { a: 256, b: 0, c: -1, d: 255 } }, { ids: new Map([['d', 255]]) }],
+    ['ids over 255 or negative', { m: { a: 256, c: -1, d: 255 } }, { ids: new Map([['d', 255]]) }],
     ['ids that are no dictionary', { m: 'rubbish' }, { ids: new Map() }],
     ['an id that is a string', { m: { enxame: '1' } }, { ownAgent: false }],
     ['reqq 0', { reqq: 0 }, { requestQueue: undefined }],

@@ -1,0 +1,18 @@
+// What a session knows of whatever it has under an info hash. Invariant: a connection that was established with the
+// info hash goes to exactly one of these.
+import type { Established } from './dialler.ts';
+
+/** A torrent, or the search for its metadata. */
+export interface SwarmMember {
+  /** Connections that stand or are being made. */
+  readonly connectionCount: number;
+  /** True if a connection that the host dialled may become one of ours. */
+  admits(host: string): boolean;
+  /** Both handshakes are exchanged. The greeting is nobody's any more. */
+  readonly established: Established;
+  /** Begins to look for peers, once the session listens. */
+  begin(): void;
+  /** Every 100 ms. */
+  tick(now: number): void;
+  stop(): Promise<void>;
+}
