@@ -4,7 +4,7 @@ import type { PeerAddress } from '../discovery/discovery.ts';
 import type { PieceStorage } from '../storage/piece-storage.ts';
 import type { Neighbour } from '../swarm/neighbour.ts';
 import type { Swarm } from '../swarm/swarm.ts';
-import type { OwnExtensionHandshake, PeerExtensionIds } from '../wire/extension.ts';
+import type { PeerExtensionIds } from '../wire/extension.ts';
 import type { Clock, EngineLogger } from './types.ts';
 
 /** An established connection as its torrent and its inbound messages see it. */
@@ -23,12 +23,20 @@ export interface PeerConnection {
   readonly extensions: PeerExtensionIds;
   /** Sends a message of an extension, if the peer speaks it. */
   sendExtended(extension: string, payload: Uint8Array): void;
-  /** Bytes that wait for the peer to take them. */
-  readonly unsentBytes: number;
+  /** Sends our handshake (BEP 10), the first or one that adds to it. */
+  introduce(introduction: Uint8Array): void;
   /** The peer sent these bytes, valid during the call only. */
   data(chunk: Buffer): void;
   /** Sends what has been collected. */
   flush(): void;
+}
+
+/** What is said under BEP 10. */
+export interface ExtensionMessages {
+  /** Our handshake for a peer. */
+  introduction(connection: PeerConnection): Uint8Array;
+  /** A message of the peer; 0 is its handshake. @throws TorrentError InvalidBencode or PeerProtocol. */
+  received(connection: PeerConnection, id: number, payload: Buffer): void;
 }
 
 /** What a connection needs of its torrent. */
@@ -37,16 +45,11 @@ export interface ConnectionOwner {
   readonly storage: PieceStorage;
   readonly clock: Clock;
   readonly logger: EngineLogger;
-  /** What we say under BEP 10 to the peer at an address. */
-  introduction(address: PeerAddress): OwnExtensionHandshake;
-  /** A message of ut_metadata (BEP 9). @throws TorrentError */
-  metadataMessage(connection: PeerConnection, payload: Uint8Array): void;
+  readonly extensions: ExtensionMessages;
   /** The block that the next SwarmHost.storeBlock is about. */
   receiving(buffer: Buffer, start: number): void;
   /** Something waits in the connection's writer: flush() it before long. */
   flushSoon(connection: PeerConnection): void;
-  /** The peer said where it listens. */
-  listensAt(connection: PeerConnection, port: number): void;
   readFailed(error: unknown): void;
   closed(connection: PeerConnection, reason: string): void;
 }

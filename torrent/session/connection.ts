@@ -7,7 +7,7 @@ import { isTorrentError } from '../errors.ts';
 import type { PeerLink } from '../swarm/host.ts';
 import type { Neighbour } from '../swarm/neighbour.ts';
 import { RequestQueue } from '../swarm/request-queues.ts';
-import { encodeExtensionHandshake, PeerExtensionIds } from '../wire/extension.ts';
+import { PeerExtensionIds } from '../wire/extension.ts';
 import type { Handshake } from '../wire/handshake.ts';
 import { MessageReader } from '../wire/message-reader.ts';
 import { MessageWriter } from '../wire/message-writer.ts';
@@ -58,18 +58,16 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
     socket.handOver(this);
     const identity = greeting.address.host;
     this.neighbour = owner.swarm.connect(this, { identity, fast: handshake.fast });
-    if (handshake.extensions) {
-      this.#writer.extended(0, encodeExtensionHandshake(owner.introduction(greeting.address)));
-      this.#touch();
-    }
+    if (handshake.extensions) this.introduce(owner.extensions.introduction(this));
   }
 
   get isClosed(): boolean {
     return this.#isClosed;
   }
 
-  get unsentBytes(): number {
-    return this.#socket.unsentBytes + this.#writer.bytes;
+  introduce(introduction: Uint8Array): void {
+    this.#writer.extended(0, introduction);
+    this.#touch();
   }
 
   sendExtended(extension: string, payload: Uint8Array): void {

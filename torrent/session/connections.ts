@@ -2,6 +2,7 @@
 // Invariants: at most one connection a peer id; never more than the policy's neighbours; a banned host has none.
 import type { PeerAddress } from '../discovery/discovery.ts';
 import type { PeerList } from '../swarm/peer-list.ts';
+import { type OwnAddress, type PriorityAddress, peerPriority } from '../swarm/peer-priority.ts';
 import type { Policy } from '../swarm/policy/policy.ts';
 import type { Handshake } from '../wire/handshake.ts';
 import type { PeerConnection } from './connection-owner.ts';
@@ -15,12 +16,16 @@ const SIMULTANEOUS_MILLISECONDS = 10_000;
 /** A connection that was silent for this long gives way to a new one of the same peer. */
 const PRESUMED_DEAD_MILLISECONDS = 5000;
 
+/** One connection in this time gives way to a peer of higher priority, and none that is younger. */
+const REPLACEMENT_MILLISECONDS = 5000;
+
 /** What the connections of a torrent are told. */
 interface ConnectionsOptions {
   readonly infoHash: Buffer;
   readonly policy: Policy;
   readonly peers: PeerList;
   readonly around: TorrentSurroundings;
+  readonly ownAddress: OwnAddress;
   /** A connection was taken: makes it a neighbour. */
   readonly taken: (greeting: Greeting, handshake: Handshake) => PeerConnection;
   /** Ends a connection. */
@@ -33,6 +38,8 @@ export class Connections {
   readonly #policy: Policy;
   readonly #peers: PeerList;
   readonly #around: TorrentSurroundings;
+  readonly #ownAddress: OwnAddress;
+  #replacedAt = Number.NEGATIVE_INFINITY;
   readonly #taken: ConnectionsOptions['taken'];
   readonly #drop: ConnectionsOptions['drop'];
   readonly #dialler: Dialler;
@@ -43,6 +50,7 @@ export class Connections {
     this.#policy = options.policy;
     this.#peers = options.peers;
     this.#around = options.around;
+    this.#ownAddress = options.ownAddress;
     this.#taken = options.taken;
     this.#drop = options.drop;
     this.#dialler = new Dialler(options.infoHash, options.peers, options.around, established);
@@ -60,6 +68,7 @@ export class Connections {
 
   /** Dials as many as the policy wants. */
   dial(now: number, skipSeeds: boolean): void {
+    this.#peers.ownAddress = this.#own;
     const { most, dial } = this.#policy.neighbours;
     let dialled = this.#dialler.size + this.#outgoingCount();
     while (dialled < dial && this.count < most && this.#around.hasRoom()) {
@@ -73,14 +82,10 @@ export class Connections {
     this.#dialler.stop(reason);
   }
 
-  /** True if a connection with the host may become one of ours. */
-  admits(host: string, outgoing: boolean): boolean {
-    if (this.#peers.isBanned(host)) return false;
-    const { most, dial } = this.#policy.neighbours;
-    if (this.#byPeerId.size >= most) return false;
-    if (outgoing) return true;
-    // Whoever dials us, in whatever number, leaves room for peers of our own choice.
-    return this.#byPeerId.size - this.#outgoingCount() < most - Math.trunc(dial / 2);
+  /** True if a connection with the address may become one of ours, be it in the place of another one. */
+  admits(address: PeerAddress, outgoing: boolean): boolean {
+    if (this.#peers.isBanned(address.host)) return false;
+    return this.#hasRoom(outgoing) || this.#leastWanted(address, outgoing) !== undefined;
   }
 
   /** Takes a connection, or closes it. An older one of the same peer may give way. */
@@ -131,12 +136,54 @@ export class Connections {
     const { peerId, infoHash } = handshake;
     if (!infoHash.equals(this.#infoHash)) return 'it answered for another torrent';
     if (peerId.equals(this.#around.peerId)) return 'it is ourselves';
-    if (!this.admits(greeting.address.host, greeting.outgoing)) return 'banned, or no room';
+    if (this.#peers.isBanned(greeting.address.host)) return 'it is banned';
     const older = this.#byPeerId.get(peerId.toString('latin1'));
-    if (older === undefined) return undefined;
+    if (older === undefined) return this.#makesRoom(greeting, now) ? undefined : 'there is no room';
     if (!this.#givesWay(older, greeting, peerId, now)) return 'it is connected already';
     this.#drop(older, 'replaced by a newer connection of the same peer');
     return undefined;
+  }
+
+  #hasRoom(outgoing: boolean): boolean {
+    const { most, dial } = this.#policy.neighbours;
+    if (this.#byPeerId.size >= most) return false;
+    if (outgoing) return true;
+    // Whoever dials us, in whatever number, leaves room for peers of our own choice.
+    return this.#byPeerId.size - this.#outgoingCount() < most - Math.trunc(dial / 2);
+  }
+
+  /** True if there is room, or a connection of lower priority was ended for it (BEP 40). */
+  #makesRoom(greeting: Greeting, now: number): boolean {
+    if (this.#hasRoom(greeting.outgoing)) return true;
+    const least = this.#leastWanted(greeting.address, greeting.outgoing);
+    if (least === undefined) return false;
+    this.#replacedAt = now;
+    this.#drop(least, 'it gives way to a peer of higher priority');
+    return true;
+  }
+
+  /** Of the connections that the same side dialled, the one to end for a new one; undefined if all are worth more. */
+  #leastWanted(address: PeerAddress, outgoing: boolean): PeerConnection | undefined {
+    const own = this.#own;
+    const now = this.#around.clock.now();
+    if (own === undefined || now - this.#replacedAt < REPLACEMENT_MILLISECONDS) return undefined;
+    let lowest = peerPriority(own, address);
+    if (lowest === undefined) return undefined;
+    let least: PeerConnection | undefined;
+    for (const connection of this.#byPeerId.values()) {
+      const isNew = now - connection.neighbour.connectedAt < REPLACEMENT_MILLISECONDS;
+      if (connection.outgoing !== outgoing || isNew) continue;
+      const priority = peerPriority(own, connection.address) ?? 0;
+      if (priority >= lowest) continue;
+      lowest = priority;
+      least = connection;
+    }
+    return least;
+  }
+
+  get #own(): PriorityAddress | undefined {
+    const { host } = this.#ownAddress;
+    return host === undefined ? undefined : { host, port: this.#around.port() };
   }
 
   #outgoingCount(): number {

@@ -1,7 +1,6 @@
 // Hands a peer's messages to the swarm. Invariant: nothing is decided here but what the wire needs to know
-// (whether BEP 6 was agreed on, what an extension handshake says); every message reaches the swarm once.
+// (whether BEP 6 was agreed on, whether an extension's message is bencode); every message reaches the swarm once.
 import { isTorrentError } from '../errors.ts';
-import { METADATA_ID, OWN_EXTENSION, parseExtensionHandshake } from '../wire/extension.ts';
 import { type MessageHandler, protocolFault } from '../wire/message-reader.ts';
 import type { ConnectionOwner, PeerConnection } from './connection-owner.ts';
 
@@ -86,27 +85,16 @@ export class Inbound implements MessageHandler {
   }
 
   extended(id: number, payload: Buffer): void {
+    if (id === 0 && ++this.#extensionHandshakes > MAX_EXTENSION_HANDSHAKES) {
+      throw protocolFault('the peer introduces itself again and again');
+    }
     try {
-      if (id === 0) this.#introduced(payload);
-      else if (id === METADATA_ID) this.#owner.metadataMessage(this.#connection, payload);
+      this.#owner.extensions.received(this.#connection, id, payload);
     } catch (error) {
       // What is no bencode is worth the message that it came in, and nothing else.
       if (!isTorrentError(error, 'InvalidBencode')) throw error;
       this.#owner.logger.debug({ peer: this.#connection.address, reason: error.message }, 'odd extension');
     }
-  }
-
-  #introduced(payload: Buffer): void {
-    if (++this.#extensionHandshakes > MAX_EXTENSION_HANDSHAKES) {
-      throw protocolFault('the peer introduces itself again and again');
-    }
-    const said = parseExtensionHandshake(payload);
-    const connection = this.#connection;
-    connection.extensions.update(said.ids);
-    connection.client = said.client ?? connection.client;
-    if (said.listenPort !== undefined) this.#owner.listensAt(connection, said.listenPort);
-    const ownAgent = connection.extensions.of(OWN_EXTENSION) !== undefined;
-    this.#owner.swarm.introduced(connection.neighbour, { ...said, ownAgent });
   }
 
   #needsFast(message: string): void {

@@ -11,10 +11,10 @@ import type { Policy } from '../swarm/policy/policy.ts';
 import { MAX_KNOWN_ADDRESSES } from '../swarm/tunables.ts';
 import type { Handshake } from '../wire/handshake.ts';
 import type { MetadataMessage } from '../wire/metadata-message.ts';
+import { addressBytes } from './address-bytes.ts';
 import { Dialler } from './dialler.ts';
 import type { Greeting } from './greeting.ts';
 import { MetadataPeer } from './metadata-peer.ts';
-import { addressBytes } from './peer-socket.ts';
 import type { TorrentSurroundings } from './surroundings.ts';
 import type { SwarmMember } from './swarm-member.ts';
 import type { AddMagnet, MetadataProgress } from './types.ts';
@@ -86,7 +86,7 @@ export class MetadataFetch implements SwarmMember {
     return [...this.#offering, ...this.#heardOf];
   }
 
-  admits(host: string): boolean {
+  admits({ host }: PeerAddress): boolean {
     return !this.#isEnded && !this.#list.isBanned(host) && this.#peers.size < MAX_METADATA_PEERS / 2;
   }
 
@@ -106,6 +106,7 @@ export class MetadataFetch implements SwarmMember {
       yourIp: addressBytes(greeting.address.host),
       uploadOnly: false,
       ownAgent: false,
+      exchangesPeers: false,
     };
     const peer = new MetadataPeer(greeting, handshake, own, clock.now(), {
       offers: (from, bytes) => {

@@ -1,7 +1,6 @@
 // A TCP socket to a peer. Invariants: received bytes are consumed during the call that brings them (outgoing
 // sockets share one receive buffer); after close() nothing is called any more; what waits to be written is bounded.
 import { connect, type Socket } from 'node:net';
-import ipaddr from 'ipaddr.js';
 import type { PeerAddress } from '../discovery/discovery.ts';
 
 /** One buffer for all sockets: each read is consumed before the next one begins. */
@@ -24,11 +23,6 @@ export interface SocketEvents {
 export function plainHost(address: string | undefined): string {
   if (address === undefined) return '';
   return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
-}
-
-/** An address as BEP 10's `yourip` has it: 4 or 16 bytes; undefined for what is no address. */
-export function addressBytes(host: string): Uint8Array | undefined {
-  return ipaddr.isValid(host) ? Uint8Array.from(ipaddr.process(host).toByteArray()) : undefined;
 }
 
 /** One socket, dialled or accepted. */

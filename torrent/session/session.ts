@@ -248,11 +248,11 @@ export class Session implements TorrentSession {
       return;
     }
     let member: SwarmMember | undefined;
-    const host = plainHost(socket.remoteAddress);
+    const address = { host: plainHost(socket.remoteAddress), port: socket.remotePort ?? 0 };
     const greeting = Greeting.accept(socket, this.#clock.now(), {
       answer: (infoHash) => {
         member = this.#members.get(infoHash.toString('hex'));
-        return member?.admits(host) === true ? this.peerId : undefined;
+        return member?.admits(address) === true ? this.peerId : undefined;
       },
       established: (done, handshake, rest) => {
         this.#greetings.delete(done);

@@ -1,13 +1,14 @@
 // What a session knows of whatever it has under an info hash. Invariant: a connection that was established with the
 // info hash goes to exactly one of these.
+import type { PeerAddress } from '../discovery/discovery.ts';
 import type { Established } from './dialler.ts';
 
 /** A torrent, or the search for its metadata. */
 export interface SwarmMember {
   /** Connections that stand or are being made. */
   readonly connectionCount: number;
-  /** True if a connection that the host dialled may become one of ours. */
-  admits(host: string): boolean;
+  /** True if a connection that was dialled from there may become one of ours. */
+  admits(address: PeerAddress): boolean;
   /** Both handshakes are exchanged. The greeting is nobody's any more. */
   readonly established: Established;
   /** Begins to look for peers, once the session listens. */

@@ -7,20 +7,19 @@ import type { Metainfo } from '../metainfo.ts';
 import type { PieceStorage } from '../storage/piece-storage.ts';
 import type { SwarmHost } from '../swarm/host.ts';
 import { PeerList } from '../swarm/peer-list.ts';
+import { OwnAddress } from '../swarm/peer-priority.ts';
 import { POLICIES } from '../swarm/policy/policies.ts';
 import { Swarm } from '../swarm/swarm.ts';
 import { TokenBucket } from '../swarm/token-bucket.ts';
 import { TransferRate } from '../swarm/transfer-rate.ts';
-import type { OwnExtensionHandshake } from '../wire/extension.ts';
 import type { Handshake } from '../wire/handshake.ts';
-import { parseMetadataMessage } from '../wire/metadata-message.ts';
 import { Connection } from './connection.ts';
 import type { ConnectionOwner, PeerConnection } from './connection-owner.ts';
 import { Connections } from './connections.ts';
+import { ExtensionProtocol } from './extension-protocol.ts';
 import type { Greeting } from './greeting.ts';
 import { MetadataServing } from './metadata-serving.ts';
 import { Outbox } from './outbox.ts';
-import { addressBytes } from './peer-socket.ts';
 import { PieceIntake } from './piece-intake.ts';
 import type { TorrentSurroundings } from './surroundings.ts';
 import type { SwarmMember } from './swarm-member.ts';
@@ -48,12 +47,12 @@ export class JoinedTorrent
   readonly swarm: Swarm;
   readonly clock: Clock;
   readonly logger: EngineLogger;
+  readonly extensions: ExtensionProtocol;
   readonly #around: TorrentSurroundings;
   readonly #discovery: readonly Discovery[];
   readonly #peers: PeerList;
   readonly #connections: Connections;
   readonly #intake: PieceIntake;
-  readonly #metadata: MetadataServing;
   readonly #outbox = new Outbox();
   readonly #upload: TokenBucket;
   readonly #download: TokenBucket;
@@ -83,7 +82,6 @@ export class JoinedTorrent
     this.#neededAt = now;
     this.#intake = this.#makeIntake(now);
     const host = this.#host();
-    this.#metadata = new MetadataServing(metainfo.infoBytes, host, now);
     this.swarm = new Swarm({
       pieceLength: metainfo.pieceLength,
       totalBytes: metainfo.totalBytes,
@@ -94,8 +92,20 @@ export class JoinedTorrent
       host,
       paused: options.paused ?? false,
     });
+    const ownAddress = new OwnAddress();
+    this.extensions = new ExtensionProtocol({
+      metainfo,
+      around,
+      swarm: this.swarm,
+      metadata: new MetadataServing(metainfo.infoBytes, host, now),
+      ownAddress,
+      connections: () => this.#connections.all(),
+      listensAt: (connection, port) => this.#connections.listensAt(connection, port),
+      addPeers: (addresses) => this.addPeers(addresses),
+    });
     this.#connections = new Connections(
       {
+        ownAddress,
         infoHash: metainfo.infoHash,
         policy,
         peers: this.#peers,
@@ -205,9 +215,9 @@ export class JoinedTorrent
     return this.#connections.count;
   }
 
-  /** True if a connection that the host dialled may become one of ours. */
-  admits(host: string): boolean {
-    return this.#stopped === undefined && this.#connections.admits(host, false);
+  /** True if a connection that was dialled from there may become one of ours. */
+  admits(address: PeerAddress): boolean {
+    return this.#stopped === undefined && this.#connections.admits(address, false);
   }
 
   /** Every 100 ms. */
@@ -217,7 +227,7 @@ export class JoinedTorrent
     this.swarm.tick();
     this.#dial(now);
     this.#askForMore(now);
-    this.#metadata.serve(now);
+    this.extensions.tick(now);
     this.#intake.tick(now);
   }
 
@@ -233,31 +243,12 @@ export class JoinedTorrent
 
   // ConnectionOwner
 
-  introduction(address: PeerAddress): OwnExtensionHandshake {
-    return {
-      client: this.#around.client,
-      listenPort: this.#around.port(),
-      yourIp: addressBytes(address.host),
-      uploadOnly: this.complete,
-      metadataBytes: this.metainfo.infoBytes.length,
-      ownAgent: this.swarm.policy.name === 'cluster',
-    };
-  }
-
-  metadataMessage(connection: PeerConnection, payload: Uint8Array): void {
-    this.#metadata.heard(connection, parseMetadataMessage(payload), this.clock.now());
-  }
-
   receiving(buffer: Buffer, start: number): void {
     this.#intake.receiving(buffer, start);
   }
 
   flushSoon(connection: PeerConnection): void {
     this.#outbox.add(connection);
-  }
-
-  listensAt(connection: PeerConnection, port: number): void {
-    this.#connections.listensAt(connection, port);
   }
 
   readFailed(error: unknown): void {

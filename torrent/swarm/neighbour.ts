@@ -33,6 +33,8 @@ export class Neighbour {
   ownAgent = false;
   /** What it lets wait (BEP 10 `reqq`). */
   requestQueue = DEFAULT_REQUEST_QUEUE;
+  /** It wants nothing, whatever it lacks (BEP 21). */
+  uploadOnly = false;
   piecesShown = false;
   peerChoking = true;
   peerInterested = false;

@@ -1,6 +1,7 @@
 // Addresses where peers may be, and when each may be dialled. Invariants: at most one entry an address, and at
 // most MAX_KNOWN_ADDRESSES; an address that failed waits longer each time, but is never given up while there is
 // room, so that a swarm that was cut off finds itself again without a tracker.
+import { peerPriority } from './peer-priority.ts';
 import { FIRST_REDIAL_MILLISECONDS, MAX_KNOWN_ADDRESSES, MAX_KNOWN_IDENTITIES } from './tunables.ts';
 
 /** Where to dial. */
@@ -15,10 +16,17 @@ interface Entry extends DialAddress {
   notBefore: number;
   /** It had every piece when we last met. */
   isSeed: boolean;
+  /** BEP 40; 0 while nobody knows. */
+  priority: number;
 }
 
 function keyOf(address: DialAddress): string {
   return `${address.host}|${address.port}`;
+}
+
+function comesBefore(one: Entry, other: Entry): boolean {
+  if (one.failures !== other.failures) return one.failures < other.failures;
+  return one.priority > other.priority;
 }
 
 /** The known addresses of one swarm. */
@@ -27,10 +35,18 @@ export class PeerList {
   readonly #bannedHosts = new Set<string>();
   readonly #longestRedialMilliseconds: number;
   readonly #random: () => number;
+  #own: DialAddress | undefined;
 
   constructor(longestRedialMilliseconds: number, random: () => number) {
     this.#longestRedialMilliseconds = longestRedialMilliseconds;
     this.#random = random;
+  }
+
+  /** Where others see us: of addresses that failed as often, the one of the highest priority (BEP 40) is dialled. */
+  set ownAddress(own: DialAddress | undefined) {
+    if (own?.host === this.#own?.host && own?.port === this.#own?.port) return;
+    this.#own = own;
+    for (const entry of this.#entries.values()) entry.priority = this.#priorityOf(entry);
   }
 
   get size(): number {
@@ -45,7 +61,15 @@ export class PeerList {
       const known = this.#entries.get(key);
       if (known !== undefined) continue;
       if (this.#entries.size >= MAX_KNOWN_ADDRESSES && !this.#evict()) return;
-      this.#entries.set(key, { host, port, state: 'free', failures: 0, notBefore: 0, isSeed: false });
+      this.#entries.set(key, {
+        host,
+        port,
+        state: 'free',
+        failures: 0,
+        notBefore: 0,
+        isSeed: false,
+        priority: this.#priorityOf({ host, port }),
+      });
     }
   }
 
@@ -55,8 +79,8 @@ export class PeerList {
     for (const entry of this.#entries.values()) {
       if (entry.state !== 'free' || entry.notBefore > now || (skipSeeds && entry.isSeed)) continue;
       if (this.#bannedHosts.has(entry.host)) continue;
-      if (chosen === undefined || entry.failures < chosen.failures) chosen = entry;
-      if (chosen.failures === 0) break;
+      if (chosen === undefined || comesBefore(entry, chosen)) chosen = entry;
+      if (chosen.failures === 0 && this.#own === undefined) break;
     }
     if (chosen !== undefined) chosen.state = 'dialling';
     return chosen;
@@ -108,6 +132,10 @@ export class PeerList {
 
   isBanned(host: string): boolean {
     return this.#bannedHosts.has(host);
+  }
+
+  #priorityOf(address: DialAddress): number {
+    return this.#own === undefined ? 0 : (peerPriority(this.#own, address) ?? 0);
   }
 
   /** Makes room by forgetting the address that failed most. */

@@ -131,6 +131,20 @@ export class Requester {
     this.#dropExclusive(neighbour);
   }
 
+  /** Nothing of the piece that is outstanding at the neighbour will come. */
+  releasePiece(neighbour: Neighbour, piece: number): void {
+    const { geometry, host } = this.#context;
+    const { outstanding } = neighbour;
+    for (let i = outstanding.size - 1; i >= 0; i--) {
+      const block = outstanding.at(i);
+      if (geometry.pieceOf(block) !== piece) continue;
+      outstanding.remove(block);
+      neighbour.takenBack++;
+      this.#release(block);
+      host.refundDownload(geometry.lengthOf(block));
+    }
+  }
+
   /** Takes back what is outstanding at the neighbour; what comes all the same is welcome. */
   takeBackAll(neighbour: Neighbour): void {
     const { geometry } = this.#context;

@@ -160,8 +160,10 @@ export class Swarm {
     const now = this.#context.clock.now();
     neighbour.ownAgent = said.ownAgent;
     if (said.requestQueue !== undefined) neighbour.requestQueue = said.requestQueue;
+    if (said.uploadOnly !== undefined) neighbour.uploadOnly = said.uploadOnly;
     this.#choker.admit(neighbour, now);
     this.#direction.direct(neighbour, now);
+    this.#dropIfUseless(neighbour);
   }
 
   // Messages of a peer
@@ -228,6 +230,29 @@ export class Swarm {
       this.#requester.fill(neighbour, now);
     }
     this.#dropIfUseless(neighbour);
+  }
+
+  /** The peer lost a piece (BEP 54). */
+  lost(neighbour: Neighbour, piece: number): void {
+    if (piece >= this.geometry.pieceCount) {
+      this.drop(neighbour, `it lost piece ${piece} of ${this.geometry.pieceCount}`);
+      return;
+    }
+    if (!neighbour.pieces.get(piece)) {
+      this.#idle(neighbour);
+      return;
+    }
+    this.#requester.releasePiece(neighbour, piece);
+    this.#picker.peerGone(neighbour.pieces);
+    neighbour.pieces.clear(piece);
+    this.#picker.peerHas(neighbour.pieces);
+    this.#idle(neighbour);
+    if (!neighbour.connected) return;
+    if (this.#picker.isHeld(piece)) return;
+    neighbour.useful--;
+    if (this.#picker.isWanted(piece)) neighbour.pickable--;
+    this.#updateInterest(neighbour);
+    this.#requester.fillAll(this.#context.clock.now());
   }
 
   /** `bits` is copied. */
@@ -425,9 +450,11 @@ export class Swarm {
     else neighbour.link.notInterested();
   }
 
-  /** Two that have everything have nothing to say to each other. */
+  /** Two that have everything, or want no more (BEP 21), have nothing to say to each other. */
   #dropIfUseless(neighbour: Neighbour): void {
-    if (this.isComplete && neighbour.isSeed) this.drop(neighbour, 'both have every piece');
+    if (!this.isComplete) return;
+    if (neighbour.isSeed) this.drop(neighbour, 'both have every piece');
+    else if (neighbour.uploadOnly) this.drop(neighbour, 'both only upload');
   }
 
   #wantAgain(piece: number): void {

@@ -3,6 +3,7 @@
 // than the message that carried it.
 import { type BencodeValue, decodeBencodePrefix, encodeBencode, isDictionary } from '../bencode.ts';
 import { METADATA_EXTENSION } from './metadata-message.ts';
+import { EXCHANGE_EXTENSION } from './peer-exchange.ts';
 
 /** The name that marks own agents under BEP 10. */
 export const OWN_EXTENSION = 'enxame';
@@ -10,6 +11,11 @@ export const OWN_EXTENSION = 'enxame';
 /** Our ids of extended messages: what peers have to use when they send us one. */
 const OWN_ID = 1;
 export const METADATA_ID = 2;
+export const EXCHANGE_ID = 3;
+export const DONT_HAVE_ID = 4;
+
+/** A piece that was announced is lost (BEP 54). */
+const DONT_HAVE_EXTENSION = 'lt_donthave';
 
 /** Requests that we let wait, as BEP 10 `reqq` tells peers. */
 export const OWN_REQUEST_QUEUE = 2000;
@@ -33,6 +39,8 @@ export interface OwnExtensionHandshake {
   metadataBytes?: number;
   /** False leaves the mark of own agents out. */
   ownAgent: boolean;
+  /** False leaves peer exchange (BEP 11) out. */
+  exchangesPeers: boolean;
 }
 
 /** What a peer says, as far as it makes sense. */
@@ -47,11 +55,17 @@ export interface ExtensionHandshake {
   requestQueue: number | undefined;
   uploadOnly: boolean | undefined;
   metadataBytes: number | undefined;
+  /** Our address as the peer sees it. */
+  yourIp: Buffer | undefined;
 }
 
 /** The payload of our handshake (extended message 0). */
 export function encodeExtensionHandshake(own: OwnExtensionHandshake): Buffer {
-  const m: Record<string, number> = { [METADATA_EXTENSION]: METADATA_ID };
+  const m: Record<string, number> = {
+    [METADATA_EXTENSION]: METADATA_ID,
+    [DONT_HAVE_EXTENSION]: DONT_HAVE_ID,
+  };
+  if (own.exchangesPeers) m[EXCHANGE_EXTENSION] = EXCHANGE_ID;
   if (own.ownAgent) m[OWN_EXTENSION] = OWN_ID;
   const dictionary: Record<string, number | string | Uint8Array | Record<string, number>> = {
     m,
@@ -111,7 +125,7 @@ export function parseExtensionHandshake(payload: Uint8Array): ExtensionHandshake
   const { value } = decodeBencodePrefix(payload);
   const dictionary = isDictionary(value) ? value : {};
   const ids = readIds(dictionary.m);
-  const client = dictionary.v;
+  const { v: client, yourip } = dictionary;
   const uploadOnly = integerBetween(dictionary.upload_only, 0, Number.MAX_SAFE_INTEGER);
   return {
     ids,
@@ -121,5 +135,6 @@ export function parseExtensionHandshake(payload: Uint8Array): ExtensionHandshake
     requestQueue: integerBetween(dictionary.reqq, 1, Number.MAX_SAFE_INTEGER),
     uploadOnly: uploadOnly === undefined ? undefined : uploadOnly !== 0,
     metadataBytes: integerBetween(dictionary.metadata_size, 1, 64 * 1024 * 1024),
+    yourIp: Buffer.isBuffer(yourip) && (yourip.length === 4 || yourip.length === 16) ? yourip : undefined,
   };
 }

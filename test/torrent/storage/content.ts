@@ -31,7 +31,7 @@ export interface TestFile {
 /** A torrent and its content; padding is zeros. */
 export function makeTorrent(
   files: readonly TestFile[],
-  options: { pieceLength?: number; seed?: number } = {},
+  options: { pieceLength?: number; seed?: number; isPrivate?: boolean } = {},
 ): { metainfo: Metainfo; content: Buffer; piece: (index: number) => Buffer } {
   const pieceLength = options.pieceLength ?? PIECE;
   const content = Buffer.concat(
@@ -45,6 +45,7 @@ export function makeTorrent(
     name: 'test',
     'piece length': pieceLength,
     pieces: hasher.finish(),
+    private: options.isPrivate ? 1 : undefined,
     files: files.map(({ path, length, executable, padding }) => ({
       path: path.split('/'),
       length,

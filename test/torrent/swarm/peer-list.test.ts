@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { PeerList } from '../../../torrent/swarm/peer-list.ts';
+import { peerPriority } from '../../../torrent/swarm/peer-priority.ts';
 import { MAX_KNOWN_ADDRESSES } from '../../../torrent/swarm/tunables.ts';
 
 const LONGEST = 15_000;
@@ -88,4 +89,17 @@ test('a banned host is not dialled, whatever its port', () => {
   peers.ban(a.host);
   expect(peers.next(0, false)).toMatchObject(b);
   expect(peers.next(0, false)).toBeUndefined();
+});
+
+test('once our address is known, the one of the highest priority comes first (BEP 40)', () => {
+  const list = new PeerList(60_000, () => 0.5);
+  const own = { host: '10.0.0.1', port: 6881 };
+  const hosts = Array.from({ length: 20 }, (_, i) => ({ host: `10.0.0.${i + 2}`, port: 6881 }));
+  list.add(hosts.slice(0, 10));
+  list.ownAddress = own;
+  list.add(hosts.slice(10));
+  const order = hosts.map(() => list.next(0, false));
+  const priorities = order.map((address) => peerPriority(own, address ?? own) ?? 0);
+  expect(new Set(order).size).toBe(20);
+  expect(priorities).toEqual([...priorities].sort((a, b) => b - a));
 });

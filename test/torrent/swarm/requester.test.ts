@@ -391,3 +391,23 @@ test('a second bitfield, as aria2 sends it, adds what the first did not have', (
   world.swarm.haveAll(peer.neighbour);
   expect(peer.link.closedBecause).toMatch(/floods/);
 });
+
+test('of a piece that a peer lost, what was outstanding is asked elsewhere (BEP 54)', () => {
+  const swarm = makeSwarm({ pieces: 1, blocksPerPiece: 2 });
+  const a = swarm.connect({ pieces: 'all' });
+  swarm.swarm.unchoke(a.neighbour);
+  expect(a.link.wanted).toHaveLength(2);
+  const b = swarm.connect({ pieces: 'all' });
+  swarm.swarm.unchoke(b.neighbour);
+  expect(b.link.wanted).toHaveLength(0);
+  swarm.swarm.lost(a.neighbour, 0);
+  expect(b.link.wanted).toHaveLength(2);
+  expect(a.neighbour.amInterested).toBe(false);
+  expect(swarm.swarm.picker.availability(0)).toBe(1);
+  // What it sends all the same is welcome; that it has the piece again is news.
+  swarm.swarm.block(a.neighbour, 0, 0, 16 * 1024);
+  expect(swarm.swarm.totals.duplicateBytes).toBe(0);
+  swarm.swarm.have(a.neighbour, 0);
+  expect(swarm.swarm.picker.availability(0)).toBe(2);
+  expect(a.neighbour.amInterested).toBe(true);
+});

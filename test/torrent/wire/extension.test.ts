@@ -16,6 +16,7 @@ const own = {
   uploadOnly: true,
   metadataBytes: 1234,
   ownAgent: true,
+  exchangesPeers: true,
 };
 
 test('our handshake says what peers need, and marks own agents', () => {
@@ -23,6 +24,8 @@ test('our handshake says what peers need, and marks own agents', () => {
     ids: new Map([
       ['enxame', 1],
       ['ut_metadata', 2],
+      ['ut_pex', 3],
+      ['lt_donthave', 4],
     ]),
     ownAgent: true,
     client: 'Enxame 0.1.0',
@@ -30,6 +33,7 @@ test('our handshake says what peers need, and marks own agents', () => {
     requestQueue: OWN_REQUEST_QUEUE,
     uploadOnly: true,
     metadataBytes: 1234,
+    yourIp: Buffer.from([10, 0, 0, 1]),
   });
 });
 
@@ -60,6 +64,7 @@ describe('what makes no sense counts as not said', () => {
     ['reqq that is a string', { reqq: 'many' }, { requestQueue: undefined }],
     ['port 0', { p: 0 }, { listenPort: undefined }],
     ['port 70000', { p: 70000 }, { listenPort: undefined }],
+    ['an own address of 5 bytes', { yourip: 'abcde' }, { yourIp: undefined }],
     ['huge metadata', { metadata_size: 2 ** 40 }, { metadataBytes: undefined }],
     ['negative metadata', { metadata_size: -1 }, { metadataBytes: undefined }],
     ['a client with control characters', { v: 'a\u001b[2J\nb' }, { client: 'a?[2J?b' }],

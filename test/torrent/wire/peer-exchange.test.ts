@@ -1,0 +1,47 @@
+import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { encodeBencode } from '../../../torrent/bencode.ts';
+import { encodePeerExchange, MAX_EXCHANGED, parsePeerExchange } from '../../../torrent/wire/peer-exchange.ts';
+
+test('what is written is read back, both families and flags', () => {
+  const added = [
+    { host: '10.0.0.1', port: 6881, isSeed: true, isReachable: false },
+    { host: '10.0.0.2', port: 65535, isSeed: false, isReachable: true },
+    { host: '2001:db8::1', port: 1, isSeed: true, isReachable: true },
+  ];
+  const read = parsePeerExchange(encodePeerExchange({ added, dropped: [{ host: '10.9.9.9', port: 7 }] }));
+  expect(read.added).toEqual(added);
+  expect(read.dropped).toMatchObject([{ host: '10.9.9.9', port: 7 }]);
+});
+
+test('names are not told, and no more than fifty addresses', () => {
+  const many = Array.from({ length: 300 }, (_, i) => ({ host: `10.0.1.${i % 250}`, port: i + 1 }));
+  const payload = encodePeerExchange({ added: [{ host: 'peer.example', port: 1 }, ...many], dropped: many });
+  expect(parsePeerExchange(payload).added).toHaveLength(MAX_EXCHANGED);
+  expect(payload.length).toBeLessThan(MAX_EXCHANGED * 14 + 200);
+});
+
+test('of thousands of entries fifty are read; an incomplete last one is left out', () => {
+  const list = Buffer.alloc(6 * 5000 + 3, 9);
+  expect(parsePeerExchange(encodeBencode({ added: list, dropped: list })).added).toHaveLength(MAX_EXCHANGED);
+  expect(parsePeerExchange(encodeBencode({ added: Buffer.alloc(8, 9) })).added).toHaveLength(1);
+});
+
+test('what is no such message says nothing', () => {
+  for (const value of [['x'], { added: 5, dropped: ['y'] }, {}]) {
+    const payload = encodeBencode(value as Parameters<typeof encodeBencode>[0]);
+    expect(parsePeerExchange(payload)).toEqual({ added: [], dropped: [] });
+  }
+});
+
+test('rubbish is a TorrentError and nothing else', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+      try {
+        parsePeerExchange(bytes);
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'InvalidBencode' });
+      }
+    }),
+  );
+});
