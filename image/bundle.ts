@@ -1,6 +1,7 @@
 /**
  * `npm run bundle`: the program as plain JavaScript in dist/, for the npm package (Node refuses to strip types
- * under node_modules) and for the image. One entry, dist/enxame.js, and one chunk for whatever several
+ * under node_modules) and for the image. One entry, dist/enxame.js, one for each worker thread,
+ * and one chunk for whatever several
  * subcommands share, so that a subcommand loads its own code and nothing else. Everything is in the bundle:
  * neither the package nor the image needs node_modules at run time.
  *
@@ -35,7 +36,7 @@ export async function bundle(): Promise<Bundle> {
   const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
   const result = await build({
     absWorkingDir: ROOT,
-    entryPoints: { enxame: 'cli/enxame.ts' },
+    entryPoints: { enxame: 'cli/enxame.ts', 'hash-worker': 'torrent/hash-worker.ts' },
     outdir: DIST,
     write: false,
     bundle: true,

@@ -1,6 +1,7 @@
 // The door of the BitTorrent engine: what other rooms may use.
 export * from './bencode.ts';
 export * from './bitfield.ts';
+export { type Content, type ContentFile, findContent } from './content-files.ts';
 export * from './create.ts';
 export * from './discovery/announce-reply.ts';
 export * from './discovery/clock.ts';
@@ -10,6 +11,7 @@ export * from './discovery/static-peers.ts';
 export * from './discovery/tracker-client.ts';
 export * from './discovery/tracker-discovery.ts';
 export * from './errors.ts';
+export { hashContent } from './hash-content.ts';
 export * from './magnet.ts';
 export * from './metainfo.ts';
 export * from './storage/memory.ts';
