@@ -2,22 +2,27 @@
  * The subcommands of `enxame` and their options. Each subcommand's code is imported when it is called and not
  * before: what one program does not need costs it neither time nor memory.
  */
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { EXIT_USAGE, inOneLine } from './errors.ts';
+import { parseBytes, parseRate, parseSeconds } from './numbers.ts';
 import { runProgram } from './run.ts';
 import { VERSION } from './version.ts';
 
-function seconds(text: string): number {
-  const value = Number(text);
-  if (!Number.isFinite(value) || value <= 0)
-    throw new InvalidArgumentError('it must be a positive number of seconds');
-  return value;
+/** Gathers an option that may be given several times. */
+function gather(value: string, before: readonly string[]): string[] {
+  return [...before, value];
 }
+
+/** Commands for people: nothing but what they print themselves, unless ENXAME_LOG_LEVEL asks for more. */
+const FOR_PEOPLE = { logTo: 'stderr', quiet: true } as const;
 
 /** The command line; nothing runs until it parses arguments. */
 function commandLine(): Command {
   const enxame = new Command('enxame')
-    .description('Puts the same large content on every node of a Kubernetes cluster, by BitTorrent.')
+    .description(
+      'Puts the same large content on every node of a Kubernetes cluster, by BitTorrent.\n' +
+        'On its own it is a BitTorrent client: create, inspect, download, seed, tracker.',
+    )
     .version(`enxame ${VERSION}`, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand(false)
@@ -25,6 +30,11 @@ function commandLine(): Command {
     .exitOverride()
     .configureOutput({ outputError: () => {} }); // main() reports errors, in one line.
 
+  enxame.commandsGroup('On any machine:');
+  addClientCommands(enxame);
+  addTracker(enxame);
+
+  enxame.commandsGroup('In a cluster:');
   enxame
     .command('operator')
     .description('the operator: watches ContentDistributions and has them carried out')
@@ -50,6 +60,21 @@ function commandLine(): Command {
     });
 
   enxame
+    .command('wait')
+    .description('waits until this node holds the content of a distribution (for init containers)')
+    .argument('<namespace/name>', 'the distribution')
+    .option('--revision <revision>', 'wait for this revision (its first 12 hex digits) to be the active one')
+    .option('--timeout <seconds>', 'give up after so many seconds; without it, wait for ever', parseSeconds)
+    .action(async (distribution: string, options: { revision?: string; timeout?: number }) => {
+      const { wait } = await import('./wait.ts');
+      await runProgram('wait', wait(distribution, options), { logTo: 'stderr' });
+    });
+
+  return enxame;
+}
+
+function addTracker(enxame: Command): void {
+  enxame
     .command('tracker')
     .description('a BitTorrent tracker and web server of .torrent files')
     .option('--listen <host:port>', 'where to listen', '[::]:6969')
@@ -65,19 +90,124 @@ function commandLine(): Command {
       const { tracker } = await import('./tracker.ts');
       await runProgram('tracker', tracker(options), { logTo: options.json ? 'stderr' : 'stdout' });
     });
+}
 
+/** The BitTorrent client. */
+function addClientCommands(enxame: Command): void {
   enxame
-    .command('wait')
-    .description('waits until this node holds the content of a distribution (for init containers)')
-    .argument('<namespace/name>', 'the distribution')
-    .option('--revision <revision>', 'wait for this revision (its first 12 hex digits) to be the active one')
-    .option('--timeout <seconds>', 'give up after so many seconds; without it, wait for ever', seconds)
-    .action(async (distribution: string, options: { revision?: string; timeout?: number }) => {
-      const { wait } = await import('./wait.ts');
-      await runProgram('wait', wait(distribution, options), { logTo: 'stderr' });
+    .command('create')
+    .description('makes a .torrent file of a file or a folder')
+    .argument('<path>', 'the file or the folder')
+    .option('-o, --output <file>', 'where to write it; NAME.torrent in the present folder by default')
+    .option('-t, --tracker <url>', 'announce URL of a tracker; may be given several times', gather, [])
+    .option(
+      '--piece-length <bytes>',
+      'a power of two from 16Ki to 64Mi; chosen by size by default',
+      parseBytes,
+    )
+    .option('--private', 'peers come from the trackers alone (BEP 27)')
+    .option(
+      '--web-seed <url>',
+      'where the content lies on a web server (BEP 19); may be given several times',
+      gather,
+      [],
+    )
+    .option('--name <name>', 'another name than that of the file or folder')
+    .option('--comment <text>', 'a comment, for people')
+    .option(
+      '--source <text>',
+      'tells swarms of equal content apart: it changes the info hash and nothing else',
+    )
+    .option('--force', 'replace the .torrent file if it exists')
+    .option('--json', 'print the outcome as a JSON line')
+    .addHelpText(
+      'after',
+      examples([
+        'enxame create model/ -t http://tracker.example:6969/announce',
+        'enxame create disk.img --piece-length 1Mi -o disk.torrent',
+      ]),
+    )
+    .action(async (path: string, options: import('./create.ts').CreateOptions) => {
+      const { create } = await import('./create.ts');
+      await runProgram('create', create(path, options), FOR_PEOPLE);
     });
 
-  return enxame;
+  enxame
+    .command('inspect')
+    .description('says what a torrent holds')
+    .argument('<torrent>', 'a .torrent file, the URL of one, or a magnet link')
+    .option('--json', 'print it as one JSON object')
+    .addHelpText(
+      'after',
+      examples(['enxame inspect model.torrent', 'enxame inspect --json http://host/model.torrent']),
+    )
+    .action(async (torrent: string, options: import('./inspect.ts').InspectOptions) => {
+      const { inspect } = await import('./inspect.ts');
+      await runProgram('inspect', inspect(torrent, options), FOR_PEOPLE);
+    });
+
+  withSwarmOptions(
+    enxame
+      .command('download')
+      .description("gets a torrent's content, verified; the same command goes on where it was stopped")
+      .argument('<torrent>', 'a .torrent file, the URL of one, or a magnet link')
+      .argument('<dir>', 'the folder that the content is put in; made if need be'),
+  )
+    .option('--down <bytes>', 'receive at most so many bytes per second; 0 is no limit', parseRate)
+    .option('--seed', 'go on seeding when it is complete, until stopped')
+    .option('--force', 'replace files of the same names that hold something else')
+    .addHelpText(
+      'after',
+      examples([
+        'enxame download model.torrent .',
+        "enxame download 'magnet:?xt=urn:btih:…' /data --down 20MiB",
+        'enxame download model.torrent /data --peer 192.0.2.7:6881 --seed',
+      ]),
+    )
+    .action(async (torrent: string, folder: string, options: import('./download.ts').DownloadOptions) => {
+      const { download } = await import('./download.ts');
+      await runProgram('download', download(torrent, folder, options), FOR_PEOPLE);
+    });
+
+  withSwarmOptions(
+    enxame
+      .command('seed')
+      .description('serves content that is there, until stopped')
+      .argument('<torrent>', 'a .torrent file, or the URL of one')
+      .argument('<path>', 'the content itself: the file or the folder that became the torrent'),
+  )
+    .addHelpText(
+      'after',
+      examples([
+        'enxame seed model.torrent model/',
+        'enxame seed disk.torrent disk.img --up 10MiB --listen 0.0.0.0:6881',
+      ]),
+    )
+    .action(async (torrent: string, path: string, options: import('./swarm.ts').SwarmOptions) => {
+      const { seed } = await import('./seed.ts');
+      await runProgram('seed', seed(torrent, path, options), FOR_PEOPLE);
+    });
+}
+
+function withSwarmOptions(command: Command): Command {
+  return command
+    .option(
+      '--listen <host:port>',
+      'where to listen; [::]:6881, or any free port if that is taken, by default',
+    )
+    .option('--peer <host:port>', 'a peer to connect to; may be given several times', gather, [])
+    .option('--up <bytes>', 'send at most so many bytes per second; 0 is no limit', parseRate)
+    .addOption(
+      new Option('--policy <policy>', 'how to treat other Enxame peers; others always get the classic way')
+        .choices(['cluster', 'classic'])
+        .default('cluster'),
+    )
+    .option('--json', 'print events as JSON lines on stdout');
+}
+
+/** Examples below a command's help. */
+function examples(lines: readonly string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  ${line}\n`).join('')}`;
 }
 
 /** Runs the command that the arguments name. Long-lived commands end the process themselves. */

@@ -27,12 +27,12 @@ export interface ProgramContext {
 export type Program = (context: ProgramContext) => Promise<number>;
 
 /**
- * The logger of a program: JSON lines, level by ENXAME_LOG_LEVEL (info).
+ * The logger of a program: JSON lines, level by ENXAME_LOG_LEVEL (info, or fatal for a quiet one).
  *
  * @throws UsageError if the level is none of pino's
  */
-function programLogger(name: string, env: NodeJS.ProcessEnv, fileDescriptor: number): pino.Logger {
-  const level = env.ENXAME_LOG_LEVEL || 'info';
+function programLogger(name: string, env: NodeJS.ProcessEnv, { logTo, quiet }: RunOptions): pino.Logger {
+  const level = env.ENXAME_LOG_LEVEL || (quiet ? 'fatal' : 'info');
   if (!LOG_LEVELS.includes(level))
     throw new UsageError(`ENXAME_LOG_LEVEL is '${level}'; it must be one of ${LOG_LEVELS.join(', ')}`);
   return pino(
@@ -43,27 +43,27 @@ function programLogger(name: string, env: NodeJS.ProcessEnv, fileDescriptor: num
       formatters: { level: (label) => ({ level: label }) },
     },
     // Synchronous: the last lines before an exit are the ones that matter, and there are few.
-    pino.destination({ dest: fileDescriptor, sync: true }),
+    pino.destination({ dest: logTo === 'stderr' ? 2 : 1, sync: true }),
   );
 }
 
-/**
- * Runs a program and ends the process with its exit code.
- *
- * @param options.logTo where log lines go; stderr where stdout carries the command's own output
- */
-export async function runProgram(
-  name: string,
-  program: Program,
-  options: { logTo?: 'stdout' | 'stderr' } = {},
-): Promise<never> {
+/** How a program is run. */
+export interface RunOptions {
+  /** Where log lines go; stderr where stdout carries the command's own output. */
+  readonly logTo?: 'stdout' | 'stderr';
+  /** Nothing is logged but what ends the program, unless ENXAME_LOG_LEVEL says so. */
+  readonly quiet?: boolean;
+}
+
+/** Runs a program and ends the process with its exit code. */
+export async function runProgram(name: string, program: Program, options: RunOptions = {}): Promise<never> {
   const controller = new AbortController();
   // A promise alone does not keep Node running: a program that waits for nothing but a timer of its own, which
   // may be one that does not count, would end in the middle.
   setInterval(() => {}, KEEP_RUNNING_MILLISECONDS);
   let exitCode: number;
   try {
-    const logger = programLogger(name, process.env, options.logTo === 'stderr' ? 2 : 1);
+    const logger = programLogger(name, process.env, options);
     for (const signal of SIGNALS) {
       process.on(signal, () => {
         if (controller.signal.aborted) process.exit(SIGNAL_EXIT_CODE[signal as 'SIGTERM' | 'SIGINT']);

@@ -1,0 +1,209 @@
+/** `enxame download`: gets a torrent's content into a folder, and goes on seeding it if asked to. */
+import { mkdir, rm, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import {
+  type Magnet,
+  type Metainfo,
+  openStorage,
+  type PeerAddress,
+  type PieceStorage,
+} from '../torrent/index.ts';
+import type { Session } from '../torrent/session/session.ts';
+import type { Torrent } from '../torrent/session/types.ts';
+import { EXIT_FAILURE, UsageError } from './errors.ts';
+import { isMagnet, loadTorrent, readMagnet } from './load-torrent.ts';
+import { type Report, reportOf } from './report.ts';
+import type { Program, ProgramContext } from './run.ts';
+import { completion, discoveryOf, listen, parsePeers, reportProgress, type SwarmOptions } from './swarm.ts';
+
+/** The options of the command line. */
+export interface DownloadOptions extends SwarmOptions {
+  readonly seed?: boolean;
+  readonly force?: boolean;
+}
+
+/** Puts the content of a torrent (a path, a URL, or a magnet link) into `folder`. */
+export function download(source: string, folder: string, options: DownloadOptions): Program {
+  return async (context) => {
+    const report = reportOf('download', options.json);
+    const peers = parsePeers(options.peer);
+    const wanted = await whatIsWanted(source, context.signal);
+    await makeFolder(folder);
+    try {
+      return await new Download(wanted, resolve(folder), peers, { options, context, report }).run();
+    } finally {
+      report.end();
+    }
+  };
+}
+
+type Wanted = { readonly metainfo: Metainfo } | { readonly magnet: Magnet };
+
+async function whatIsWanted(source: string, signal: AbortSignal): Promise<Wanted> {
+  if (isMagnet(source)) return { magnet: readMagnet(source) };
+  return { metainfo: (await loadTorrent(source, signal)).metainfo };
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST' || code === 'ENOTDIR')
+      throw new UsageError(`${folder} is no folder; name the folder that the content is to be put in`);
+    throw new Error(`the folder ${folder} cannot be made: ${code}`, { cause: error });
+  }
+}
+
+/** One run of the command. */
+class Download {
+  readonly #wanted: Wanted;
+  readonly #folder: string;
+  readonly #peers: readonly PeerAddress[];
+  readonly #options: DownloadOptions;
+  readonly #context: ProgramContext;
+  readonly #report: Report;
+  #storage: PieceStorage | undefined;
+  #torrent: Torrent | undefined;
+
+  constructor(
+    wanted: Wanted,
+    folder: string,
+    peers: readonly PeerAddress[],
+    parts: { options: DownloadOptions; context: ProgramContext; report: Report },
+  ) {
+    this.#wanted = wanted;
+    this.#folder = folder;
+    this.#peers = peers;
+    this.#options = parts.options;
+    this.#context = parts.context;
+    this.#report = parts.report;
+  }
+
+  async run(): Promise<number> {
+    const { signal } = this.#context;
+    // What is on the disk is looked at before anybody is told of us.
+    const storage = 'metainfo' in this.#wanted ? await this.#open(this.#wanted.metainfo) : undefined;
+    let session: Session;
+    try {
+      session = await listen(this.#options, this.#context, this.#report);
+    } catch (error) {
+      await storage?.close();
+      throw error;
+    }
+    const progress = new AbortController();
+    const reporting = reportProgress(() => this.#tell(), progress.signal);
+    let isComplete = false;
+    try {
+      this.#report.listening(this.#options.listen?.replace(/:\d+$/, '') || '::', session.port);
+      const started = performance.now();
+      const torrent = await this.#join(session, storage);
+      this.#torrent = torrent;
+      await completion(torrent, signal);
+      const seconds = (performance.now() - started) / 1000;
+      await this.#storage?.finalize();
+      isComplete = true;
+      this.#report.complete(seconds, torrent.metainfo.totalBytes);
+      if (this.#options.seed && !signal.aborted) {
+        this.#report.note('seeding until it is stopped');
+        await new Promise((done) => signal.addEventListener('abort', done, { once: true }));
+      }
+      return 0;
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      this.#report.note('stopped; the same command goes on where it was');
+      return EXIT_FAILURE;
+    } finally {
+      progress.abort();
+      await reporting;
+      await session.close();
+      await this.#storage?.close();
+      if (isComplete && this.#torrent !== undefined)
+        await rm(this.#resumeFile(this.#torrent.metainfo), { force: true });
+    }
+  }
+
+  async #join(session: Session, storage: PieceStorage | undefined): Promise<Torrent> {
+    const wanted = this.#wanted;
+    const { policy } = this.#options;
+    if ('metainfo' in wanted) {
+      const { metainfo } = wanted;
+      if (storage === undefined) throw new Error('a torrent without a storage');
+      const discovery = discoveryOf(metainfo.announceList, this.#peers, this.#report);
+      if (discovery.length === 0 && metainfo.webSeeds.length === 0)
+        this.#report.warn('the torrent names no tracker; use --peer HOST:PORT, or wait for peers to come');
+      return session.add({ metainfo, storage, policy, discovery });
+    }
+    const { infoHash, trackers, webSeeds, peers } = wanted.magnet;
+    const announceList = trackers.map((url) => [url]);
+    const discovery = discoveryOf(announceList, [...peers, ...this.#peers], this.#report);
+    if (discovery.length === 0)
+      this.#report.warn(
+        'the link names neither tracker nor peer; use --peer HOST:PORT, or wait for peers to come',
+      );
+    const join = session.addMagnet({
+      infoHash,
+      policy,
+      discovery,
+      around: { announceList, webSeeds },
+      openStorage: (metainfo) => this.#open(metainfo),
+    });
+    this.#tellSearch = () => this.#report.searching(join.progress().peers);
+    const stop = () => void session.remove(join.infoHashHex);
+    this.#context.signal.addEventListener('abort', stop, { once: true });
+    return join.torrent;
+  }
+
+  #tellSearch: () => void = () => {};
+
+  #tell(): void {
+    if (this.#torrent === undefined) this.#tellSearch();
+    else this.#report.progress(this.#torrent.progress());
+  }
+
+  #resumeFile(metainfo: Metainfo): string {
+    return join(this.#folder, `.enxame-${metainfo.infoHashHex}.resume`);
+  }
+
+  /** Opens the content's place and looks which pieces are there. */
+  async #open(metainfo: Metainfo): Promise<PieceStorage> {
+    const { signal } = this.#context;
+    const root = metainfo.isSingleFile ? this.#folder : join(this.#folder, metainfo.name);
+    const resumeFile = this.#resumeFile(metainfo);
+    const stranger = await this.#firstFileThere(metainfo, root, resumeFile);
+    const storage = await openStorage({
+      metainfo,
+      root,
+      resumeFile,
+      signal,
+      onChecked: (pieces) => {
+        if (stranger !== undefined)
+          this.#report.checking(
+            Math.min(pieces * metainfo.pieceLength, metainfo.totalBytes),
+            metainfo.totalBytes,
+          );
+      },
+    });
+    this.#storage = storage;
+    // Files of the same name that have nothing of this content: somebody else's.
+    if (stranger !== undefined && storage.have.count === 0 && !this.#options.force) {
+      await storage.close();
+      throw new UsageError(
+        `${stranger} exists and holds something else; move it away, name another folder, or use --force to replace it`,
+      );
+    }
+    return storage;
+  }
+
+  /** A file with bytes in it where one of the torrent's belongs, unless it is from an earlier run. */
+  async #firstFileThere(metainfo: Metainfo, root: string, resumeFile: string): Promise<string | undefined> {
+    if ((await stat(resumeFile).catch(() => undefined)) !== undefined) return undefined;
+    for (const { path, padding } of metainfo.files) {
+      if (padding) continue;
+      const place = join(root, ...path);
+      const status = await stat(place).catch(() => undefined);
+      if (status !== undefined && status.size > 0) return place;
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,135 @@
+/** What download and seed have in common: a session that listens, where its peers come from, and its log. */
+import { setInterval as every } from 'node:timers/promises';
+import { type Discovery, type PeerAddress, staticPeers, trackerDiscovery } from '../torrent/index.ts';
+import { Session } from '../torrent/session/session.ts';
+import type { EngineLogger, PolicyName, Torrent, TransferLimits } from '../torrent/session/types.ts';
+import { inOneLine, UsageError } from './errors.ts';
+import { parseListenAddress } from './listen-address.ts';
+import type { Report } from './report.ts';
+import type { ProgramContext } from './run.ts';
+
+/** Where BitTorrent listens by custom; where that is taken and nothing else was asked for, any port will do. */
+const DEFAULT_LISTEN = { host: '::', port: 6881 };
+
+const PROGRESS_MILLISECONDS = 1000;
+
+/** Options that download and seed share. */
+export interface SwarmOptions {
+  readonly listen?: string;
+  readonly peer: readonly string[];
+  /** Bytes per second; 0 is no limit. */
+  readonly up?: number;
+  readonly down?: number;
+  readonly policy: PolicyName;
+  readonly json?: boolean;
+}
+
+/** Parses `--peer HOST:PORT`. @throws UsageError */
+export function parsePeers(peers: readonly string[]): PeerAddress[] {
+  return peers.map((text) => {
+    const { host, port } = parseListenAddress('--peer', text);
+    if (port === 0 || text.startsWith(':') || text.startsWith('[]'))
+      throw new UsageError(`--peer is '${text}'; it must be HOST:PORT, for example 192.0.2.7:6881`);
+    return { host, port };
+  });
+}
+
+/**
+ * A session that listens.
+ *
+ * @throws UsageError for a bad address, Error if it cannot listen there
+ */
+export async function listen(
+  options: SwarmOptions,
+  context: ProgramContext,
+  report: Report,
+): Promise<Session> {
+  const address =
+    options.listen === undefined ? DEFAULT_LISTEN : parseListenAddress('--listen', options.listen);
+  const start = async (port: number) => {
+    const session = new Session({
+      listen: { ...(address.host === '::' ? {} : { host: address.host }), port },
+      limits: limitsOf(options),
+      logger: engineLogger(context, report),
+    });
+    await session.start();
+    return session;
+  };
+  try {
+    return await start(address.port);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EADDRINUSE' && options.listen === undefined) return start(0);
+    throw new Error(
+      `cannot listen on ${options.listen ?? `port ${address.port}`}: ${inOneLine(error)}; use --listen HOST:PORT`,
+      { cause: error },
+    );
+  }
+}
+
+function limitsOf({ up, down }: SwarmOptions): TransferLimits {
+  return {
+    ...(up ? { uploadBytesPerSecond: up } : {}),
+    ...(down ? { downloadBytesPerSecond: down } : {}),
+  };
+}
+
+/** Where peers come from: the torrent's trackers, and those that were named. */
+export function discoveryOf(
+  tiers: readonly (readonly string[])[],
+  peers: readonly PeerAddress[],
+  report: Report,
+): Discovery[] {
+  const failing = new Set<string>();
+  const discovery: Discovery[] = [];
+  if (peers.length > 0) discovery.push(staticPeers(peers));
+  if (tiers.length > 0) {
+    discovery.push(
+      trackerDiscovery({
+        tiers,
+        onOutcome({ url, error, message }) {
+          // Once, until it is well again: a tracker may be away for long.
+          if (error === undefined) failing.delete(url);
+          else if (!failing.has(url)) report.warn(`tracker ${url}: ${inOneLine(error)}; it is tried again`);
+          if (error !== undefined) failing.add(url);
+          else if (message !== undefined) report.warn(`tracker ${url} says: ${message}`);
+        },
+      }),
+    );
+  }
+  return discovery;
+}
+
+/** Warnings in plain lines; with ENXAME_LOG_LEVEL set, everything as JSON lines. */
+function engineLogger({ env, logger }: ProgramContext, report: Report): EngineLogger {
+  if (env.ENXAME_LOG_LEVEL) return logger;
+  const warn = (fields: object, message: string) => {
+    const { err, host } = fields as { err?: unknown; host?: string };
+    const details = [host, err === undefined ? undefined : inOneLine(err)].filter(
+      (text) => text !== undefined,
+    );
+    report.warn(details.length === 0 ? message : `${message}: ${details.join(': ')}`);
+  };
+  return { debug() {}, info() {}, warn, error: warn };
+}
+
+/** Reports progress each second until the signal aborts; never rejects. */
+export async function reportProgress(tell: () => void, signal: AbortSignal): Promise<void> {
+  try {
+    for await (const _ of every(PROGRESS_MILLISECONDS, undefined, { signal })) tell();
+  } catch {
+    // Aborted: that is how it ends.
+  }
+}
+
+/** Resolves when every piece is verified and written. @throws the disk's error, or the reason of the signal */
+export function completion(torrent: Torrent, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (torrent.complete) return resolve();
+    const aborted = () => reject(signal.reason);
+    if (signal.aborted) return aborted();
+    signal.addEventListener('abort', aborted, { once: true });
+    torrent.on('complete', resolve);
+    torrent.on('error', reject);
+  });
+}
