@@ -1,7 +1,7 @@
 // The door of the BitTorrent engine: what other rooms may use.
 export * from './bencode.ts';
 export * from './bitfield.ts';
-export { type Content, type ContentFile, findContent } from './content-files.ts';
+export { findContent } from './content-files.ts';
 export * from './create.ts';
 export * from './discovery/announce-reply.ts';
 export * from './discovery/clock.ts';
