@@ -9,7 +9,14 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:f
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { runCommand } from './command.ts';
-import { buildArguments, PROGRAM_GROUPS, PROGRAMS, type ProgramGroup, RECIPE } from './go-programs.ts';
+import {
+  buildArguments,
+  type GoModule,
+  PROGRAM_GROUPS,
+  PROGRAMS,
+  type ProgramGroup,
+  RECIPE,
+} from './go-programs.ts';
 import { goEnvironment, requireGo } from './go-toolchain.ts';
 import { acquireLock } from './lock.ts';
 import { VERSIONS } from './versions.ts';
@@ -68,10 +75,16 @@ export async function ensureBinaries(options: BinariesOptions = {}): Promise<str
     await removeUnfinished(folder);
     const started = Date.now();
     log(`Building ${missing().join(', ')} from Go modules into ${folder}`);
-    log('This happens once. All programs take about 10 minutes on 2 cores and 9 GB for Go’s own caches.');
-    for (const group of PROGRAM_GROUPS) {
-      const names = missing().filter((program) => program in group.programs);
-      if (names.length > 0) await buildGroup({ go, folder, group, names, log, started });
+    log('This happens once. All programs take about 10 minutes on 2 cores and 7 GB for Go’s own caches.');
+    const work = await mkdtemp(join(folder, WORK_PREFIX));
+    try {
+      await writeFile(join(work, 'go.mod'), await moduleFile(go, work));
+      for (const group of PROGRAM_GROUPS) {
+        const names = missing().filter((program) => program in group.programs);
+        if (names.length > 0) await buildGroup({ go, folder, work, group, names, log, started });
+      }
+    } finally {
+      await rm(work, { recursive: true, force: true });
     }
     return folder;
   } finally {
@@ -89,6 +102,8 @@ async function removeUnfinished(folder: string): Promise<void> {
 interface GroupBuild {
   go: string;
   folder: string;
+  /** The folder of the main module. */
+  work: string;
   group: ProgramGroup;
   /** The programs of the group to build. */
   names: readonly string[];
@@ -97,59 +112,57 @@ interface GroupBuild {
   started: number;
 }
 
-async function buildGroup({ go, folder, group, names, log, started }: GroupBuild): Promise<void> {
-  const work = await mkdtemp(join(folder, WORK_PREFIX));
+async function buildGroup({ go, folder, work, group, names, log, started }: GroupBuild): Promise<void> {
   const seconds = (since: number) => `${Math.round((Date.now() - since) / 1000)} s`;
-  try {
-    await writeFile(join(work, 'go.mod'), await moduleFile(go, group, work));
-    if (group.source !== undefined) await writeFile(join(work, 'main.go'), group.source);
-    for (const name of names) {
-      const begun = Date.now();
-      let downloads = 0;
-      const still = setInterval(() => {
-        const fetched = downloads === 0 ? '' : `, ${downloads} modules downloaded`;
-        log(`  ${seconds(started).padStart(6)}  ${name}: still building${fetched}`);
-      }, STILL_MILLISECONDS);
-      try {
-        await runCommand(go, buildArguments(group, join(work, name), group.programs[name]!), {
-          cwd: work,
-          env: goEnvironment(),
-          signalOnOurDeath: 'TERM',
-          onErrorLine: (line) => {
-            if (line.startsWith('go: downloading')) downloads += 1;
-          },
-        });
-      } finally {
-        clearInterval(still);
-      }
-      await rename(join(work, name), join(folder, name));
-      log(`  ${seconds(started).padStart(6)}  ${name} (${seconds(begun)})`);
+  if (group.source !== undefined) {
+    await mkdir(join(work, group.name));
+    await writeFile(join(work, group.name, 'main.go'), group.source);
+  }
+  for (const name of names) {
+    const begun = Date.now();
+    let downloads = 0;
+    const still = setInterval(() => {
+      const fetched = downloads === 0 ? '' : `, ${downloads} modules downloaded`;
+      log(`  ${seconds(started).padStart(6)}  ${name}: still building${fetched}`);
+    }, STILL_MILLISECONDS);
+    const built = join(work, `${name}.built`);
+    try {
+      await runCommand(go, buildArguments(group, built, group.programs[name]!), {
+        cwd: work,
+        env: goEnvironment(),
+        signalOnOurDeath: 'TERM',
+        onErrorLine: (line) => {
+          if (line.startsWith('go: downloading')) downloads += 1;
+        },
+      });
+    } finally {
+      clearInterval(still);
     }
-  } finally {
-    await rm(work, { recursive: true, force: true });
+    await rename(built, join(folder, name));
+    log(`  ${seconds(started).padStart(6)}  ${name} (${seconds(begun)})`);
   }
 }
 
-/** The go.mod of the throw-away main module. */
-async function moduleFile(go: string, group: ProgramGroup, work: string): Promise<string> {
+/**
+ * The go.mod of a throw-away main module that all programs are built in: `go install` refuses modules whose
+ * go.mod has replace directives (Kubernetes, etcd), and a main module of our own takes no notice of them. One for
+ * all, so that they agree on the versions of what they share and it is compiled once.
+ */
+async function moduleFile(go: string, work: string): Promise<string> {
   const lines = ['module enxame.dev/build', `go ${VERSIONS.go}`];
-  const { module } = group;
-  if (module !== undefined) lines.push(`require ${module.path} ${module.version}`);
-  if (module !== undefined && group.staging === true) {
+  for (const { module, staging } of PROGRAM_GROUPS) {
+    if (module === undefined) continue;
+    lines.push(`require ${module.path} ${module.version}`);
+    if (staging !== true) continue;
     // The staging modules are released as v0.MINOR.PATCH of Kubernetes v1.MINOR.PATCH.
     const version = module.version.replace(/^v1\./, 'v0.');
-    for (const path of await stagingModules(go, module, work)) {
+    for (const path of await stagingModules(go, module, work))
       lines.push(`require ${path} ${version}`, `replace ${path} => ${path} ${version}`);
-    }
   }
   return `${lines.join('\n')}\n`;
 }
 
-async function stagingModules(
-  go: string,
-  module: { path: string; version: string },
-  work: string,
-): Promise<string[]> {
+async function stagingModules(go: string, module: GoModule, work: string): Promise<string[]> {
   const { stdout } = await runCommand(go, ['mod', 'download', '-json', `${module.path}@${module.version}`], {
     cwd: work,
     env: goEnvironment(),

@@ -4,14 +4,11 @@
  */
 import { VERSIONS } from './versions.ts';
 
-/**
- * Programs that are built in one throw-away main module. `go install` refuses modules whose go.mod has replace
- * directives (Kubernetes, etcd), and a main module of our own takes no notice of them.
- */
+/** Programs that are built alike. */
 export interface ProgramGroup {
   readonly name: string;
   /** The module that holds the programs; undefined for a program of our own. */
-  readonly module?: { readonly path: string; readonly version: string };
+  readonly module?: GoModule;
   /** File name of each program and the package that it is built from. */
   readonly programs: Readonly<Record<string, string>>;
   readonly tags?: string;
@@ -19,8 +16,14 @@ export interface ProgramGroup {
   readonly linkerFlags?: string;
   /** Kubernetes replaces its staging modules by folders in its own go.mod: a main module must name them. */
   readonly staging?: boolean;
-  /** Source of a program of our own. */
+  /** Source of a package main of our own, in a folder of the group's name. */
   readonly source?: string;
+}
+
+/** A module of Go. */
+export interface GoModule {
+  readonly path: string;
+  readonly version: string;
 }
 
 const KUBERNETES = 'k8s.io/kubernetes/cmd';
@@ -50,6 +53,26 @@ func main() {
 			}
 		}
 	}
+}
+`;
+
+/**
+ * CoreDNS with the plugins that the cluster's Corefile names, as its own documentation has it for whoever wants
+ * fewer: those of the clouds' name services take longer to build than all the rest. The order is that of its
+ * plugin.cfg.
+ */
+const COREDNS_PLUGINS = ['bind', 'errors', 'cache', 'kubernetes'];
+const COREDNS = `package main
+
+import (
+	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/coremain"
+${COREDNS_PLUGINS.map((name) => `	_ "github.com/coredns/coredns/plugin/${name}"`).join('\n')}
+)
+
+func main() {
+	dnsserver.Directives = []string{${COREDNS_PLUGINS.map((name) => `"${name}"`).join(', ')}}
+	coremain.Run()
 }
 `;
 
@@ -105,9 +128,10 @@ export const PROGRAM_GROUPS: readonly ProgramGroup[] = [
   {
     name: 'coredns',
     module: { path: 'github.com/coredns/coredns', version: VERSIONS.coredns },
-    programs: { coredns: 'github.com/coredns/coredns' },
+    programs: { coredns: './coredns' },
+    source: COREDNS,
   },
-  { name: 'pause', programs: { pause: '.' }, source: PAUSE },
+  { name: 'pause', programs: { pause: './pause' }, source: PAUSE },
 ];
 
 /** The file names of all programs. */
