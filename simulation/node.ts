@@ -210,6 +210,8 @@ export class SimulatedLink implements PeerLink {
     this.#send(EVENT.reject, piece, begin, length);
   }
 
+  allowedFast(): void {}
+
   suggest(piece: number): void {
     this.#send(EVENT.suggest, piece);
   }

@@ -203,6 +203,11 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
     this.#touch();
   }
 
+  allowedFast(piece: number): void {
+    this.#writer.allowedFast(piece);
+    this.#touch();
+  }
+
   keepAlive(): void {
     this.#writer.keepAlive();
     this.#touch();

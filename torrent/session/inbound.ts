@@ -79,9 +79,9 @@ export class Inbound implements MessageHandler {
     this.#owner.swarm.suggest(this.#connection.neighbour, piece);
   }
 
-  allowedFast(_piece: number): void {
-    // A hint that we may ask while choked; we do not.
+  allowedFast(piece: number): void {
     this.#needsFast('allowed fast');
+    this.#owner.swarm.allowedFast(this.#connection.neighbour, piece);
   }
 
   extended(id: number, payload: Buffer): void {

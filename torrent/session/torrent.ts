@@ -83,6 +83,7 @@ export class JoinedTorrent
     this.#intake = this.#makeIntake(now);
     const host = this.#host();
     this.swarm = new Swarm({
+      infoHash: metainfo.infoHash,
       pieceLength: metainfo.pieceLength,
       totalBytes: metainfo.totalBytes,
       have: storage.have,

@@ -26,6 +26,7 @@ export interface PeerLink {
   cancel(piece: number, begin: number, length: number): void;
   reject(piece: number, begin: number, length: number): void;
   suggest(piece: number): void;
+  allowedFast(piece: number): void;
   keepAlive(): void;
   /** Reads a block of a held piece and sends it; Swarm.uploaded() follows once it has left. */
   sendBlock(piece: number, begin: number, length: number): void;

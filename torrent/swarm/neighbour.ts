@@ -68,9 +68,14 @@ export class Neighbour {
   /** Pieces it suggested, first come first. */
   readonly suggestions: number[] = [];
   suggests = false;
+  /** Pieces it lets us ask for while it chokes us (BEP 6). */
+  readonly allowedFast: number[] = [];
 
   // Requests of it
   readonly requests = new RequestQueue();
+  /** Pieces we let it ask for while we choke it, and the bytes of them that it may still have so. */
+  granted: readonly number[] = [];
+  grantedBytes = 0;
   servedAt = 0;
   readonly sendRate = new TransferRate(RATE_WINDOW_MILLISECONDS);
   uploadedBytes = 0;

@@ -34,6 +34,11 @@ const STALLED_REST_MILLISECONDS = 12_000;
 /** Suggestions of one neighbour that are remembered. */
 const MAX_SUGGESTIONS = 8;
 
+function removeFrom(list: number[], value: number): void {
+  const at = list.indexOf(value);
+  if (at >= 0) list.splice(at, 1);
+}
+
 /** The requesting side of a torrent. */
 export class Requester {
   readonly #context: SwarmContext;
@@ -49,12 +54,13 @@ export class Requester {
   /** Asks a neighbour for as much as it should have outstanding. */
   fill(neighbour: Neighbour, now: number): void {
     const { host, picker, paused } = this.#context;
-    if (paused || neighbour.peerChoking || neighbour.useful === 0 || !neighbour.connected) return;
+    if (paused || neighbour.useful === 0 || !neighbour.connected) return;
+    if (neighbour.peerChoking && neighbour.allowedFast.length === 0) return;
     if (now < neighbour.restsUntil) return;
     const most = Math.max(1, Math.min(neighbour.target, neighbour.requestQueue, MAX_REQUESTS));
     while (neighbour.outstanding.size < most) {
       if (picker.verifyingCount >= this.#mostVerifying || !host.mayDownload(now)) return;
-      const block = this.#choose(neighbour, now);
+      const block = neighbour.peerChoking ? this.#chooseFast(neighbour) : this.#choose(neighbour, now);
       if (block < 0) return;
       this.#request(neighbour, block, now);
     }
@@ -117,6 +123,7 @@ export class Requester {
     this.#context.host.refundDownload(length);
     // A refusal that was not announced by a choke: asking again at once would go round in a circle.
     if (!neighbour.peerChoking) neighbour.restsUntil = now + REST_AFTER_REJECT_MILLISECONDS;
+    else removeFrom(neighbour.allowedFast, piece);
   }
 
   /** Nothing that is outstanding at the neighbour will come. */
@@ -272,6 +279,19 @@ export class Requester {
     const piece = this.#newPiece(neighbour);
     if (piece >= 0) return this.#takeFirst(neighbour, piece);
     return picker.isEndgame ? this.#secondCopy(neighbour, now) : -1;
+  }
+
+  /** A block of a piece that the neighbour gives also while it chokes us (BEP 6); -1 if there is none. */
+  #chooseFast(neighbour: Neighbour): number {
+    const { picker } = this.#context;
+    for (const piece of neighbour.allowedFast) {
+      if (!neighbour.pieces.get(piece)) continue;
+      if (picker.isWanted(piece) && this.#mayStart(neighbour)) return this.#takeFirst(neighbour, piece);
+      const started = picker.open.find((open) => open.piece === piece);
+      if (started === undefined) continue;
+      if (!started.exclusive || started.starter === neighbour.number) return this.#take(started);
+    }
+    return -1;
   }
 
   #take(started: StartedPiece): number {

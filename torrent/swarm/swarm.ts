@@ -7,6 +7,7 @@ import { Evidence } from './bans.ts';
 import { Choker } from './choker.ts';
 import type { SwarmContext, SwarmTotals } from './context.ts';
 import { Direction } from './direction.ts';
+import { fastSet, fastSetSize } from './fast-set.ts';
 import { Geometry } from './geometry.ts';
 import type { PeerLink, SwarmClock, SwarmHost } from './host.ts';
 import { Identities } from './identities.ts';
@@ -16,6 +17,7 @@ import type { Policy } from './policy/policy.ts';
 import { Requester } from './requester.ts';
 import {
   HAVE_DELAY_MILLISECONDS,
+  MAX_ALLOWED_FAST,
   MAX_IDLE_MESSAGES_PER_SECOND,
   OWING_KEEP_ALIVE_MILLISECONDS,
 } from './tunables.ts';
@@ -23,6 +25,8 @@ import { Uplink } from './uplink.ts';
 
 /** What a swarm is made of. */
 export interface SwarmOptions {
+  /** Without it no peer is allowed anything while it is choked (BEP 6). */
+  infoHash?: Uint8Array;
   pieceLength: number;
   totalBytes: number;
   /** Blocks that are asked for; 16 KiB unless a simulation wants fewer, larger ones. */
@@ -56,11 +60,13 @@ export class Swarm {
   readonly #direction: Direction;
   readonly #evidence = new Evidence();
   readonly #identities = new Identities();
+  readonly #infoHash: Uint8Array | undefined;
   #nextNumber = 0;
   #unannounced: number[] = [];
 
   constructor(options: SwarmOptions) {
     const { have, host, policy, clock, random } = options;
+    this.#infoHash = options.infoHash;
     this.geometry = new Geometry(options.pieceLength, options.totalBytes, options.blockBytes);
     this.policy = policy;
     this.#picker = new PiecePicker(this.geometry, have, random);
@@ -127,6 +133,7 @@ export class Swarm {
     else if (neighbour.fast && have.isEmpty) link.haveNone();
     else if (!have.isEmpty) link.bitfield(have.bytes);
     // Verified pieces that wait to be announced are in the bitfield; a second HAVE does no harm.
+    if (!this.policy.directed) this.#grant(neighbour);
     return neighbour;
   }
 
@@ -161,6 +168,7 @@ export class Swarm {
     neighbour.ownAgent = said.ownAgent;
     if (said.requestQueue !== undefined) neighbour.requestQueue = said.requestQueue;
     if (said.uploadOnly !== undefined) neighbour.uploadOnly = said.uploadOnly;
+    if (!neighbour.ownAgent) this.#grant(neighbour);
     this.#choker.admit(neighbour, now);
     this.#direction.direct(neighbour, now);
     this.#dropIfUseless(neighbour);
@@ -299,6 +307,19 @@ export class Swarm {
       return;
     }
     this.#requester.suggested(neighbour, piece, this.#context.clock.now());
+  }
+
+  /** The peer lets us ask for the piece while it chokes us (BEP 6). */
+  allowedFast(neighbour: Neighbour, piece: number): void {
+    if (piece >= this.geometry.pieceCount) {
+      this.drop(neighbour, `it allows piece ${piece} of ${this.geometry.pieceCount}`);
+      return;
+    }
+    this.#idle(neighbour);
+    if (!neighbour.connected || neighbour.allowedFast.length >= MAX_ALLOWED_FAST) return;
+    if (neighbour.allowedFast.includes(piece)) return;
+    neighbour.allowedFast.push(piece);
+    this.#requester.fill(neighbour, this.#context.clock.now());
   }
 
   /** After a burst of messages: serves whoever can be served. */
@@ -440,6 +461,18 @@ export class Swarm {
       if (!neighbour.connected) return;
     }
     if (!isNews) this.#idle(neighbour);
+  }
+
+  /** Lets the peer ask for a few pieces while it is choked (BEP 6). */
+  #grant(neighbour: Neighbour): void {
+    const { fast, granted, identity, link } = neighbour;
+    if (this.#infoHash === undefined || !fast || granted.length > 0) return;
+    const { pieceCount, pieceLength } = this.geometry;
+    const set = fastSet(this.#infoHash, identity, pieceCount, fastSetSize(pieceLength));
+    neighbour.granted = set.filter((piece) => this.#picker.isHeld(piece));
+    // A request may come twice, where the first answer was lost with a choke.
+    neighbour.grantedBytes = 2 * neighbour.granted.length * pieceLength;
+    for (const piece of neighbour.granted) link.allowedFast(piece);
   }
 
   #updateInterest(neighbour: Neighbour): void {

@@ -68,6 +68,9 @@ export const MAX_IDLE_MESSAGES_PER_SECOND = 500;
 /** Blocks nobody asked for that are tolerated beyond those whose request was taken back. */
 export const MAX_UNSOLICITED_BLOCKS = 32;
 
+/** Pieces a peer may let us ask for while it chokes us; more are forgotten. */
+export const MAX_ALLOWED_FAST = 32;
+
 /** Addresses that are remembered of one swarm. */
 export const MAX_KNOWN_ADDRESSES = 1000;
 

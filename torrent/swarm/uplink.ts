@@ -43,7 +43,8 @@ export class Uplink {
       return false;
     }
     const isFull = neighbour.requests.size >= MAX_QUEUED_REQUESTS;
-    if (neighbour.amChoking || isFull || !picker.isHeld(piece)) {
+    const isRefused = neighbour.amChoking && !this.#isGranted(neighbour, piece, length);
+    if (isRefused || isFull || !picker.isHeld(piece)) {
       if (neighbour.fast) neighbour.link.reject(piece, begin, length);
       else if (isFull) this.#context.drop(neighbour, 'it asked for more than it was told that we let wait');
       return neighbour.connected;
@@ -59,10 +60,25 @@ export class Uplink {
     if (neighbour.fast) neighbour.link.reject(piece, begin, length);
   }
 
-  /** Forgets what a peer waits for: it is choked or gone. */
+  /** True if a choked peer may have the block all the same (BEP 6), as long as it has few pieces itself. */
+  #isGranted(neighbour: Neighbour, piece: number, length: number): boolean {
+    const { granted, pieces } = neighbour;
+    if (this.#context.paused || !granted.includes(piece)) return false;
+    if (pieces.count >= granted.length || neighbour.grantedBytes < length) return false;
+    neighbour.grantedBytes -= length;
+    return true;
+  }
+
+  /** Forgets what a peer waits for: it is choked or gone. What it may have while choked stays (BEP 6). */
   refuseAll(neighbour: Neighbour): void {
     const { requests } = neighbour;
-    while (requests.size > 0) {
+    for (let left = requests.size; left > 0; left--) {
+      const { firstPiece: piece, firstBegin: begin, firstLength: length } = requests;
+      if (neighbour.connected && this.#isGranted(neighbour, piece, length)) {
+        requests.shift();
+        requests.push(piece, begin, length);
+        continue;
+      }
       if (neighbour.fast && neighbour.connected) {
         neighbour.link.reject(requests.firstPiece, requests.firstBegin, requests.firstLength);
       }

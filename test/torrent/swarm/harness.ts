@@ -28,6 +28,7 @@ export class FakeLink implements PeerLink {
   haveAll = () => this.#say('haveAll');
   haveNone = () => this.#say('haveNone');
   keepAlive = () => this.#say('keepAlive');
+  allowedFast = (piece: number) => this.#say(`allowedFast ${piece}`);
   suggest = (piece: number) => this.#say(`suggest ${piece}`);
   bitfield = (bits: Uint8Array) => this.#say(`bitfield ${Buffer.from(bits).toString('hex')}`);
   reject = (piece: number, begin: number, length: number) => this.#say(`reject ${piece} ${begin} ${length}`);
@@ -80,6 +81,7 @@ export interface SwarmSetup {
   have?: number[];
   random?: () => number;
   paused?: boolean;
+  infoHash?: Uint8Array;
 }
 
 /** A swarm, its clock and what its host was told. */
@@ -111,6 +113,7 @@ export function makeSwarm(setup: SwarmSetup) {
   const have = new Bitfield(setup.pieces);
   for (const piece of setup.have ?? []) have.set(piece);
   const swarm = new Swarm({
+    infoHash: setup.infoHash,
     pieceLength,
     totalBytes: setup.pieces * pieceLength - (setup.shortBy ?? 100),
     have,

@@ -24,6 +24,8 @@ const step = fc.oneof(
   fc.record({ do: fc.constant('answer late' as const), who, which: fc.nat() }),
   fc.record({ do: fc.constant('reject' as const), who, which: fc.nat() }),
   fc.record({ do: fc.constant('suggest' as const), who, piece }),
+  fc.record({ do: fc.constant('allow' as const), who, piece }),
+  fc.record({ do: fc.constant('lose' as const), who, piece }),
   fc.record({ do: fc.constant('good' as const), which: fc.nat() }),
   fc.record({ do: fc.constant('corrupt' as const), which: fc.nat() }),
   fc.record({ do: fc.constant('unwritten' as const), which: fc.nat() }),
@@ -88,6 +90,17 @@ function run(world: TestSwarm, peers: Peer[], action: Step): void {
     case 'suggest':
       swarm.suggest(neighbour, action.piece);
       return;
+    case 'allow':
+      if (neighbour.fast) swarm.allowedFast(neighbour, action.piece);
+      return;
+    case 'lose': {
+      const isLost = ([index]: [number, number, number]) => index === action.piece;
+      const had = neighbour.pieces.get(action.piece);
+      if (had) link.takenBack.push(...link.wanted.filter(isLost));
+      if (had) link.wanted = link.wanted.filter((block) => !isLost(block));
+      swarm.lost(neighbour, action.piece);
+      return;
+    }
     case 'answer': {
       const block = takeOne(link.wanted, action.which);
       if (block !== undefined) swarm.block(neighbour, ...block);
