@@ -5,7 +5,7 @@ import { isAlreadyExists, isConflict, isNamespaceEnding, isNotFound, KubeError }
 import type { OperatorLogger } from '../logger.ts';
 import type { OwnWrites } from '../own-writes.ts';
 import type { ObjectClient } from '../ports.ts';
-import type { PublishingAction } from './decide.ts';
+import type { PublishingAction } from './decision.ts';
 import { type PublisherSettings, publisherPod } from './publisher-pod.ts';
 import type { ReservationWriter } from './reservations.ts';
 

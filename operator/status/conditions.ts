@@ -1,6 +1,6 @@
 // The conditions of a distribution: what is so, why, and what a person can do about it.
 import { type Condition, ConditionType, formatBytes, Reason } from '../../api/index.ts';
-import type { PublishingState } from '../publishing/decide.ts';
+import type { PublishingState } from '../publishing/decision.ts';
 import { type Failure, needsPerson } from '../publishing/failure.ts';
 import type { NodeCount } from './count-nodes.ts';
 

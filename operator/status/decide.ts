@@ -11,7 +11,7 @@ import {
 } from '../../api/index.ts';
 import type { NodeState } from '../nodes/node-state.ts';
 import type { SwarmProgress } from '../progress/swarm-progress.ts';
-import type { PublishingDecision } from '../publishing/decide.ts';
+import type { PublishingDecision } from '../publishing/decision.ts';
 import { conditionsFrom, judge } from './conditions.ts';
 import { activeRevision, countNodes, holderCount, type NodeCount } from './count-nodes.ts';
 import { measureProgress, type Progress } from './progress.ts';

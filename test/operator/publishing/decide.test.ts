@@ -1,12 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
 import type { V1Pod } from '@kubernetes/client-node';
 import { publisherPodName, type Reservation, sourceState } from '../../../api/index.ts';
-import {
-  decidePublishing,
-  type PublishingAction,
-  type PublishingDecision,
-  type PublishingInput,
-} from '../../../operator/publishing/decide.ts';
+import { decidePublishing } from '../../../operator/publishing/decide.ts';
+import type {
+  PublishingAction,
+  PublishingDecision,
+  PublishingInput,
+} from '../../../operator/publishing/decision.ts';
 import { publisherPod } from '../../../operator/publishing/publisher-pod.ts';
 import {
   at,

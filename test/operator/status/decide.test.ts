@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { Condition, ConditionType, ContentDistributionStatus } from '../../../api/index.ts';
-import type { PublishingDecision } from '../../../operator/publishing/decide.ts';
+import type { PublishingDecision } from '../../../operator/publishing/decision.ts';
 import { countNodes } from '../../../operator/status/count-nodes.ts';
 import {
   decideStatus,
