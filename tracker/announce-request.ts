@@ -6,7 +6,7 @@
  * and `ipv6` parameters are ignored like every unknown parameter, because anyone could name a third party.
  */
 import { TrackerError } from './errors.ts';
-import { checkQueryLength, decodePercent, eachParameter, readBytes } from './query.ts';
+import { checkQueryLength, decodePercent, readBytes, readDigits } from './query.ts';
 
 /** Length of an info hash and of a peer id, in bytes (BEP 3). */
 export const HASH_BYTES = 20;
@@ -15,11 +15,12 @@ export const DEFAULT_WANTED_PEERS = 50;
 /** Most peers in one reply, whatever was asked for. */
 export const MAX_WANTED_PEERS = 200;
 /** Longest name of a Kubernetes node (a DNS subdomain). */
-const MAX_NODE_NAME_LENGTH = 253;
+const MAX_NAME_LENGTH = 253;
 const NODE_NAME = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
+/** The value of a label, as Kubernetes has it. */
+const ZONE_NAME = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
 const LARGEST_PORT = 65_535;
-/** Digits of 2^64; what is longer is no count of bytes that any client keeps. */
-const MAX_DIGITS = 20;
+const MINUS = 0x2d;
 
 /** `paused` is a partial seed that downloads no more (BEP 21). */
 export type AnnounceEvent = 'none' | 'started' | 'completed' | 'stopped' | 'paused';
@@ -52,90 +53,16 @@ export interface AnnounceRequest {
   /** The compact form of BEP 23, unless `compact=0` asks for the list of BEP 3. */
   readonly compact: boolean;
   readonly omitPeerIds: boolean;
+  /** Proves that it is the same peer (BEP 7), as a number; 0 where it states none. */
+  readonly key: number;
   /** The Kubernetes node that an agent says it runs on; undefined where it states none or no proper name. */
   readonly node: string | undefined;
+  /** The zone of that node, likewise. */
+  readonly zone: string | undefined;
 }
 
-/** Parses a decimal count of bytes. Counts beyond 2^53 - 1 become that. */
-function byteCount(name: string, text: string): number {
-  if (!/^\d+$/.test(text) || text.length > MAX_DIGITS)
-    throw new TrackerError('BadParameter', `${name} must be a number of bytes, 0 or more`);
-  return Math.min(Number(text), Number.MAX_SAFE_INTEGER);
-}
-
-function portNumber(text: string): number {
-  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
-  if (port < 1 || port > LARGEST_PORT)
-    throw new TrackerError('BadParameter', `port must be a number from 1 to ${LARGEST_PORT}`);
-  return port;
-}
-
-function wantedPeers(text: string): number {
-  if (!/^-?\d{1,20}$/.test(text)) throw new TrackerError('BadParameter', 'numwant must be a whole number');
-  const wanted = Number(text);
-  return wanted < 0 ? DEFAULT_WANTED_PEERS : Math.min(wanted, MAX_WANTED_PEERS);
-}
-
-function announceEvent(text: string): AnnounceEvent {
-  const event = EVENTS[text];
-  if (event === undefined)
-    throw new TrackerError('BadParameter', 'event must be started, completed, stopped, paused or absent');
-  return event;
-}
-
-function flag(name: string, text: string): boolean {
-  if (text !== '0' && text !== '1') throw new TrackerError('BadParameter', `${name} must be 0 or 1`);
-  return text === '1';
-}
-
-function nodeName(query: string, start: number, end: number): string | undefined {
-  const bytes = Buffer.alloc(MAX_NODE_NAME_LENGTH);
-  const length = decodePercent(query, start, end, bytes);
-  if (length < 1 || length > MAX_NODE_NAME_LENGTH) return undefined;
-  const name = bytes.toString('latin1', 0, length);
-  return NODE_NAME.test(name) ? name : undefined;
-}
-
-/**
- * Parses the query of an announce, the part after `?`, one char a byte.
- *
- * @throws TrackerError with what a client's author needs to know
- */
-export function parseAnnounce(query: string): AnnounceRequest {
-  checkQueryLength(query);
-  const values = new Map<string, [start: number, end: number]>();
-  eachParameter(query, (name, start, end) => {
-    if (!PARAMETERS.has(name)) return; // Clients add parameters of their own; they are none of our concern.
-    if (values.has(name))
-      throw new TrackerError('RepeatedParameter', `${name} is in the query more than once`);
-    values.set(name, [start, end]);
-  });
-  const text = (name: string): string | undefined => {
-    const range = values.get(name);
-    return range && query.slice(range[0], range[1]);
-  };
-  const required = (name: string): [number, number] => {
-    const range = values.get(name);
-    if (range === undefined) throw new TrackerError('MissingParameter', `${name} is missing`);
-    return range;
-  };
-  const node = values.get('node');
-  return {
-    infoHashHex: readBytes(query, 'info_hash', ...required('info_hash'), HASH_BYTES).toString('hex'),
-    peerId: readBytes(query, 'peer_id', ...required('peer_id'), HASH_BYTES),
-    port: portNumber(query.slice(...required('port'))),
-    leftBytes: byteCount('left', query.slice(...required('left'))),
-    uploadedBytes: byteCount('uploaded', text('uploaded') ?? '0'),
-    downloadedBytes: byteCount('downloaded', text('downloaded') ?? '0'),
-    event: announceEvent(text('event') ?? ''),
-    wantedPeers: values.has('numwant') ? wantedPeers(text('numwant') ?? '') : DEFAULT_WANTED_PEERS,
-    compact: flag('compact', text('compact') ?? '1'),
-    omitPeerIds: flag('no_peer_id', text('no_peer_id') ?? '0'),
-    node: node && nodeName(query, ...node),
-  };
-}
-
-const PARAMETERS: ReadonlySet<string> = new Set([
+/** The parameters that are read. Their numbers are places in `ranges`. */
+const PARAMETERS = [
   'info_hash',
   'peer_id',
   'port',
@@ -146,5 +73,143 @@ const PARAMETERS: ReadonlySet<string> = new Set([
   'numwant',
   'compact',
   'no_peer_id',
+  'key',
   'node',
-]);
+  'zone',
+] as const;
+
+type Parameter = (typeof PARAMETERS)[number];
+
+const NUMBERS = Object.fromEntries(PARAMETERS.map((name, number) => [name, number])) as Readonly<
+  Record<Parameter, number>
+>;
+/** Parameters by the length of their names, which nearly tells them apart. */
+const BY_LENGTH: readonly (readonly Parameter[])[] = Array.from({ length: 16 }, (_, length) =>
+  PARAMETERS.filter((name) => name.length === length),
+);
+
+/** Where the values lie in the query that is read: start and end of each; a start of -1 for those that are not there. */
+const ranges = new Int32Array(PARAMETERS.length * 2);
+
+const startOf = (name: Parameter) => ranges[NUMBERS[name] * 2] as number;
+const endOf = (name: Parameter) => ranges[NUMBERS[name] * 2 + 1] as number;
+const isThere = (name: Parameter) => startOf(name) >= 0;
+
+/** Hot: finds the parameters of a query. */
+function findParameters(query: string): void {
+  ranges.fill(-1);
+  const { length } = query;
+  let start = 0;
+  while (start < length) {
+    let end = query.indexOf('&', start);
+    if (end < 0) end = length;
+    let equals = query.indexOf('=', start);
+    if (equals < 0 || equals > end) equals = end;
+    // Clients add parameters of their own; they are none of our concern.
+    for (const name of BY_LENGTH[equals - start] ?? [])
+      if (query.startsWith(name, start)) {
+        if (isThere(name))
+          throw new TrackerError('RepeatedParameter', `${name} is in the query more than once`);
+        ranges[NUMBERS[name] * 2] = Math.min(equals + 1, end);
+        ranges[NUMBERS[name] * 2 + 1] = end;
+      }
+    start = end + 1;
+  }
+}
+
+function required(name: Parameter): void {
+  if (!isThere(name)) throw new TrackerError('MissingParameter', `${name} is missing`);
+}
+
+function bytesOf(query: string, name: Parameter): Buffer {
+  required(name);
+  return readBytes(query, name, startOf(name), endOf(name), HASH_BYTES);
+}
+
+/** A decimal count of bytes. Counts beyond 2^53 - 1 become that. */
+function byteCount(query: string, name: Parameter): number {
+  if (!isThere(name)) return 0;
+  const count = readDigits(query, startOf(name), endOf(name));
+  if (count < 0) throw new TrackerError('BadParameter', `${name} must be a number of bytes, 0 or more`);
+  return count;
+}
+
+function portNumber(query: string): number {
+  required('port');
+  const port = endOf('port') - startOf('port') <= 5 ? readDigits(query, startOf('port'), endOf('port')) : 0;
+  if (port < 1 || port > LARGEST_PORT)
+    throw new TrackerError('BadParameter', `port must be a number from 1 to ${LARGEST_PORT}`);
+  return port;
+}
+
+function wantedPeers(query: string): number {
+  if (!isThere('numwant')) return DEFAULT_WANTED_PEERS;
+  const start = startOf('numwant');
+  const isNegative = query.charCodeAt(start) === MINUS && start < endOf('numwant');
+  const wanted = readDigits(query, isNegative ? start + 1 : start, endOf('numwant'));
+  if (wanted < 0) throw new TrackerError('BadParameter', 'numwant must be a whole number');
+  return isNegative && wanted > 0 ? DEFAULT_WANTED_PEERS : Math.min(wanted, MAX_WANTED_PEERS);
+}
+
+function announceEvent(query: string): AnnounceEvent {
+  if (!isThere('event')) return 'none';
+  const event = EVENTS[query.slice(startOf('event'), endOf('event'))];
+  if (event === undefined)
+    throw new TrackerError('BadParameter', 'event must be started, completed, stopped, paused or absent');
+  return event;
+}
+
+function flag(query: string, name: Parameter, absent: boolean): boolean {
+  if (!isThere(name)) return absent;
+  const digit = readDigits(query, startOf(name), endOf(name));
+  if (digit < 0 || digit > 1 || endOf(name) - startOf(name) !== 1)
+    throw new TrackerError('BadParameter', `${name} must be 0 or 1`);
+  return digit === 1;
+}
+
+function nameOf(query: string, parameter: Parameter, pattern: RegExp): string | undefined {
+  if (!isThere(parameter)) return undefined;
+  const length = decodePercent(query, startOf(parameter), endOf(parameter), nameBytes);
+  if (length < 1 || length > MAX_NAME_LENGTH) return undefined;
+  const name = nameBytes.toString('latin1', 0, length);
+  return pattern.test(name) ? name : undefined;
+}
+
+const nameBytes = Buffer.alloc(MAX_NAME_LENGTH);
+
+/** The `key` of a peer, hashed to 32 bits (FNV-1a): it is compared and never shown. */
+function keyNumber(query: string): number {
+  if (!isThere('key')) return 0;
+  let hash = 0x811c9dc5;
+  for (let at = startOf('key'); at < endOf('key'); at += 1)
+    hash = Math.imul(hash ^ query.charCodeAt(at), 0x01000193);
+  return hash >>> 0;
+}
+
+/**
+ * Hot: parses the query of an announce, the part after `?`, one char a byte.
+ *
+ * @throws TrackerError with what a client's author needs to know
+ */
+export function parseAnnounce(query: string): AnnounceRequest {
+  checkQueryLength(query);
+  findParameters(query);
+  const infoHash = bytesOf(query, 'info_hash');
+  const peerId = bytesOf(query, 'peer_id');
+  required('left');
+  return {
+    infoHashHex: infoHash.toString('hex'),
+    peerId,
+    port: portNumber(query),
+    leftBytes: byteCount(query, 'left'),
+    uploadedBytes: byteCount(query, 'uploaded'),
+    downloadedBytes: byteCount(query, 'downloaded'),
+    event: announceEvent(query),
+    wantedPeers: wantedPeers(query),
+    compact: flag(query, 'compact', true),
+    omitPeerIds: flag(query, 'no_peer_id', false),
+    key: keyNumber(query),
+    node: nameOf(query, 'node', NODE_NAME),
+    zone: nameOf(query, 'zone', ZONE_NAME),
+  };
+}

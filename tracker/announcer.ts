@@ -5,11 +5,11 @@
 import { type AnnounceEvent, type AnnounceRequest, parseAnnounce } from './announce-request.ts';
 import { TrackerError, type TrackerErrorCode } from './errors.ts';
 import { announceIntervals } from './intervals.ts';
-import { peerAddress } from './peer-address.ts';
+import { setPort } from './peer-address.ts';
 import type { SwarmRegistry } from './registry.ts';
 import { announceReply, failureReply, type RetryIn, scrapeReply } from './reply.ts';
 import { parseScrape } from './scrape-request.ts';
-import type { SwarmCounts } from './swarm.ts';
+import { NO_COUNTS, type SwarmCounts } from './swarm.ts';
 import type { KnownTorrent, TorrentList } from './torrents.ts';
 import type { WaitingRoom } from './waiting-room.ts';
 
@@ -23,7 +23,8 @@ export type Outcome = 'ok' | TrackerErrorCode;
 
 /** An answer and what to count it as. */
 export interface Answer {
-  readonly body: Buffer;
+  /** One char a byte. */
+  readonly body: string;
   readonly outcome: Outcome;
   /** Undefined for scrapes and for announces that could not be read. */
   readonly event?: AnnounceEvent;
@@ -59,20 +60,30 @@ export class Announcer {
   }
 
   /**
-   * Answers an announce. Bad ones are answered with a failure reason (BEP 3, BEP 31).
+   * Hot: answers an announce; one that has to wait for its torrent gets a promise. Bad ones are answered with a
+   * failure reason (BEP 3, BEP 31).
    *
    * @param query the part after `?`, one char a byte
-   * @param remoteAddress of the connection; the only address that is believed
+   * @param host the compact address of the connection, the only one that is believed; its port is overwritten
    */
-  async announce(query: string, remoteAddress: string | undefined): Promise<Answer> {
+  announce(query: string, host: Buffer | undefined): Answer | Promise<Answer> {
     let request: AnnounceRequest | undefined;
     try {
       request = parseAnnounce(query);
-      const torrent = this.#torrents.get(request.infoHashHex) ?? (await this.#arrival(request.infoHashHex));
-      const body = this.#admit(request, torrent, remoteAddress);
-      return { body, outcome: 'ok', event: request.event };
+      const torrent = this.#torrents.get(request.infoHashHex);
+      if (torrent === undefined) return this.#announceLate(request, host);
+      return { body: this.#admit(request, torrent, host), outcome: 'ok', event: request.event };
     } catch (error) {
-      return { ...this.#failure(error), ...(request && { event: request.event }) };
+      return this.#failure(error, request?.event);
+    }
+  }
+
+  async #announceLate(request: AnnounceRequest, host: Buffer | undefined): Promise<Answer> {
+    try {
+      const torrent = await this.#arrival(request.infoHashHex);
+      return { body: this.#admit(request, torrent, host), outcome: 'ok', event: request.event };
+    } catch (error) {
+      return this.#failure(error, request.event);
     }
   }
 
@@ -83,10 +94,9 @@ export class Announcer {
       for (const infoHashHex of parseScrape(query)) {
         const counts = this.#registry.counts(infoHashHex);
         if (counts !== undefined) files.set(infoHashHex, counts);
-        else if (this.#torrents.get(infoHashHex) !== undefined)
-          files.set(infoHashHex, { seeders: 0, leechers: 0, completed: 0 });
+        else if (this.#torrents.get(infoHashHex) !== undefined) files.set(infoHashHex, NO_COUNTS);
       }
-      return { body: scrapeReply(files, MIN_SCRAPE_INTERVAL_SECONDS), outcome: 'ok' };
+      return { body: scrapeReply(files, MIN_SCRAPE_INTERVAL_SECONDS).toString('latin1'), outcome: 'ok' };
     } catch (error) {
       return this.#failure(error);
     }
@@ -102,37 +112,34 @@ export class Announcer {
     throw new TrackerError('UnknownTorrent', `this tracker does not serve the torrent ${infoHashHex}`);
   }
 
-  #admit(request: AnnounceRequest, torrent: KnownTorrent, remoteAddress: string | undefined): Buffer {
-    const address = peerAddress(remoteAddress, request.port);
-    if (address === undefined) throw new TrackerError('BadParameter', 'the connection has no IP address');
+  #admit(request: AnnounceRequest, torrent: KnownTorrent, host: Buffer | undefined): string {
+    if (host === undefined) throw new TrackerError('BadParameter', 'the connection has no IP address');
+    setPort(host, request.port);
     // What nobody can lack, nobody lacks: clients state huge numbers while they do not know the size yet.
     const leftBytes = Math.min(request.leftBytes, torrent.totalBytes ?? request.leftBytes);
-    const isSeed = leftBytes === 0;
-    const intervals = announceIntervals(isSeed, this.#registry.leecherCount, this.#random);
-    const { counts, peers } = this.#registry.announce(
+    const intervals = announceIntervals(leftBytes === 0, this.#registry.leecherCount, this.#random);
+    const announced = this.#registry.announce(
       request.infoHashHex,
-      {
-        address,
-        peerId: request.peerId,
-        uploadedBytes: request.uploadedBytes,
-        downloadedBytes: request.downloadedBytes,
-        leftBytes,
-        node: request.node,
-      },
+      { ...request, leftBytes, compact: host },
       request.event,
       request.wantedPeers,
       this.#now() + INTERVALS_UNTIL_EXPIRY * intervals.intervalSeconds * 1000,
     );
-    return announceReply(counts, intervals, peers, request);
+    return announceReply(this.#registry.table, announced, intervals, request);
   }
 
-  #failure(error: unknown): Answer {
+  #failure(error: unknown, event?: AnnounceEvent): Answer {
     if (!(error instanceof TrackerError)) throw error;
-    return { body: failureReply(error.message, retryIn(error.code)), outcome: error.code };
+    const body = failureReply(error.message, retryIn(error.code)).toString('latin1');
+    return { body, outcome: error.code, ...(event && { event }) };
   }
 }
 
+/** Minutes until a host that has too many peers here may have fewer. */
+const TOO_MANY_RETRY_MINUTES = 15;
+
 /** A request that makes no sense never will; one for a torrent that is not served (yet) may. */
 function retryIn(code: TrackerErrorCode): RetryIn | undefined {
+  if (code === 'TooManyPeers') return TOO_MANY_RETRY_MINUTES;
   return code === 'UnknownTorrent' || code === 'NotReady' ? undefined : 'never';
 }

@@ -17,6 +17,8 @@ export type TrackerErrorCode =
   | 'NotReady'
   /** What should be a .torrent file is not, or is another one. */
   | 'BadMetainfo'
+  /** The host has put too many peers into the registry. */
+  | 'TooManyPeers'
   /** A holder of a torrent did not give its metainfo. */
   | 'HolderFailed';
 

@@ -2,7 +2,7 @@
 import type { SwarmCounts } from './swarm.ts';
 
 /** A line of the index. */
-export interface IndexEntry extends SwarmCounts {
+export interface IndexEntry extends Omit<SwarmCounts, 'partialSeeds'> {
   readonly infoHashHex: string;
   readonly name: string | undefined;
   readonly totalBytes: number | undefined;

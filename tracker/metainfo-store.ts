@@ -96,16 +96,13 @@ export class MetainfoStore {
     } catch (error) {
       this.#logger.error({ err: error, infoHash: infoHashHex }, 'the metainfo of a listed torrent is bad');
     }
-    for (const { address } of this.#registry.seeds(infoHashHex, HOLDERS_ASKED)) {
+    for (const { host } of this.#registry.seeds(infoHashHex, HOLDERS_ASKED)) {
       if (this.#ending.signal.aborted) return undefined;
       try {
-        const bytes = await this.#askHolder(address.host, infoHashHex, this.#ending.signal);
+        const bytes = await this.#askHolder(host, infoHashHex, this.#ending.signal);
         return this.#keep(infoHashHex, bytes);
       } catch (error) {
-        this.#logger.warn(
-          { err: error, infoHash: infoHashHex, holder: address.host },
-          'no metainfo from a holder',
-        );
+        this.#logger.warn({ err: error, infoHash: infoHashHex, holder: host }, 'no metainfo from a holder');
       }
     }
     this.#noteNothing(infoHashHex);

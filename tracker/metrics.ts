@@ -1,5 +1,6 @@
 /** What a tracker tells Prometheus: `enxame_tracker_<what>_<unit>`, and the figures of the process. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { AnnounceEvent } from './announce-request.ts';
 import type { Answer } from './announcer.ts';
 import type { MetainfoStore } from './metainfo-store.ts';
 import type { SwarmRegistry } from './registry.ts';
@@ -11,6 +12,8 @@ const ANNOUNCE_SECONDS = [0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.2
 export class TrackerMetrics {
   readonly #register = new Registry();
   readonly #announces: Counter<'event' | 'result'>;
+  /** The counters of those that went well, by event: to look one up by its labels takes as long as an announce. */
+  readonly #accepted: Readonly<Record<AnnounceEvent, Counter.Internal>>;
   readonly #announceSeconds: Histogram;
   readonly #scrapes: Counter<'result'>;
   readonly #metainfo: Counter<'result'>;
@@ -24,6 +27,14 @@ export class TrackerMetrics {
       labelNames: ['event', 'result'],
       registers,
     });
+    const accepted = (event: AnnounceEvent) => this.#announces.labels({ event, result: 'ok' });
+    this.#accepted = {
+      none: accepted('none'),
+      started: accepted('started'),
+      completed: accepted('completed'),
+      stopped: accepted('stopped'),
+      paused: accepted('paused'),
+    };
     this.#announceSeconds = new Histogram({
       name: 'enxame_tracker_announce_duration_seconds',
       help: 'Time from reading an announce to its answer.',
@@ -45,9 +56,10 @@ export class TrackerMetrics {
     this.#observe(observed, registers);
   }
 
-  /** Counts an announce that took `seconds`. */
+  /** Hot: counts an announce that took `seconds`. */
   announced({ event = 'none', outcome }: Answer, seconds: number): void {
-    this.#announces.inc({ event: outcome === 'ok' ? event : 'unknown', result: outcome });
+    if (outcome === 'ok') this.#accepted[event].inc();
+    else this.#announces.inc({ event: 'unknown', result: outcome });
     this.#announceSeconds.observe(seconds);
   }
 
@@ -99,6 +111,14 @@ export class TrackerMetrics {
       },
     });
     new Gauge({
+      name: 'enxame_tracker_registry_bytes',
+      help: 'Memory that peers take.',
+      registers,
+      collect() {
+        this.set(registry.bytes);
+      },
+    });
+    new Gauge({
       name: 'enxame_tracker_metainfo_cache_bytes',
       help: 'Size of the .torrent files kept in memory.',
       registers,
@@ -108,7 +128,7 @@ export class TrackerMetrics {
     });
     new Counter({
       name: 'enxame_tracker_evictions_total',
-      help: 'What was forgotten: peers that did not come back, and peers and swarms that made room for others.',
+      help: 'What was forgotten: peers that did not come back, peers and swarms that made room for others, and peers that were refused because their host has too many.',
       labelNames: ['what'],
       registers,
       collect() {
@@ -116,6 +136,7 @@ export class TrackerMetrics {
         this.inc({ what: 'expired' }, registry.evictions.expired);
         this.inc({ what: 'peer' }, registry.evictions.peers);
         this.inc({ what: 'swarm' }, registry.evictions.swarms);
+        this.inc({ what: 'refused' }, registry.evictions.refused);
       },
     });
   }

@@ -72,13 +72,32 @@ export function readBytes(
   end: number,
   lengthBytes: number,
 ): Buffer {
-  const bytes = Buffer.alloc(lengthBytes);
+  const bytes = Buffer.allocUnsafe(lengthBytes); // Filled below, or not handed out.
   const length = decodePercent(query, start, end, bytes);
   if (length < 0)
     throw new TrackerError('BadParameter', `${name} has a '%' that two hexadecimal digits do not follow`);
   if (length !== lengthBytes)
     throw new TrackerError('BadParameter', `${name} is ${length} bytes after decoding, not ${lengthBytes}`);
   return bytes;
+}
+
+/** Digits of 2^64; what is longer is no count that any client keeps. */
+const MAX_DIGITS = 20;
+
+/**
+ * Reads a decimal number. Beyond 2^53 - 1 it becomes that.
+ *
+ * @returns -1 if it is not of 1 to 20 digits and nothing else
+ */
+export function readDigits(query: string, start: number, end: number): number {
+  if (end <= start || end - start > MAX_DIGITS) return -1;
+  let value = 0;
+  for (let at = start; at < end; at += 1) {
+    const digit = query.charCodeAt(at) - 0x30;
+    if (!(digit >= 0 && digit <= 9)) return -1;
+    value = value * 10 + digit;
+  }
+  return Math.min(value, Number.MAX_SAFE_INTEGER);
 }
 
 /** Refuses a query that is too long to be a sane request. */

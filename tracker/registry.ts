@@ -1,29 +1,44 @@
 /**
- * All swarms that a tracker knows: who announces where, and until when it is believed. Every way in (HTTP today)
- * uses this one registry. An announce costs the same however many swarms and peers there are.
+ * All swarms that a tracker knows: who announces where, and until when it is believed. Every way in uses this one
+ * registry. An announce costs the same however many swarms and peers there are.
  *
- * Invariant: every peer of every swarm stands in the expiry wheel, `peerCount` is their number, and neither it
- * nor the number of swarms or the size of one ever exceeds its bound.
+ * Invariant: every peer of every swarm stands in the index and in the expiry wheel, `peerCount` is their number,
+ * and neither it nor the number of swarms, the size of one, or what one host put in ever exceeds its bound.
  */
-import type { AnnounceEvent } from './announce-request.ts';
-import { ExpiryWheel } from './expiry-wheel.ts';
-import { type Peer, type PeerReport, Swarm, type SwarmCounts, type SwarmSummary } from './swarm.ts';
+import { AddressLoad } from './address-load.ts';
+import { type AnnounceEvent, MAX_WANTED_PEERS } from './announce-request.ts';
+import { TrackerError } from './errors.ts';
+import { ExpiryWheel, NOT_SCHEDULED } from './expiry-wheel.ts';
+import { Names } from './names.ts';
+import { COMPACT_IPV6_BYTES, readCompact } from './peer-address.ts';
+import { PeerIndex } from './peer-index.ts';
+import { Flag, NOBODY, PEER_ID_BYTES, PeerTable } from './peer-table.ts';
+import { Sampler } from './sampler.ts';
+import { NO_COUNTS, type PeerGroup, type PeerReport, Swarm, type SwarmCounts } from './swarm.ts';
+import { RateBook } from './swarm-rates.ts';
+import { type SwarmSummary, summarize } from './swarm-summary.ts';
 
 /** How much of what strangers can make grow is kept. Beyond it, something old makes room for something new. */
 export interface RegistryLimits {
   readonly maxSwarms: number;
   readonly maxPeers: number;
   readonly maxPeersPerSwarm: number;
+  /** Peers of one IPv4 address or IPv6 /64, in all swarms. More are refused: nobody makes room for them. */
+  readonly maxPeersPerAddress: number;
 }
 
-/** A peer takes some 600 bytes, so a full registry takes about 600 MB. */
+/** A peer takes some 150 bytes, so a full registry takes about 150 MB. */
 export const DEFAULT_LIMITS: RegistryLimits = {
   maxSwarms: 100_000,
   maxPeers: 1_000_000,
   maxPeersPerSwarm: 250_000,
+  maxPeersPerAddress: 50_000,
 };
 
+/** Of the peers in an answer this part is of the asker's zone, as long as others are to be had. */
+const DEFAULT_LOCAL_SHARE = 2 / 3;
 const EXPIRY_SLOT_MILLISECONDS = 5_000;
+const MAX_ZONES = 256;
 
 /** What was thrown out and why, counted. */
 export interface Evictions {
@@ -33,34 +48,75 @@ export interface Evictions {
   peers: number;
   /** Swarms that made room for others. */
   swarms: number;
+  /** Peers that were not let in because their host has too many. */
+  refused: number;
 }
 
-/** What an announce leads to. */
+/** What an announce leads to; of the registry, and good until its next announce. */
 export interface Announced {
-  readonly counts: SwarmCounts;
-  /** Peers for the answer; empty for a peer that leaves. */
-  readonly peers: readonly Peer[];
+  counts: SwarmCounts;
+  /** Peers for the answer: the first `pickedCount` of `picked`, numbers in the registry's table. */
+  readonly picked: Int32Array;
+  pickedCount: number;
 }
+
+/** Somebody who has all of a torrent. */
+export interface SeedAddress {
+  readonly host: string;
+  readonly port: number;
+  /** Its node, where it is an agent. */
+  readonly node: string | undefined;
+}
+
+/** What a registry is made of. */
+export interface RegistryOptions {
+  /** The time in milliseconds of a monotonic clock. */
+  readonly now: number;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly limits?: Partial<RegistryLimits> | undefined;
+  /** How much of an answer may be of the asker's own zone while others are to be had, 0 to 1. */
+  readonly localShare?: number | undefined;
+}
+
+const bounded = (count: number) => Math.min(count, Number.MAX_SAFE_INTEGER);
+
+/** What a counter grew by; one that fell was started anew. */
+const growth = (before: number, after: number) => (after >= before ? after - before : after);
 
 export class SwarmRegistry {
+  readonly table = new PeerTable();
+  readonly #index = new PeerIndex(this.table);
+  readonly #nodes: Names;
+  readonly #zones = new Names(MAX_ZONES);
   readonly #limits: RegistryLimits;
+  readonly #localShare: number;
   readonly #random: () => number;
+  readonly #sampler: Sampler;
+  readonly #announced: Announced;
   /** In the order of their last announce, so that the first is the one to evict. */
   readonly #swarms = new Map<string, Swarm>();
-  readonly #wheel: ExpiryWheel<Peer>;
+  /** The last of `#swarms`. */
+  #latest: Swarm | undefined;
+  readonly #wheel: ExpiryWheel;
+  readonly #rates: RateBook;
+  readonly #load = new AddressLoad();
   readonly #seedListeners = new Set<(infoHashHex: string) => void>();
-  readonly evictions: Evictions = { expired: 0, peers: 0, swarms: 0 };
-  #peerCount = 0;
+  readonly evictions: Evictions = { expired: 0, peers: 0, swarms: 0, refused: 0 };
+  #swarmNumber = 0;
   #seedCount = 0;
+  #now: number;
 
-  /**
-   * @param options.now the time in milliseconds of a monotonic clock
-   * @param options.random uniform in [0, 1)
-   */
-  constructor(options: { now: number; random: () => number; limits?: Partial<RegistryLimits> }) {
+  constructor(options: RegistryOptions) {
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.#localShare = options.localShare ?? DEFAULT_LOCAL_SHARE;
     this.#random = options.random;
-    this.#wheel = new ExpiryWheel(EXPIRY_SLOT_MILLISECONDS, options.now);
+    this.#sampler = new Sampler(MAX_WANTED_PEERS, options.random);
+    this.#announced = { counts: NO_COUNTS, picked: this.#sampler.picked, pickedCount: 0 };
+    this.#nodes = new Names(this.#limits.maxPeers);
+    this.#wheel = new ExpiryWheel(this.table, EXPIRY_SLOT_MILLISECONDS, options.now);
+    this.#rates = new RateBook(options.now);
+    this.#now = options.now;
   }
 
   get swarmCount(): number {
@@ -68,7 +124,7 @@ export class SwarmRegistry {
   }
 
   get peerCount(): number {
-    return this.#peerCount;
+    return this.table.size;
   }
 
   get seedCount(): number {
@@ -76,14 +132,20 @@ export class SwarmRegistry {
   }
 
   get leecherCount(): number {
-    return this.#peerCount - this.#seedCount;
+    return this.peerCount - this.#seedCount;
+  }
+
+  /** Memory of the peers' columns and index, in bytes. */
+  get bytes(): number {
+    return this.table.bytes + this.#index.bytes;
   }
 
   /**
-   * Takes in what a peer announces and picks peers for it. A `stopped` of a peer that is not a member changes
-   * nothing, and a second `completed` of the same peer is not counted.
+   * Hot: takes in what a peer announces and picks peers for it. A `stopped` of a peer that is not a member, or
+   * that another with its address stands for now, changes nothing; a second `completed` of a peer is not counted.
    *
    * @param expiresAt when the peer is forgotten unless it announces again, in the clock's milliseconds
+   * @throws TrackerError TooManyPeers where its host has put in too many
    */
   announce(
     infoHashHex: string,
@@ -92,47 +154,59 @@ export class SwarmRegistry {
     wantedPeers: number,
     expiresAt: number,
   ): Announced {
+    const announced = this.#announced;
+    announced.pickedCount = 0;
+    const known = this.#swarms.get(infoHashHex);
+    const member = known === undefined ? NOBODY : this.#index.find(known.number, report.compact);
     if (event === 'stopped') {
-      const swarm = this.#swarms.get(infoHashHex);
-      const peer = swarm?.get(report.address);
-      if (peer !== undefined) this.#remove(peer);
-      return { counts: swarm?.counts ?? { seeders: 0, leechers: 0, completed: 0 }, peers: [] };
+      if (member !== NOBODY && this.#isSame(member, report)) this.#remove(member);
+      announced.counts = known ?? NO_COUNTS;
+      return announced;
     }
-    const swarm = this.#swarms.get(infoHashHex) ?? new Swarm(infoHashHex);
-    if (swarm.get(report.address) === undefined) this.#makeRoom(swarm);
-    this.#swarms.delete(infoHashHex);
-    this.#swarms.set(infoHashHex, swarm); // The last one announced to.
-    const { size } = swarm;
-    const { seeders } = swarm.counts;
-    const peer = swarm.put(report);
-    this.#peerCount += swarm.size - size;
-    this.#seedCount += swarm.counts.seeders - seeders;
-    if (peer.leftBytes === 0) {
+    const swarm = member === NOBODY ? this.#admitTo(known, infoHashHex, report) : (known as Swarm);
+    this.#noteLatest(swarm);
+    const { seeders } = swarm;
+    const peer = member === NOBODY ? this.#join(swarm, report, event) : member;
+    if (member !== NOBODY) this.#update(swarm, peer, report, event);
+    this.#seedCount += swarm.seeders - seeders;
+    if (report.leftBytes === 0) {
       if (event === 'completed') swarm.complete(peer);
-      peer.completed = true; // Whoever came with everything has nothing to complete here.
+      this.table.mark(peer, Flag.Completed, true); // Whoever came with everything has nothing to complete here.
     }
     this.#wheel.schedule(peer, expiresAt);
-    if (seeders === 0 && swarm.counts.seeders > 0)
-      for (const listener of this.#seedListeners) listener(infoHashHex);
-    return { counts: swarm.counts, peers: swarm.pick(peer, wantedPeers, this.#random) };
+    if (seeders === 0 && swarm.seeders > 0) for (const listener of this.#seedListeners) listener(infoHashHex);
+    announced.counts = swarm;
+    if (wantedPeers > 0) {
+      swarm.pick(peer, wantedPeers, this.#localShare, this.#sampler);
+      announced.pickedCount = this.#sampler.pickedCount;
+    }
+    return announced;
   }
 
   /** Forgets the peers whose time is over, and swarms that nobody is in. Call it every few seconds. */
   expire(now: number): void {
+    this.#now = now;
     this.#wheel.advance(now, (peer) => {
       this.evictions.expired += 1;
       this.#remove(peer);
     });
+    this.#rates.note(now, this.#swarms.values());
   }
 
   /** The counts of a swarm; undefined where nobody announced. */
   counts(infoHashHex: string): SwarmCounts | undefined {
-    return this.#swarms.get(infoHashHex)?.counts;
+    return this.#swarms.get(infoHashHex);
   }
 
-  /** The figures of a swarm; undefined where nobody announced. */
-  summary(infoHashHex: string): SwarmSummary | undefined {
-    return this.#swarms.get(infoHashHex)?.summary();
+  /**
+   * The figures of a swarm; undefined where nobody announced.
+   *
+   * @param totalBytes size of the torrent, where it is known
+   */
+  summary(infoHashHex: string, totalBytes?: number): SwarmSummary | undefined {
+    const swarm = this.#swarms.get(infoHashHex);
+    if (swarm === undefined) return undefined;
+    return summarize(swarm, this.table, this.#nodes, this.#rates.of(swarm, this.#now), totalBytes);
   }
 
   /** Info hashes of all swarms, in hex. */
@@ -140,17 +214,31 @@ export class SwarmRegistry {
     return this.#swarms.keys();
   }
 
-  /** Some seeds of a swarm, agents first. */
-  seeds(infoHashHex: string, wanted: number): Peer[] {
-    return this.#swarms.get(infoHashHex)?.pickSeeds(wanted, this.#random) ?? [];
+  /** Up to `wanted` seeds of a swarm at random; those that name a node, so agents of ours, come first. */
+  seeds(infoHashHex: string, wanted: number): SeedAddress[] {
+    const agents: SeedAddress[] = [];
+    const others: SeedAddress[] = [];
+    for (const { uploaders } of this.#swarms.get(infoHashHex)?.groups ?? []) {
+      const start = Math.floor(this.#random() * uploaders.length);
+      // Bounded: a swarm may have a hundred thousand seeds.
+      const looks = Math.min(uploaders.length, wanted * 10);
+      for (let step = 0; step < looks && agents.length < wanted; step += 1) {
+        const peer = uploaders[(start + step) % uploaders.length] as number;
+        if (!this.table.has(peer, Flag.Seed)) continue;
+        const node = this.#nodes.name(this.table.node[peer] as number);
+        const seed = { ...readCompact(this.table.compactOf(peer)), node };
+        (node === undefined ? others : agents).push(seed);
+      }
+    }
+    return [...agents, ...others].slice(0, wanted);
   }
 
   /** Forgets a swarm and all who are in it: its torrent is served no longer. */
   drop(infoHashHex: string): void {
     const swarm = this.#swarms.get(infoHashHex);
     if (swarm === undefined) return;
-    for (const peer of swarm.peers()) this.#remove(peer);
-    this.#swarms.delete(infoHashHex);
+    for (const peer of [...swarm.members()]) this.#remove(peer);
+    this.#forget(swarm);
   }
 
   /**
@@ -163,6 +251,100 @@ export class SwarmRegistry {
     return () => this.#seedListeners.delete(listener);
   }
 
+  /** The swarm for one who is not a member yet, with room for it. */
+  #admitTo(known: Swarm | undefined, infoHashHex: string, { compact }: PeerReport): Swarm {
+    const { maxSwarms, maxPeers, maxPeersPerSwarm, maxPeersPerAddress } = this.#limits;
+    if (this.#load.count(compact, 0, compact.length - 2) >= maxPeersPerAddress) {
+      this.evictions.refused += 1;
+      throw new TrackerError('TooManyPeers', 'too many peers announce from your address; stop some of them');
+    }
+    if (known === undefined && this.#swarms.size >= maxSwarms) this.#evictOldestSwarm();
+    let swarm = known;
+    while (swarm !== undefined && swarm.size >= maxPeersPerSwarm) this.#evictFrom(swarm);
+    while (this.peerCount >= maxPeers) {
+      const oldest = this.#swarms.values().next().value;
+      if (oldest === undefined) break;
+      if (oldest === swarm) this.#evictFrom(swarm);
+      else this.#evictOldestSwarm();
+    }
+    // The last member may have made room, and the swarm have gone with it.
+    if (swarm === undefined || this.#swarms.get(infoHashHex) !== swarm) {
+      this.#swarmNumber = (this.#swarmNumber + 1) % 2 ** 31;
+      swarm = new Swarm(infoHashHex, this.#swarmNumber, this.table);
+    }
+    return swarm;
+  }
+
+  #noteLatest(swarm: Swarm): void {
+    if (swarm === this.#latest) return;
+    this.#latest = swarm;
+    this.#swarms.delete(swarm.infoHashHex);
+    this.#swarms.set(swarm.infoHashHex, swarm);
+  }
+
+  #join(swarm: Swarm, report: PeerReport, event: AnnounceEvent): number {
+    const { table } = this;
+    const peer = table.take();
+    table.flags[peer] = 0;
+    table.slot[peer] = NOT_SCHEDULED;
+    table.setAddress(peer, report.compact);
+    table.node[peer] = this.#nodes.use(report.node);
+    swarm.uploadedBytes = bounded(swarm.uploadedBytes + report.uploadedBytes);
+    swarm.downloadedBytes = bounded(swarm.downloadedBytes + report.downloadedBytes);
+    this.#write(peer, report);
+    swarm.enter(peer, this.#groupFor(swarm, report.zone), event);
+    this.#index.add(peer);
+    this.#load.change(report.compact, 0, report.compact.length - 2, 1);
+    return peer;
+  }
+
+  #update(swarm: Swarm, peer: number, report: PeerReport, event: AnnounceEvent): void {
+    const { table } = this;
+    const uploaded = growth(table.uploadedBytes[peer] as number, report.uploadedBytes);
+    const downloaded = growth(table.downloadedBytes[peer] as number, report.downloadedBytes);
+    swarm.uploadedBytes = bounded(swarm.uploadedBytes + uploaded);
+    swarm.downloadedBytes = bounded(swarm.downloadedBytes + downloaded);
+    // Another peer id at the same address is a client that started anew: what it completes is its own.
+    if (!table.hasPeerId(peer, report.peerId)) table.mark(peer, Flag.Completed, false);
+    const node = this.#nodes.use(report.node);
+    this.#nodes.release(table.node[peer] as number);
+    table.node[peer] = node;
+    const group = table.group[peer] as PeerGroup;
+    swarm.leave(peer, group);
+    this.#write(peer, report);
+    swarm.enter(peer, this.#groupFor(swarm, report.zone), event);
+    this.#dropIfEmpty(group);
+  }
+
+  #write(peer: number, report: PeerReport): void {
+    const { table } = this;
+    table.peerId.set(report.peerId, peer * PEER_ID_BYTES);
+    table.key[peer] = report.key;
+    table.uploadedBytes[peer] = report.uploadedBytes;
+    table.downloadedBytes[peer] = report.downloadedBytes;
+    table.leftBytes[peer] = report.leftBytes;
+  }
+
+  /** False for a `stopped` that comes late, of one whose address another has by now. */
+  #isSame(peer: number, { peerId, key }: PeerReport): boolean {
+    const known = this.table.key[peer] as number;
+    return this.table.hasPeerId(peer, peerId) && (known === 0 || key === 0 || known === key);
+  }
+
+  #groupFor(swarm: Swarm, zoneName: string | undefined): PeerGroup {
+    const zone = this.#zones.use(zoneName);
+    const group = swarm.group(zone);
+    if (group === undefined) return swarm.addGroup(zone); // Which keeps that use of the name.
+    this.#zones.release(zone);
+    return group;
+  }
+
+  #dropIfEmpty(group: PeerGroup): void {
+    if (group.leechers.length + group.uploaders.length > 0) return;
+    group.swarm.dropGroup(group);
+    this.#zones.release(group.zone);
+  }
+
   #evictOldestSwarm(): void {
     const oldest = this.#swarms.keys().next();
     if (oldest.done) return;
@@ -170,19 +352,7 @@ export class SwarmRegistry {
     this.drop(oldest.value);
   }
 
-  /** Makes room for one more peer in a swarm. Members that live announce again soon and are back. */
-  #makeRoom(swarm: Swarm): void {
-    const isNew = !this.#swarms.has(swarm.infoHashHex);
-    if (isNew && this.#swarms.size >= this.#limits.maxSwarms) this.#evictOldestSwarm();
-    while (swarm.size >= this.#limits.maxPeersPerSwarm) this.#evictFrom(swarm);
-    while (this.#peerCount >= this.#limits.maxPeers) {
-      const oldest = this.#swarms.values().next().value;
-      if (oldest === undefined) return;
-      if (oldest === swarm) this.#evictFrom(swarm);
-      else this.#evictOldestSwarm();
-    }
-  }
-
+  /** Members that live announce again soon and are back. */
   #evictFrom(swarm: Swarm): void {
     const peer = swarm.any(this.#random);
     if (peer === undefined) return;
@@ -190,14 +360,25 @@ export class SwarmRegistry {
     this.#remove(peer);
   }
 
-  #remove(peer: Peer): void {
-    const { swarm } = peer;
+  #remove(peer: number): void {
+    const { table } = this;
+    const group = table.group[peer] as PeerGroup;
+    const { swarm } = group;
     this.#wheel.cancel(peer);
-    swarm.remove(peer);
-    this.#peerCount -= 1;
-    if (peer.leftBytes === 0) this.#seedCount -= 1;
+    this.#index.remove(peer);
+    this.#nodes.release(table.node[peer] as number);
+    const start = peer * COMPACT_IPV6_BYTES;
+    this.#load.change(table.compact, start, table.compactLength(peer) - 2, -1);
+    if (table.has(peer, Flag.Seed)) this.#seedCount -= 1;
+    swarm.leave(peer, group);
+    this.#dropIfEmpty(group);
+    table.release(peer);
     // Its count of completions is worth keeping; the bound on swarms takes it when there are too many.
-    if (swarm.size === 0 && swarm.counts.completed === 0 && this.#swarms.get(swarm.infoHashHex) === swarm)
-      this.#swarms.delete(swarm.infoHashHex);
+    if (swarm.size === 0 && swarm.completed === 0) this.#forget(swarm);
+  }
+
+  #forget(swarm: Swarm): void {
+    if (this.#swarms.get(swarm.infoHashHex) === swarm) this.#swarms.delete(swarm.infoHashHex);
+    if (this.#latest === swarm) this.#latest = undefined;
   }
 }

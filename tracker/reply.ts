@@ -2,9 +2,12 @@
  * Answers to announce and scrape, bencoded. Written out by hand rather than through an encoder of any value: the
  * shape is fixed, keys must be in order, and an announce is answered thousands of times a second.
  */
+import { MAX_WANTED_PEERS } from './announce-request.ts';
 import type { Intervals } from './intervals.ts';
-import { COMPACT_IPV4_BYTES } from './peer-address.ts';
-import type { Peer, SwarmCounts } from './swarm.ts';
+import { COMPACT_IPV4_BYTES, COMPACT_IPV6_BYTES, readCompact } from './peer-address.ts';
+import { Flag, type PeerTable } from './peer-table.ts';
+import type { Announced } from './registry.ts';
+import type { SwarmCounts } from './swarm.ts';
 
 /** When to try again after a failure (BEP 31): in so many minutes, or not at all. */
 export type RetryIn = number | 'never';
@@ -19,50 +22,77 @@ export function failureReply(reason: string, retryIn?: RetryIn): Buffer {
   return Buffer.from(`d14:failure reason${text(reason)}${retry}e`);
 }
 
-function compactPeers(peers: readonly Peer[]): Buffer[] {
-  const ipv4: Buffer[] = [];
-  const ipv6: Buffer[] = [];
-  for (const { address } of peers)
-    (address.compact.length === COMPACT_IPV4_BYTES ? ipv4 : ipv6).push(address.compact);
-  const addresses4 = Buffer.concat(ipv4);
-  const parts = [Buffer.from(`5:peers${addresses4.length}:`), addresses4];
-  if (ipv6.length > 0) {
-    const addresses6 = Buffer.concat(ipv6);
-    parts.push(Buffer.from(`6:peers6${addresses6.length}:`), addresses6);
+/** Room for the addresses of the longest answer. */
+const scratch = Buffer.alloc(MAX_WANTED_PEERS * COMPACT_IPV6_BYTES);
+
+/** Hot: writes the addresses of one family. */
+function writeCompact(
+  table: PeerTable,
+  { picked, pickedCount }: Announced,
+  isIpv6: boolean,
+  at: number,
+): number {
+  const { compact, flags } = table;
+  const length = isIpv6 ? COMPACT_IPV6_BYTES : COMPACT_IPV4_BYTES;
+  const wanted = isIpv6 ? Flag.Ipv6 : 0;
+  let end = at;
+  for (let place = 0; place < pickedCount; place += 1) {
+    const peer = picked[place] as number;
+    if (((flags[peer] as number) & Flag.Ipv6) !== wanted) continue;
+    const start = peer * COMPACT_IPV6_BYTES;
+    for (let byte = 0; byte < length; byte += 1) scratch[end + byte] = compact[start + byte] as number;
+    end += length;
   }
-  return parts;
+  return end;
 }
 
-function listedPeers(peers: readonly Peer[], omitPeerIds: boolean): Buffer[] {
-  const parts: Buffer[] = [Buffer.from('5:peersl')];
-  for (const { address, peerId } of peers) {
-    parts.push(Buffer.from(`d2:ip${text(address.host)}`));
-    if (!omitPeerIds) parts.push(Buffer.from('7:peer id20:'), peerId);
-    parts.push(Buffer.from(`4:porti${address.port}ee`));
-  }
-  parts.push(Buffer.from('e'));
-  return parts;
+function countIpv6(table: PeerTable, { picked, pickedCount }: Announced): number {
+  let count = 0;
+  for (let place = 0; place < pickedCount; place += 1)
+    if (table.has(picked[place] as number, Flag.Ipv6)) count += 1;
+  return count;
 }
 
-/** The answer to an announce: compact (BEP 23, BEP 7) or as a list (BEP 3). */
-export function announceReply(
-  counts: SwarmCounts,
-  { intervalSeconds, minIntervalSeconds }: Intervals,
-  peers: readonly Peer[],
-  form: { readonly compact: boolean; readonly omitPeerIds: boolean },
-): Buffer {
-  const head =
-    `d8:completei${counts.seeders}e10:downloadedi${counts.completed}e10:incompletei${counts.leechers}e` +
-    `8:intervali${intervalSeconds}e12:min intervali${minIntervalSeconds}e`;
-  return Buffer.concat([
-    Buffer.from(head),
-    ...(form.compact ? compactPeers(peers) : listedPeers(peers, form.omitPeerIds)),
-    Buffer.from('e'),
-  ]);
+function listedPeers(table: PeerTable, { picked, pickedCount }: Announced, omitPeerIds: boolean): string {
+  let list = '5:peersl';
+  for (const peer of picked.subarray(0, pickedCount)) {
+    const { host, port } = readCompact(table.compactOf(peer));
+    const id = omitPeerIds ? '' : `7:peer id20:${table.peerIdOf(peer).toString('latin1')}`;
+    list += `d2:ip${text(host)}${id}4:porti${port}ee`;
+  }
+  return `${list}e`;
 }
 
 /**
- * The answer to a scrape (BEP 48).
+ * Hot: the answer to an announce, compact (BEP 23, BEP 7) or as a list (BEP 3).
+ *
+ * @returns one char a byte: as a string it goes out in one write with the headers of HTTP
+ */
+export function announceReply(
+  table: PeerTable,
+  announced: Announced,
+  { intervalSeconds, minIntervalSeconds }: Intervals,
+  form: { readonly compact: boolean; readonly omitPeerIds: boolean },
+): string {
+  const { seeders, leechers, completed } = announced.counts;
+  const head =
+    `d8:completei${seeders}e10:downloadedi${completed}e10:incompletei${leechers}e` +
+    `8:intervali${intervalSeconds}e12:min intervali${minIntervalSeconds}e`;
+  if (!form.compact) return `${head}${listedPeers(table, announced, form.omitPeerIds)}e`;
+  const ipv6 = countIpv6(table, announced);
+  const ipv4Bytes = (announced.pickedCount - ipv6) * COMPACT_IPV4_BYTES;
+  if (ipv6 === 0) {
+    const end = writeCompact(table, announced, false, 0);
+    return `${head}5:peers${ipv4Bytes}:${scratch.toString('latin1', 0, end)}e`;
+  }
+  const middle = writeCompact(table, announced, false, 0);
+  const end = writeCompact(table, announced, true, middle);
+  const addresses6 = scratch.toString('latin1', middle, end);
+  return `${head}5:peers${ipv4Bytes}:${scratch.toString('latin1', 0, middle)}6:peers6${end - middle}:${addresses6}e`;
+}
+
+/**
+ * The answer to a scrape (BEP 48), with the `downloaders` of BEP 21.
  *
  * @param files counts by info hash in hex
  */
@@ -72,11 +102,14 @@ export function scrapeReply(
 ): Buffer {
   const parts = [Buffer.from('d5:filesd')];
   for (const infoHash of [...files.keys()].sort()) {
-    const { seeders, leechers, completed } = files.get(infoHash) as SwarmCounts;
+    const { seeders, leechers, partialSeeds, completed } = files.get(infoHash) as SwarmCounts;
     parts.push(
       Buffer.from('20:'),
       Buffer.from(infoHash, 'hex'),
-      Buffer.from(`d8:completei${seeders}e10:downloadedi${completed}e10:incompletei${leechers}ee`),
+      Buffer.from(
+        `d8:completei${seeders}e10:downloadedi${completed}e` +
+          `11:downloadersi${leechers - partialSeeds}e10:incompletei${leechers}ee`,
+      ),
     );
   }
   parts.push(Buffer.from(`e5:flagsd20:min_request_intervali${minRequestIntervalSeconds}eee`));

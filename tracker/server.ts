@@ -3,15 +3,18 @@
  * nothing; it finds who answers and puts the answer into HTTP. Whatever a stranger sends gets an answer of the
  * 2xx or 4xx kind or a closed connection.
  */
-import type { AddressInfo } from 'node:net';
-import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
-import type { Announcer } from './announcer.ts';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { type FastifyInstance, type FastifyReply, fastify } from 'fastify';
+import type { Announcer, Answer } from './announcer.ts';
 import { type IndexEntry, indexPage, MAX_INDEX_ENTRIES } from './index-page.ts';
 import type { TrackerLogger } from './logger.ts';
 import type { MetainfoStore } from './metainfo-store.ts';
 import type { TrackerMetrics } from './metrics.ts';
+import { compactHost } from './peer-address.ts';
 import type { SwarmRegistry } from './registry.ts';
-import type { SwarmSummary } from './swarm.ts';
+import { NO_COUNTS } from './swarm.ts';
+import type { SwarmSummary } from './swarm-summary.ts';
 import type { KnownTorrent, TorrentList } from './torrents.ts';
 import type { WaitingRoom } from './waiting-room.ts';
 
@@ -42,19 +45,31 @@ export interface ServerParts {
   readonly isEnding: () => boolean;
 }
 
+/** Takes a request before fastify does; false if it is not one of its kind. */
+type Shortcut = (request: IncomingMessage, response: ServerResponse) => boolean;
+
 /** The query of a request as it came, one char a byte. */
-function rawQuery({ raw }: FastifyRequest): string {
-  const url = raw.url ?? '';
+function rawQuery({ url = '' }: IncomingMessage): string {
   const at = url.indexOf('?');
   return at < 0 ? '' : url.slice(at + 1);
 }
 
-function httpServer(logger: TrackerLogger): FastifyInstance {
+function httpServer(logger: TrackerLogger, shortcut: Shortcut = () => false): FastifyInstance {
   const server = fastify({
     logger: false,
-    keepAliveTimeout: KEEP_ALIVE_MILLISECONDS,
-    requestTimeout: REQUEST_MILLISECONDS,
-    http: { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: REQUEST_MILLISECONDS },
+    serverFactory: (handle) =>
+      createServer(
+        {
+          keepAliveTimeout: KEEP_ALIVE_MILLISECONDS,
+          requestTimeout: REQUEST_MILLISECONDS,
+          headersTimeout: REQUEST_MILLISECONDS,
+          maxHeaderSize: MAX_HEADER_BYTES,
+          noDelay: true,
+        },
+        (request, response) => {
+          if (!shortcut(request, response)) handle(request, response);
+        },
+      ),
     // Queries are read as bytes, by announce and scrape themselves.
     routerOptions: { querystringParser: () => ({}), ignoreTrailingSlash: true },
     bodyLimit: 1, // Nothing here takes a body.
@@ -77,8 +92,8 @@ function problem(reply: FastifyReply, status: number, code: string, message: str
 
 /** The routes of announce, scrape, metainfo and swarms. */
 export function trackerServer(parts: ServerParts): FastifyInstance {
-  const server = httpServer(parts.logger);
-  addTrackerRoutes(server, parts);
+  const server = httpServer(parts.logger, announceShortcut(parts));
+  addScrapeRoute(server, parts);
   addMetainfoRoutes(server, parts);
   addSwarmRoutes(server, parts);
   server.get('/healthz', async () => ({ status: 'ok' }));
@@ -122,18 +137,63 @@ export async function listen(server: FastifyInstance, host: string, port: number
   return (server.server.address() as AddressInfo).port;
 }
 
-function addTrackerRoutes(server: FastifyInstance, { announcer, metrics, nowSeconds }: ServerParts): void {
+const BENCODED_HEADERS = ['content-type', 'text/plain', 'cache-control', 'no-store'] as const;
+
+/**
+ * Announces are nearly all that a tracker hears, thousands a second, and routing, hooks and reply objects would
+ * take longer than the answer: they are answered before fastify sees them.
+ */
+function announceShortcut({ announcer, metrics, nowSeconds, logger }: ServerParts): Shortcut {
   // The address of the connection is the only one believed: X-Forwarded-For is anyone's to write.
-  server.get('/announce', async (request, reply) => {
-    const start = nowSeconds();
-    const answer = await announcer.announce(rawQuery(request), request.raw.socket.remoteAddress);
+  const hosts = new WeakMap<Socket, Buffer>();
+  const hostOf = (socket: Socket): Buffer | undefined => {
+    const known = hosts.get(socket);
+    if (known !== undefined) return known;
+    const host = compactHost(socket.remoteAddress);
+    if (host !== undefined) hosts.set(socket, host);
+    return host;
+  };
+  const send = (response: ServerResponse, answer: Answer, start: number) => {
     metrics.announced(answer, nowSeconds() - start);
-    return reply.header('content-type', 'text/plain').header('cache-control', 'no-store').send(answer.body);
-  });
-  server.get('/scrape', async (request, reply) => {
-    const answer = announcer.scrape(rawQuery(request));
+    const { body } = answer;
+    response.writeHead(200, [...BENCODED_HEADERS, 'content-length', String(body.length)]);
+    response.end(body, 'latin1');
+  };
+  return (request, response) => {
+    const { url = '', method } = request;
+    if (method !== 'GET' || !isAnnounce(url)) return false;
+    const start = nowSeconds();
+    const fail = (error: unknown) => {
+      logger.error({ err: error }, 'unexpected error');
+      response.destroy();
+    };
+    try {
+      const answer = announcer.announce(rawQuery(request), hostOf(request.socket));
+      if (answer instanceof Promise) answer.then((late) => send(response, late, start)).catch(fail);
+      else send(response, answer, start);
+    } catch (error) {
+      fail(error);
+    }
+    return true;
+  };
+}
+
+const ANNOUNCE_PATH = '/announce';
+
+function isAnnounce(url: string): boolean {
+  if (!url.startsWith(ANNOUNCE_PATH)) return false;
+  const at = url.startsWith('/', ANNOUNCE_PATH.length) ? ANNOUNCE_PATH.length + 1 : ANNOUNCE_PATH.length;
+  return url.length === at || url.startsWith('?', at);
+}
+
+function addScrapeRoute(server: FastifyInstance, { announcer, metrics }: ServerParts): void {
+  server.get('/scrape', async ({ raw }, reply) => {
+    const answer = announcer.scrape(rawQuery(raw));
     metrics.scraped(answer);
-    return reply.header('content-type', 'text/plain').header('cache-control', 'no-store').send(answer.body);
+    return reply
+      .header('content-type', 'text/plain')
+      .header('cache-control', 'no-store')
+      .send(Buffer.from(answer.body, 'latin1'));
   });
 }
 
@@ -144,8 +204,9 @@ function addMetainfoRoutes(server: FastifyInstance, parts: ServerParts): void {
     const entries: IndexEntry[] = [];
     const all = served(torrents, registry);
     for (const { infoHashHex, name, totalBytes } of all.slice(0, MAX_INDEX_ENTRIES)) {
-      const counts = registry.counts(infoHashHex) ?? { seeders: 0, leechers: 0, completed: 0 };
-      entries.push({ infoHashHex, name, totalBytes, ...counts });
+      const counts = registry.counts(infoHashHex) ?? NO_COUNTS;
+      const { seeders, leechers, completed } = counts;
+      entries.push({ infoHashHex, name, totalBytes, seeders, leechers, completed });
     }
     return reply.type('text/html').send(indexPage(entries, all.length));
   });
@@ -188,24 +249,28 @@ function served(torrents: TorrentList, registry: SwarmRegistry): KnownTorrent[] 
 function addSwarmRoutes(server: FastifyInstance, { torrents, registry }: ServerParts): void {
   const nobody = (infoHash: string): SwarmSummary => ({
     infoHash,
-    seeders: 0,
-    leechers: 0,
-    completed: 0,
+    ...NO_COUNTS,
     peers: 0,
     bytesLeft: 0,
     uploadedBytes: 0,
     downloadedBytes: 0,
+    uploadRate: 0,
+    downloadRate: 0,
+    progressPercent: undefined,
     slowest: [],
   });
 
+  const figures = (infoHash: string) =>
+    registry.summary(infoHash, torrents.get(infoHash)?.totalBytes) ?? nobody(infoHash);
+
   server.get('/swarms', async () => ({
-    swarms: [...registry.infoHashes()].map((infoHash) => registry.summary(infoHash) ?? nobody(infoHash)),
+    swarms: [...registry.infoHashes()].map(figures),
   }));
 
   server.get<{ Params: { infoHash: string } }>('/swarms/:infoHash', async (request, reply) => {
     const infoHash = request.params.infoHash.toLowerCase();
     if (!INFO_HASH.test(infoHash) || torrents.get(infoHash) === undefined)
       return problem(reply, 404, 'UnknownTorrent', 'this tracker does not serve such a torrent');
-    return registry.summary(infoHash) ?? nobody(infoHash);
+    return figures(infoHash);
   });
 }

@@ -1,247 +1,194 @@
 /**
  * Who is in one swarm. Joining, leaving and turning from leecher to seed take the same time in a swarm of any
- * size, and so does picking peers for an answer.
+ * size, and so does choosing peers for an answer.
  *
- * Invariant: a peer is in `#peers` and in exactly one of the arrays `#seeds` (nothing left) and `#leechers`, at
- * its `index` there.
+ * Invariant: a member is in exactly one list, `uploaders` or `leechers`, of exactly one group, at its `place`
+ * there; a group is of one zone, and is there only while somebody is in it.
  */
-import type { Expiring } from './expiry-wheel.ts';
-import type { PeerAddress } from './peer-address.ts';
+import type { AnnounceEvent } from './announce-request.ts';
+import { Flag, type PeerTable } from './peer-table.ts';
+import type { Sampler } from './sampler.ts';
 
 /** What a peer says of itself in an announce. */
 export interface PeerReport {
-  readonly address: PeerAddress;
-  readonly peerId: Buffer;
+  /** 6 or 18 bytes; copied. */
+  readonly compact: Uint8Array;
+  /** 20 bytes; copied. */
+  readonly peerId: Uint8Array;
+  /** What it proves itself with (BEP 7, 15), as a number; 0 for nothing. */
+  readonly key: number;
   readonly uploadedBytes: number;
   readonly downloadedBytes: number;
   /** 0 makes it a seed. */
   readonly leftBytes: number;
   readonly node: string | undefined;
+  readonly zone: string | undefined;
 }
 
-/** A member of a swarm. Its fields are the swarm's to write. */
-export interface Peer extends Expiring {
+/** Members of one zone. */
+export interface PeerGroup {
   readonly swarm: Swarm;
-  /** What tells peers of a swarm apart: the bytes of their address and port. */
-  readonly key: string;
-  address: PeerAddress;
-  peerId: Buffer;
-  uploadedBytes: number;
-  downloadedBytes: number;
-  leftBytes: number;
-  node: string | undefined;
-  /** Whether its `completed` event was counted. */
-  completed: boolean;
-  index: number;
+  /** Number of the zone's name; 0 for those that state none. */
+  readonly zone: number;
+  /** Seeds, and partial seeds (BEP 21): who downloads no more is of no use to others of this list. */
+  readonly uploaders: number[];
+  readonly leechers: number[];
 }
 
-/** The counts of BEP 48. */
+/** The counts of BEP 48, and partial seeds. */
 export interface SwarmCounts {
   readonly seeders: number;
+  /** All that lack something, partial seeds too. */
   readonly leechers: number;
+  /** Those among the leechers that download no more (BEP 21). */
+  readonly partialSeeds: number;
   /** How many peers ever told that they completed here. */
   readonly completed: number;
 }
 
-/** One swarm in figures, for the operator and for people. */
-export interface SwarmSummary extends SwarmCounts {
-  readonly infoHash: string;
-  readonly peers: number;
-  /** Bytes that the leechers lack, in all. */
-  readonly bytesLeft: number;
-  /** Bytes that members, also those that left, have told they moved while this tracker watched. */
-  readonly uploadedBytes: number;
-  readonly downloadedBytes: number;
-  /** The nodes whose agents lack most, at most ten, worst first. */
-  readonly slowest: readonly { readonly node: string; readonly bytesLeft: number }[];
-}
+/** The counts of a swarm that nobody is in. */
+export const NO_COUNTS: SwarmCounts = { seeders: 0, leechers: 0, partialSeeds: 0, completed: 0 };
 
-const SLOWEST_NODES = 10;
-
-const bounded = (count: number) => Math.min(count, Number.MAX_SAFE_INTEGER);
-
-/** What a counter grew by; one that fell was started anew. */
-const growth = (before: number, after: number) => (after >= before ? after - before : after);
-
-/** Keeps the nodes that lack most, in order. */
-function noteSlowest(slowest: { node: string; bytesLeft: number }[], node: string, bytesLeft: number): void {
-  if (bytesLeft <= (slowest[SLOWEST_NODES - 1]?.bytesLeft ?? 0)) return;
-  let place = slowest.length;
-  while (place > 0 && (slowest[place - 1]?.bytesLeft ?? 0) < bytesLeft) place -= 1;
-  slowest.splice(place, 0, { node, bytesLeft });
-  slowest.length = Math.min(slowest.length, SLOWEST_NODES);
-}
-
-export class Swarm {
+export class Swarm implements SwarmCounts {
   readonly infoHashHex: string;
-  readonly #peers = new Map<string, Peer>();
-  readonly #seeds: Peer[] = [];
-  readonly #leechers: Peer[] = [];
-  #uploadedBytes = 0;
-  #downloadedBytes = 0;
-  #completed = 0;
+  /** Tells it from all other swarms, also from former ones of the same info hash. */
+  readonly number: number;
+  readonly groups: PeerGroup[] = [];
+  readonly #table: PeerTable;
+  seeders = 0;
+  partialSeeds = 0;
+  completed = 0;
+  size = 0;
+  /** Bytes that members, also those that left, have told they moved while this tracker watched. */
+  uploadedBytes = 0;
+  downloadedBytes = 0;
 
-  constructor(infoHashHex: string) {
+  constructor(infoHashHex: string, number: number, table: PeerTable) {
     this.infoHashHex = infoHashHex;
+    this.number = number;
+    this.#table = table;
   }
 
-  /** How many peers it has. */
-  get size(): number {
-    return this.#peers.size;
-  }
-
-  get counts(): SwarmCounts {
-    return { seeders: this.#seeds.length, leechers: this.#leechers.length, completed: this.#completed };
-  }
-
-  /** The member at an address, if there is one. */
-  get(address: PeerAddress): Peer | undefined {
-    return this.#peers.get(address.compact.toString('latin1'));
-  }
-
-  /** All members. */
-  peers(): Peer[] {
-    return [...this.#peers.values()];
-  }
-
-  /** Any member; for eviction. */
-  any(random: () => number): Peer | undefined {
-    const place = Math.floor(random() * this.size);
-    return this.#seeds[place] ?? this.#leechers[place - this.#seeds.length];
-  }
-
-  /** Takes in a peer, or what a member now says of itself. */
-  put(report: PeerReport): Peer {
-    const known = this.get(report.address);
-    if (known === undefined) return this.#join(report);
-    this.#uploadedBytes = bounded(this.#uploadedBytes + growth(known.uploadedBytes, report.uploadedBytes));
-    this.#downloadedBytes = bounded(
-      this.#downloadedBytes + growth(known.downloadedBytes, report.downloadedBytes),
-    );
-    // Another peer id at the same address is a client that started anew: what it completes is its own.
-    if (!known.peerId.equals(report.peerId)) known.completed = false;
-    this.#leavePool(known);
-    known.peerId = report.peerId;
-    known.uploadedBytes = report.uploadedBytes;
-    known.downloadedBytes = report.downloadedBytes;
-    known.leftBytes = report.leftBytes;
-    known.node = report.node;
-    this.#enterPool(known);
-    return known;
+  get leechers(): number {
+    return this.size - this.seeders;
   }
 
   /** Counts a peer's `completed` event, once for each peer. */
-  complete(peer: Peer): void {
-    if (peer.completed) return;
-    peer.completed = true;
-    this.#completed += 1;
+  complete(peer: number): void {
+    if (this.#table.has(peer, Flag.Completed)) return;
+    this.#table.mark(peer, Flag.Completed, true);
+    this.completed += 1;
   }
 
-  /** Lets a member go. */
-  remove(peer: Peer): void {
-    if (this.#peers.get(peer.key) !== peer) return;
-    this.#peers.delete(peer.key);
-    this.#leavePool(peer);
+  /** The group of a zone, if anybody is in it. */
+  group(zone: number): PeerGroup | undefined {
+    for (const group of this.groups) if (group.zone === zone) return group;
+    return undefined;
+  }
+
+  /** Makes the group of a zone that nobody is in. */
+  addGroup(zone: number): PeerGroup {
+    const group: PeerGroup = { swarm: this, zone, uploaders: [], leechers: [] };
+    this.groups.push(group);
+    return group;
+  }
+
+  /** Drops a group that nobody is in. */
+  dropGroup(group: PeerGroup): void {
+    const last = this.groups.pop() as PeerGroup;
+    if (last !== group) this.groups[this.groups.indexOf(group)] = last;
+  }
+
+  /** Hot: enters a peer, whose `leftBytes` stand, into a group. */
+  enter(peer: number, group: PeerGroup, event: AnnounceEvent): void {
+    const table = this.#table;
+    const isSeed = table.leftBytes[peer] === 0;
+    const isUploader = isSeed || event === 'paused';
+    table.mark(peer, Flag.Seed, isSeed);
+    table.mark(peer, Flag.Uploader, isUploader);
+    table.group[peer] = group;
+    const list = isUploader ? group.uploaders : group.leechers;
+    table.place[peer] = list.length;
+    list.push(peer);
+    this.size += 1;
+    if (isSeed) this.seeders += 1;
+    else if (isUploader) this.partialSeeds += 1;
+  }
+
+  /** Hot: takes a peer out of its group, which may be empty then. */
+  leave(peer: number, group: PeerGroup): void {
+    const table = this.#table;
+    const isUploader = table.has(peer, Flag.Uploader);
+    const list = isUploader ? group.uploaders : group.leechers;
+    const last = list.pop() as number;
+    if (last !== peer) {
+      const place = table.place[peer] as number;
+      list[place] = last;
+      table.place[last] = place;
+    }
+    this.size -= 1;
+    if (table.has(peer, Flag.Seed)) this.seeders -= 1;
+    else if (isUploader) this.partialSeeds -= 1;
+  }
+
+  /** Any member; for eviction. */
+  any(random: () => number): number | undefined {
+    let place = Math.floor(random() * this.size);
+    for (const { uploaders, leechers } of this.groups) {
+      for (const list of [uploaders, leechers]) {
+        if (place < list.length) return list[place];
+        place -= list.length;
+      }
+    }
+    return undefined;
+  }
+
+  /** All members, in no order that means anything. */
+  *members(): Iterable<number> {
+    for (const { uploaders, leechers } of this.groups) {
+      yield* uploaders;
+      yield* leechers;
+    }
   }
 
   /**
-   * A random choice of members for one of them, never itself; a seed is not told of seeds. Every set of others of
-   * that size is as likely as any other.
+   * Hot: chooses members for one of them, never itself; whoever downloads no more is told of leechers only. Of
+   * those in question every set is as likely as any other. Where zones are known, the asker's own comes first.
+   *
+   * @param localShare how much of the answer may be of the asker's own zone while others are to be had, 0 to 1
    */
-  pick(asker: Peer, wanted: number, random: () => number): Peer[] {
-    const askerIsSeed = asker.leftBytes === 0;
-    const seeds = askerIsSeed ? 0 : this.#seeds.length;
-    const total = seeds + this.#leechers.length;
-    const count = Math.min(wanted, askerIsSeed ? total : total - 1);
-    if (count <= 0) return [];
-    // Floyd's sampling: as many steps as peers wanted, whatever the size of the swarm. A leecher is among those
-    // that are drawn from, so one more is drawn: itself, or else any one, is then left out.
-    const draws = askerIsSeed ? count : count + 1;
-    const places = new Set<number>();
-    for (let last = total - draws; last < total; last += 1) {
-      const place = Math.floor(random() * (last + 1));
-      places.add(places.has(place) ? last : place);
+  pick(asker: number, wanted: number, localShare: number, sampler: Sampler): void {
+    sampler.begin();
+    const own = this.#table.group[asker] as PeerGroup;
+    if (this.groups.length === 1 || own.zone === 0) {
+      for (const group of this.groups) this.#offer(group, asker, sampler);
+      sampler.pick(wanted);
+      return;
     }
-    const picked: Peer[] = [];
-    for (const place of places) {
-      const peer = place < seeds ? this.#seeds[place] : this.#leechers[place - seeds];
-      if (peer !== undefined && peer !== asker) picked.push(peer);
-    }
-    if (picked.length > count) picked.splice(Math.floor(random() * picked.length), 1);
-    return picked;
+    this.#offer(own, asker, sampler);
+    const local = sampler.available;
+    const elsewhere = this.#eligible(asker) - local;
+    const fromElsewhere = Math.min(
+      elsewhere,
+      Math.max(wanted - Math.floor(wanted * localShare), wanted - local),
+    );
+    sampler.pick(wanted - fromElsewhere);
+    sampler.clear();
+    for (const group of this.groups) if (group !== own) this.#offer(group, asker, sampler);
+    sampler.pick(fromElsewhere);
   }
 
-  /** Up to `wanted` seeds at random; those that name a node, so agents of ours, come first. */
-  pickSeeds(wanted: number, random: () => number): Peer[] {
-    const start = Math.floor(random() * this.#seeds.length);
-    const agents: Peer[] = [];
-    const others: Peer[] = [];
-    // Bounded: a swarm may have a hundred thousand seeds.
-    const looks = Math.min(this.#seeds.length, wanted * 10);
-    for (let step = 0; step < looks && agents.length < wanted; step += 1) {
-      const seed = this.#seeds[(start + step) % this.#seeds.length];
-      if (seed !== undefined) (seed.node === undefined ? others : agents).push(seed);
-    }
-    return [...agents, ...others].slice(0, wanted);
+  #offer(group: PeerGroup, asker: number, sampler: Sampler): void {
+    const table = this.#table;
+    const isOwn = table.group[asker] === group;
+    const askerUploads = table.has(asker, Flag.Uploader);
+    sampler.add(group.leechers, isOwn && !askerUploads ? table.place[asker] : -1);
+    if (!askerUploads) sampler.add(group.uploaders);
   }
 
-  /** The figures of the swarm; looks at every leecher once. */
-  summary(): SwarmSummary {
-    const slowest: { node: string; bytesLeft: number }[] = [];
-    let bytesLeft = 0;
-    for (const { node, leftBytes } of this.#leechers) {
-      bytesLeft = bounded(bytesLeft + leftBytes);
-      if (node !== undefined) noteSlowest(slowest, node, leftBytes);
-    }
-    return {
-      infoHash: this.infoHashHex,
-      ...this.counts,
-      peers: this.size,
-      bytesLeft,
-      uploadedBytes: this.#uploadedBytes,
-      downloadedBytes: this.#downloadedBytes,
-      slowest,
-    };
-  }
-
-  #join(report: PeerReport): Peer {
-    const peer: Peer = {
-      address: report.address,
-      peerId: report.peerId,
-      uploadedBytes: report.uploadedBytes,
-      downloadedBytes: report.downloadedBytes,
-      leftBytes: report.leftBytes,
-      node: report.node,
-      swarm: this,
-      key: report.address.compact.toString('latin1'),
-      completed: false,
-      index: -1,
-      expiresAt: 0,
-      slot: undefined,
-    };
-    this.#uploadedBytes = bounded(this.#uploadedBytes + report.uploadedBytes);
-    this.#downloadedBytes = bounded(this.#downloadedBytes + report.downloadedBytes);
-    this.#peers.set(peer.key, peer);
-    this.#enterPool(peer);
-    return peer;
-  }
-
-  #pool(peer: Peer): Peer[] {
-    return peer.leftBytes === 0 ? this.#seeds : this.#leechers;
-  }
-
-  #enterPool(peer: Peer): void {
-    const pool = this.#pool(peer);
-    peer.index = pool.length;
-    pool.push(peer);
-  }
-
-  #leavePool(peer: Peer): void {
-    const pool = this.#pool(peer);
-    const last = pool.pop();
-    if (last !== undefined && last !== peer) {
-      pool[peer.index] = last;
-      last.index = peer.index;
-    }
+  /** How many others may be told to a member. */
+  #eligible(asker: number): number {
+    if (!this.#table.has(asker, Flag.Uploader)) return this.size - 1;
+    return this.size - this.seeders - this.partialSeeds;
   }
 }

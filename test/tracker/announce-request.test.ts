@@ -23,6 +23,7 @@ test('reads a whole announce', () => {
     numwant: 7,
     no_peer_id: 1,
     node: 'gpu-17.example',
+    zone: 'eu-west_1.a',
     key: 'abcd',
     trackerid: 'x',
   });
@@ -37,7 +38,9 @@ test('reads a whole announce', () => {
     wantedPeers: 7,
     compact: true,
     omitPeerIds: true,
+    key: 0xce3479bd,
     node: 'gpu-17.example',
+    zone: 'eu-west_1.a',
   });
 });
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { Announcer } from '../../tracker/announcer.ts';
+import { compactHost } from '../../tracker/peer-address.ts';
 import { SwarmRegistry } from '../../tracker/registry.ts';
 import { MutableTorrentList } from '../../tracker/torrents.ts';
 import { nodeTimer, WaitingRoom } from '../../tracker/waiting-room.ts';
@@ -25,8 +26,8 @@ function announcerWith(arrivalWaitMilliseconds = 0) {
     now: () => clock.now,
   });
   const announce = async (changes: Parameters<typeof announceQuery>[0], from = '192.0.2.1') => {
-    const { body, outcome } = await announcer.announce(announceQuery(changes), from);
-    return { reply: decode(body) as Record<string, unknown>, outcome };
+    const { body, outcome } = await announcer.announce(announceQuery(changes), compactHost(from));
+    return { reply: decode(Buffer.from(body, 'latin1')) as Record<string, unknown>, outcome };
   };
   return { announcer, torrents, registry, arrivals, clock, announce };
 }
@@ -108,17 +109,19 @@ describe('scrape', () => {
     torrents.add('test', { infoHashHex: '01'.repeat(20) });
     await announce({ left: 0 });
     const query = [0xaa, 1, 2].map((byte) => `info_hash=${escapeBytes(hashOf(byte))}`).join('&');
-    expect(decode(announcer.scrape(query).body)).toMatchObject({
+    expect(decode(Buffer.from(announcer.scrape(query).body, 'latin1'))).toMatchObject({
       files: {
         ['\xaa'.repeat(20)]: { complete: 1, downloaded: 0, incomplete: 0 },
         ['\x01'.repeat(20)]: { complete: 0, downloaded: 0, incomplete: 0 },
       },
     });
-    expect(Object.keys((decode(announcer.scrape(query).body) as { files: object }).files)).toHaveLength(2);
+    expect(
+      Object.keys((decode(Buffer.from(announcer.scrape(query).body, 'latin1')) as { files: object }).files),
+    ).toHaveLength(2);
   });
 
   test('a bad one is refused', () => {
     const { announcer } = announcerWith();
-    expect(decode(announcer.scrape('info_hash=1').body)).toHaveProperty('failure reason');
+    expect(decode(Buffer.from(announcer.scrape('info_hash=1').body))).toHaveProperty('failure reason');
   });
 });

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { TrackerError } from '../../tracker/errors.ts';
 import type { AskHolder } from '../../tracker/holder.ts';
 import { MetainfoStore } from '../../tracker/metainfo-store.ts';
-import { peerAddress } from '../../tracker/peer-address.ts';
+import { compactHost } from '../../tracker/peer-address.ts';
 import { SwarmRegistry } from '../../tracker/registry.ts';
 import { MutableTorrentList } from '../../tracker/torrents.ts';
 import { collectedLog } from './collected-log.ts';
@@ -28,10 +28,10 @@ function storeWith(holders: Record<string, Buffer | 'fails' | 'hangs'>) {
   const logger = collectedLog();
   const store = new MetainfoStore({ torrents, registry, askHolder, logger, now: () => clock.now });
   const join = (host: string) => {
-    const address = peerAddress(host, 6881);
-    if (address === undefined) throw new Error('no address');
-    const peerId = Buffer.alloc(20);
-    const report = { address, peerId, uploadedBytes: 0, downloadedBytes: 0, leftBytes: 0, node: undefined };
+    const compact = compactHost(host);
+    if (compact === undefined) throw new Error('no address');
+    const counts = { uploadedBytes: 0, downloadedBytes: 0, leftBytes: 0 };
+    const report = { compact, peerId: Buffer.alloc(20), key: 0, ...counts, node: undefined, zone: undefined };
     registry.announce(ONE.infoHashHex, report, 'none', 0, 1e9);
   };
   return { store, torrents, registry, asked, clock, join, logger };

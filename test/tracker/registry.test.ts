@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { AnnounceEvent } from '../../tracker/announce-request.ts';
-import { peerAddress } from '../../tracker/peer-address.ts';
+import { compactHost, readCompact, setPort } from '../../tracker/peer-address.ts';
 import { type RegistryLimits, SwarmRegistry } from '../../tracker/registry.ts';
 import type { PeerReport } from '../../tracker/swarm.ts';
 import { seededRandom } from './seeded-random.ts';
@@ -10,16 +10,28 @@ const A = 'aa'.repeat(20);
 const B = 'bb'.repeat(20);
 
 function report(number: number, leftBytes: number, more: Partial<PeerReport> = {}): PeerReport {
-  const address = peerAddress(`10.0.${number >> 8}.${number & 255}`, 6881);
-  if (address === undefined) throw new Error('no address');
+  const compact = compactHost(`10.0.${number >> 8}.${number & 255}`);
+  if (compact === undefined) throw new Error('no address');
+  setPort(compact, 6881);
   const peerId = Buffer.alloc(20, number & 255);
-  return { address, peerId, uploadedBytes: 0, downloadedBytes: 0, leftBytes, node: undefined, ...more };
+  const counts = { uploadedBytes: 0, downloadedBytes: 0, leftBytes };
+  return { compact, peerId, key: 0, ...counts, node: undefined, zone: undefined, ...more };
 }
 
 const registryWith = (limits: Partial<RegistryLimits> = {}) =>
   new SwarmRegistry({ now: 0, random: seededRandom(1), limits });
 
-const hosts = (peers: readonly { address: { host: string } }[]) => peers.map(({ address }) => address.host);
+type AnnounceArguments = Parameters<SwarmRegistry['announce']>;
+
+/** Announces; gives the hosts that were told of, and the counts as they were then. */
+function announce(registry: SwarmRegistry, ...what: AnnounceArguments) {
+  const { counts, picked, pickedCount } = registry.announce(...what);
+  const { seeders, leechers, completed } = counts;
+  const hosts = [...picked.subarray(0, pickedCount)].map(
+    (peer) => readCompact(registry.table.compactOf(peer)).host,
+  );
+  return { counts: { seeders, leechers, completed }, hosts };
+}
 
 describe('who is told of whom', () => {
   test('the asker is not told of itself, and a seed not of seeds', () => {
@@ -27,8 +39,8 @@ describe('who is told of whom', () => {
     registry.announce(A, report(1, 0), 'none', 50, 1e9);
     registry.announce(A, report(2, 0), 'none', 50, 1e9);
     registry.announce(A, report(3, 9), 'none', 50, 1e9);
-    expect(hosts(registry.announce(A, report(1, 0), 'none', 50, 1e9).peers)).toEqual(['10.0.0.3']);
-    expect(hosts(registry.announce(A, report(3, 9), 'none', 50, 1e9).peers).sort()).toEqual([
+    expect(announce(registry, A, report(1, 0), 'none', 50, 1e9).hosts).toEqual(['10.0.0.3']);
+    expect(announce(registry, A, report(3, 9), 'none', 50, 1e9).hosts.sort()).toEqual([
       '10.0.0.1',
       '10.0.0.2',
     ]);
@@ -38,9 +50,9 @@ describe('who is told of whom', () => {
     const registry = registryWith();
     registry.announce(A, report(1, 0), 'none', 50, 1e9);
     registry.announce(A, report(2, 5), 'none', 50, 1e9);
-    expect(registry.announce(A, report(2, 5), 'stopped', 50, 1e9)).toEqual({
+    expect(announce(registry, A, report(2, 5), 'stopped', 50, 1e9)).toEqual({
       counts: { seeders: 1, leechers: 0, completed: 0 },
-      peers: [],
+      hosts: [],
     });
   });
 
@@ -53,7 +65,7 @@ describe('who is told of whom', () => {
     const rounds = 4000;
     const wanted = 5;
     for (let round = 0; round < rounds; round += 1) {
-      const picked = hosts(registry.announce(A, report(others, 7), 'none', wanted, 1e9).peers);
+      const picked = announce(registry, A, report(others, 7), 'none', wanted, 1e9).hosts;
       expect(new Set(picked).size).toBe(wanted);
       for (const host of picked) seen.set(host, (seen.get(host) ?? 0) + 1);
     }
@@ -80,7 +92,7 @@ describe('events', () => {
     registry.announce(A, report(1, 0), 'completed', 0, 1e9);
     registry.announce(A, report(1, 0), 'none', 0, 1e9);
     registry.announce(A, report(1, 0), 'completed', 0, 1e9);
-    expect(registry.counts(A)).toEqual({ seeders: 1, leechers: 0, completed: 1 });
+    expect(registry.counts(A)).toMatchObject({ seeders: 1, leechers: 0, completed: 1 });
   });
 
   test('a peer that came complete, or still lacks something, does not complete', () => {
@@ -88,13 +100,85 @@ describe('events', () => {
     registry.announce(A, report(1, 0), 'started', 0, 1e9);
     registry.announce(A, report(1, 0), 'completed', 0, 1e9);
     registry.announce(A, report(2, 5), 'completed', 0, 1e9);
-    expect(registry.counts(A)).toEqual({ seeders: 1, leechers: 1, completed: 0 });
+    expect(registry.counts(A)).toMatchObject({ seeders: 1, leechers: 1, completed: 0 });
   });
 
   test('a peer that this tracker did not see as a leecher (it was started anew) completes', () => {
     const registry = registryWith();
     registry.announce(A, report(1, 0), 'completed', 0, 1e9);
     expect(registry.counts(A)?.completed).toBe(1);
+  });
+
+  test('stopped of one that another stands for now changes nothing', () => {
+    const registry = registryWith();
+    registry.announce(A, report(1, 5, { key: 7 }), 'started', 0, 1e9);
+    registry.announce(A, report(1, 5, { peerId: Buffer.alloc(20, 9) }), 'stopped', 0, 1e9);
+    registry.announce(A, report(1, 5, { key: 8 }), 'stopped', 0, 1e9);
+    expect(registry.peerCount).toBe(1);
+    registry.announce(A, report(1, 5, { key: 7 }), 'stopped', 0, 1e9);
+    expect(registry.peerCount).toBe(0);
+  });
+});
+
+describe('partial seeds', () => {
+  test('are told to leechers, not to those that download no more, and count as incomplete', () => {
+    const registry = registryWith();
+    announce(registry, A, report(1, 5), 'paused', 9, 1e9);
+    expect(announce(registry, A, report(2, 0), 'none', 9, 1e9).hosts).toEqual([]);
+    expect(announce(registry, A, report(3, 5), 'paused', 9, 1e9).hosts).toEqual([]);
+    expect(announce(registry, A, report(4, 5), 'none', 9, 1e9).hosts).toHaveLength(3);
+    expect(registry.counts(A)).toMatchObject({ seeders: 1, leechers: 3, partialSeeds: 2 });
+    announce(registry, A, report(1, 5), 'none', 9, 1e9);
+    expect(registry.counts(A)).toMatchObject({ seeders: 1, leechers: 3, partialSeeds: 1 });
+    expect(announce(registry, A, report(2, 0), 'none', 9, 1e9).hosts.sort()).toEqual([
+      '10.0.0.1',
+      '10.0.0.4',
+    ]);
+  });
+});
+
+describe('zones', () => {
+  const zoneOf = (host: string) => Number(host.split('.')[3]) % 3;
+  const filled = (localShare?: number) => {
+    const registry = new SwarmRegistry({ now: 0, random: seededRandom(1), localShare });
+    for (let number = 0; number < 150; number += 1)
+      registry.announce(A, report(number, 1, { zone: `zone-${number % 3}` }), 'none', 0, 1e9);
+    return registry;
+  };
+
+  test.each([
+    [undefined, 20],
+    [0.5, 15],
+    [0, 0],
+    [1, 30],
+  ])('with a share of %p for the own zone, %i of 30 are of it', (share, local) => {
+    const { hosts } = announce(filled(share), A, report(0, 1, { zone: 'zone-0' }), 'none', 30, 1e9);
+    expect(new Set(hosts).size).toBe(30);
+    expect(hosts).not.toContain('10.0.0.0');
+    expect(hosts.filter((host) => zoneOf(host) === 0)).toHaveLength(local);
+  });
+
+  test('where the own zone has too few, others fill the answer, and the other way round', () => {
+    const registry = filled();
+    const few = announce(registry, A, report(200, 1, { zone: 'zone-9' }), 'none', 30, 1e9);
+    expect(few.hosts).toHaveLength(30);
+    for (let number = 0; number < 150; number += 1)
+      if (number % 3 > 0) registry.announce(A, report(number, 1), 'stopped', 0, 1e9);
+    const { hosts } = announce(registry, A, report(0, 1, { zone: 'zone-0' }), 'none', 30, 1e9);
+    expect(hosts).toHaveLength(30);
+    expect(hosts).toContain('10.0.0.200');
+  });
+
+  test('one that moves to another zone is found there', () => {
+    const registry = filled();
+    registry.announce(A, report(1, 1, { zone: 'zone-7' }), 'none', 0, 1e9);
+    const { hosts } = announce(registry, A, report(200, 1, { zone: 'zone-7' }), 'none', 3, 1e9);
+    expect(hosts).toContain('10.0.0.1');
+  });
+
+  test('one without a zone is told of all alike', () => {
+    const { hosts } = announce(filled(), A, report(200, 1), 'none', 60, 1e9);
+    expect(new Set(hosts.map(zoneOf)).size).toBe(3);
   });
 });
 
@@ -128,10 +212,43 @@ describe('figures', () => {
     expect(summary?.bytesLeft).toBe(left.reduce((sum, bytes) => sum + bytes, 1000));
   });
 
+  test('progress is told in percentiles, seeds counted in', () => {
+    const registry = registryWith();
+    for (let number = 0; number < 100; number += 1)
+      registry.announce(A, report(number, 1000 - number * 10), 'none', 0, 1e9);
+    for (let number = 100; number < 110; number += 1) registry.announce(A, report(number, 0), 'none', 0, 1e9);
+    expect(registry.summary(A, 1000)?.progressPercent).toEqual({
+      min: 0,
+      p10: 10,
+      p50: 54,
+      p90: 98,
+      max: 100,
+    });
+    expect(registry.summary(A)?.progressPercent).toBeUndefined();
+  });
+
+  test('rates are those of the last 10 to 20 seconds', () => {
+    const registry = registryWith();
+    const moved = (downloadedBytes: number, now: number) => {
+      registry.announce(A, report(1, 1, { downloadedBytes }), 'none', 0, 1e9);
+      registry.expire(now);
+    };
+    moved(0, 10_000);
+    moved(1_000, 15_000);
+    expect(registry.summary(A)?.downloadRate).toBe(200);
+    moved(5_000, 20_000);
+    moved(6_000, 30_000);
+    expect(registry.summary(A)?.downloadRate).toBe(100);
+    registry.expire(60_000);
+    registry.expire(70_000);
+    expect(registry.summary(A)?.downloadRate).toBe(0);
+  });
+
   test('counts that strangers state do not overflow', () => {
     const registry = registryWith();
     for (let number = 0; number < 5; number += 1)
-      registry.announce(
+      announce(
+        registry,
         A,
         report(number, Number.MAX_SAFE_INTEGER, { uploadedBytes: Number.MAX_SAFE_INTEGER }),
         'none',
@@ -183,11 +300,38 @@ describe('bounds', () => {
     expect(registry.evictions.peers).toBe(7);
   });
 
+  test('one host cannot fill the registry, and is let in again when it has fewer', () => {
+    const registry = registryWith({ maxPeersPerAddress: 3 });
+    const join = (host: number, port: number, event: AnnounceEvent = 'none') => {
+      const { compact, ...rest } = report(host, 1);
+      setPort(compact, port);
+      return registry.announce(A, { ...rest, compact }, event, 0, 1e9);
+    };
+    for (let port = 1; port <= 3; port += 1) join(1, port);
+    expect(() => join(1, 4)).toThrow('too many peers');
+    join(2, 4);
+    join(1, 3);
+    join(1, 2, 'stopped');
+    join(1, 4);
+    expect(() => join(1, 5)).toThrow('too many peers');
+    expect([registry.peerCount, registry.evictions.refused]).toEqual([4, 2]);
+  });
+
+  test('a peer takes less than 200 bytes, also right after the columns grew', () => {
+    const registry = registryWith();
+    let most = 0;
+    for (let number = 0; number < 65_536; number += 1) {
+      registry.announce(A, report(number, 1), 'none', 0, 1e9);
+      if (number >= 10_000) most = Math.max(most, registry.bytes / registry.peerCount);
+    }
+    expect(most).toBeLessThan(200);
+  });
+
   test('a swarm of one works', () => {
     const registry = registryWith({ maxPeersPerSwarm: 1 });
     for (let number = 0; number < 5; number += 1) registry.announce(A, report(number, 1), 'none', 0, 1e9);
     expect(registry.peerCount).toBe(1);
-    expect(registry.counts(A)).toEqual({ seeders: 0, leechers: 1, completed: 0 });
+    expect(registry.counts(A)).toMatchObject({ seeders: 0, leechers: 1, completed: 0 });
   });
 
   test('the swarm that was announced to longest ago goes first', () => {
@@ -205,6 +349,7 @@ describe('bounds', () => {
 
 interface ModelPeer {
   left: number;
+  event: AnnounceEvent;
   expiresAt: number;
 }
 
@@ -240,16 +385,18 @@ test('it agrees with a naive registry whatever happens', () => {
           registry.drop(swarm);
           peers.clear();
         }
-        const { address } = report(peer, left);
-        if (event === 'stopped') peers.delete(address.host);
-        else peers.set(address.host, { left, expiresAt: now + interval });
-        const answer = registry.announce(swarm, report(peer, left), event, wanted, now + interval);
+        const host = `10.0.0.${peer}`;
+        if (event === 'stopped') peers.delete(host);
+        else peers.set(host, { left, event, expiresAt: now + interval });
+        const answer = announce(registry, swarm, report(peer, left), event, wanted, now + interval);
 
+        const isUploader = left === 0 || event === 'paused';
         const eligible = [...peers].filter(
-          ([host, { left: theirs }]) => host !== address.host && (left > 0 || theirs > 0),
+          ([theirHost, theirs]) =>
+            theirHost !== host && (!isUploader || (theirs.left > 0 && theirs.event !== 'paused')),
         );
         const expected = event === 'stopped' ? 0 : Math.min(wanted, eligible.length);
-        const picked = hosts(answer.peers);
+        const picked = answer.hosts;
         expect(picked).toHaveLength(expected);
         expect(new Set(picked).size).toBe(expected);
         for (const host of picked) expect(eligible.map(([name]) => name)).toContain(host);

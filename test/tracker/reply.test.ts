@@ -1,23 +1,46 @@
 import { expect, test } from '@jest/globals';
-import { peerAddress } from '../../tracker/peer-address.ts';
+import { compactHost, setPort } from '../../tracker/peer-address.ts';
+import { Flag, PeerTable } from '../../tracker/peer-table.ts';
 import { announceReply, failureReply, scrapeReply } from '../../tracker/reply.ts';
-import { type Peer, Swarm } from '../../tracker/swarm.ts';
+import { NO_COUNTS } from '../../tracker/swarm.ts';
 import { decode } from './bdecode.ts';
 
-const COUNTS = { seeders: 2, leechers: 3, completed: 4 };
+const COUNTS = { seeders: 2, leechers: 3, partialSeeds: 1, completed: 4 };
 const INTERVALS = { intervalSeconds: 10, minIntervalSeconds: 2 };
+const PEER_ID = Buffer.from('-XX0001-\x00\xff2345678901', 'latin1');
 
-function peer(host: string, port: number): Peer {
-  const address = peerAddress(host, port);
-  if (address === undefined) throw new Error(`no address: ${host}`);
-  const swarm = new Swarm('aa'.repeat(20));
-  const peerId = Buffer.from('-XX0001-\x00\xff2345678901', 'latin1');
-  return swarm.put({ address, peerId, uploadedBytes: 0, downloadedBytes: 0, leftBytes: 1, node: undefined });
+/** The answer that tells of peers at these addresses. */
+function replyWith(
+  peers: readonly [host: string, port: number][],
+  form: { compact: boolean; omitPeerIds: boolean },
+): unknown {
+  const table = new PeerTable();
+  const picked = peers.map(([host, port]) => {
+    const compact = compactHost(host);
+    if (compact === undefined) throw new Error(`no address: ${host}`);
+    setPort(compact, port);
+    const peer = table.take();
+    table.setAddress(peer, compact);
+    table.peerId.set(PEER_ID, peer * 20);
+    expect(table.has(peer, Flag.Ipv6)).toBe(host.includes(':'));
+    return peer;
+  });
+  // What lies behind the count is of another answer.
+  const announced = {
+    counts: COUNTS,
+    picked: Int32Array.from([...picked, 0, 0]),
+    pickedCount: picked.length,
+  };
+  return decode(Buffer.from(announceReply(table, announced, INTERVALS, form), 'latin1'));
 }
 
 test('compact: IPv4 in peers, IPv6 in peers6', () => {
-  const peers = [peer('192.0.2.1', 6881), peer('2001:db8::1', 80), peer('192.0.2.2', 80)];
-  const reply = decode(announceReply(COUNTS, INTERVALS, peers, { compact: true, omitPeerIds: false }));
+  const peers: [string, number][] = [
+    ['192.0.2.1', 6881],
+    ['2001:db8::1', 80],
+    ['192.0.2.2', 80],
+  ];
+  const reply = replyWith(peers, { compact: true, omitPeerIds: false });
   expect(reply).toEqual({
     complete: 2,
     downloaded: 4,
@@ -30,27 +53,27 @@ test('compact: IPv4 in peers, IPv6 in peers6', () => {
 });
 
 test('compact: an empty peers is there, an empty peers6 is not', () => {
-  const reply = decode(announceReply(COUNTS, INTERVALS, [], { compact: true, omitPeerIds: false }));
+  const reply = replyWith([], { compact: true, omitPeerIds: false });
   expect(reply).toMatchObject({ peers: Buffer.alloc(0) });
   expect(reply).not.toHaveProperty('peers6');
 });
 
 test('the list has ip, peer id and port', () => {
-  const peers = [peer('192.0.2.1', 6881), peer('2001:db8::1', 80)];
-  const reply = decode(announceReply(COUNTS, INTERVALS, peers, { compact: false, omitPeerIds: false }));
-  const peerId = Buffer.from('-XX0001-\x00\xff2345678901', 'latin1');
+  const peers: [string, number][] = [
+    ['192.0.2.1', 6881],
+    ['2001:db8::1', 80],
+  ];
+  const reply = replyWith(peers, { compact: false, omitPeerIds: false });
   expect(reply).toMatchObject({
     peers: [
-      { ip: Buffer.from('192.0.2.1'), 'peer id': peerId, port: 6881 },
-      { ip: Buffer.from('2001:db8::1'), 'peer id': peerId, port: 80 },
+      { ip: Buffer.from('192.0.2.1'), 'peer id': PEER_ID, port: 6881 },
+      { ip: Buffer.from('2001:db8::1'), 'peer id': PEER_ID, port: 80 },
     ],
   });
 });
 
 test('the list leaves peer ids out if asked to', () => {
-  const reply = decode(
-    announceReply(COUNTS, INTERVALS, [peer('192.0.2.1', 1)], { compact: false, omitPeerIds: true }),
-  );
+  const reply = replyWith([['192.0.2.1', 1]], { compact: false, omitPeerIds: true });
   expect(reply).toMatchObject({ peers: [{ ip: Buffer.from('192.0.2.1'), port: 1 }] });
 });
 
@@ -67,14 +90,14 @@ test('a scrape has its files in order', () => {
   const reply = scrapeReply(
     new Map([
       ['bb'.repeat(20), COUNTS],
-      ['0a'.repeat(20), { seeders: 0, leechers: 0, completed: 0 }],
+      ['0a'.repeat(20), NO_COUNTS],
     ]),
     60,
   );
   expect(decode(reply)).toEqual({
     files: {
-      ['\n'.repeat(20)]: { complete: 0, downloaded: 0, incomplete: 0 },
-      ['\xbb'.repeat(20)]: { complete: 2, downloaded: 4, incomplete: 3 },
+      ['\n'.repeat(20)]: { complete: 0, downloaded: 0, downloaders: 0, incomplete: 0 },
+      ['\xbb'.repeat(20)]: { complete: 2, downloaded: 4, downloaders: 2, incomplete: 3 },
     },
     flags: { min_request_interval: 60 },
   });

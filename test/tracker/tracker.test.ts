@@ -275,6 +275,9 @@ describe('swarms in JSON', () => {
       bytesLeft: 30,
       uploadedBytes: 50,
       downloadedBytes: 20,
+      partialSeeds: 0,
+      uploadRate: 0,
+      downloadRate: 0,
       slowest: [{ node: 'n2', bytesLeft: 30 }],
     };
     expect(await (await get(port, '/swarms')).json()).toEqual({ swarms: [expected] });

@@ -1,0 +1,108 @@
+/**
+ * A random choice out of several lists taken as one, in as many steps as are wanted, whatever the lengths. Every
+ * set of that size is as likely as any other, in any order. What was picked stands in `picked` until the next choice.
+ */
+
+/** Places of the table of what was drawn; a power of two, well above twice what may be wanted. */
+const PLACES = 1024;
+
+export class Sampler {
+  readonly #random: () => number;
+  readonly #lists: (readonly number[])[] = [];
+  readonly #drawn = new Int32Array(PLACES);
+  /** In which choice a place of `#drawn` was written; of others it is empty. */
+  readonly #writtenIn = new Uint32Array(PLACES);
+  #choice = 0;
+  #total = 0;
+  #excluded = -1;
+  readonly picked: Int32Array;
+  pickedCount = 0;
+
+  /**
+   * @param maxWanted at most 400
+   * @param random uniform in [0, 1)
+   */
+  constructor(maxWanted: number, random: () => number) {
+    this.#random = random;
+    this.picked = new Int32Array(maxWanted);
+  }
+
+  /** Forgets what was picked. */
+  begin(): void {
+    this.pickedCount = 0;
+    this.clear();
+  }
+
+  /** Forgets the lists, not what was picked. */
+  clear(): void {
+    this.#lists.length = 0;
+    this.#total = 0;
+    this.#excluded = -1;
+  }
+
+  /** How many can be picked of the lists that were added. */
+  get available(): number {
+    return this.#total - (this.#excluded < 0 ? 0 : 1);
+  }
+
+  /** Adds a list to those that are picked from; `excluded` is the place in it of one that is left out. */
+  add(list: readonly number[], excluded = -1): void {
+    if (excluded >= 0) this.#excluded = this.#total + excluded;
+    this.#lists.push(list);
+    this.#total += list.length;
+  }
+
+  /** Hot: picks up to `wanted` of the lists that were added. */
+  pick(wanted: number): void {
+    const available = this.available;
+    const count = Math.min(wanted, available, this.picked.length - this.pickedCount);
+    if (count <= 0) return;
+    this.#nextChoice();
+    // Floyd's sampling: one step for each one wanted.
+    for (let last = available - count; last < available; last += 1) {
+      const drawn = count === available ? last : Math.floor(this.#random() * (last + 1));
+      const isNew = this.#enter(drawn);
+      if (!isNew) this.#enter(last);
+      this.#take(isNew ? drawn : last);
+    }
+  }
+
+  #take(drawn: number): void {
+    let place = this.#excluded >= 0 && drawn >= this.#excluded ? drawn + 1 : drawn;
+    for (const list of this.#lists) {
+      if (place < list.length) {
+        this.#put(list[place] as number);
+        return;
+      }
+      place -= list.length;
+    }
+  }
+
+  /** At a random place: askers take the first ones first. */
+  #put(item: number): void {
+    const { picked, pickedCount } = this;
+    const place = Math.floor(this.#random() * (pickedCount + 1));
+    picked[pickedCount] = picked[place] as number;
+    picked[place] = item;
+    this.pickedCount += 1;
+  }
+
+  #nextChoice(): void {
+    this.#choice += 1;
+    if (this.#choice < 2 ** 32) return;
+    this.#writtenIn.fill(0);
+    this.#choice = 1;
+  }
+
+  /** Notes a number as drawn; false if it was already. */
+  #enter(drawn: number): boolean {
+    for (let at = Math.imul(drawn, 0x9e3779b1) >>> 22; ; at = (at + 1) % PLACES) {
+      if (this.#writtenIn[at] !== this.#choice) {
+        this.#writtenIn[at] = this.#choice;
+        this.#drawn[at] = drawn;
+        return true;
+      }
+      if (this.#drawn[at] === drawn) return false;
+    }
+  }
+}
