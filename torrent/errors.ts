@@ -33,6 +33,8 @@ export type TorrentErrorCode =
   | 'Closed'
   /** A peer broke the wire protocol (BEP 3, 6, 10). */
   | 'PeerProtocol'
+  /** A web seed (BEP 19) gave no answer, or not what was asked for. */
+  | 'WebSeedFailed'
   /** Could not be reached, or did not answer in time. */
   | 'TrackerUnreachable'
   /** Answered with a `failure reason`; the message carries it. */

@@ -12,6 +12,7 @@ import { POLICIES } from '../swarm/policy/policies.ts';
 import { Swarm } from '../swarm/swarm.ts';
 import { TokenBucket } from '../swarm/token-bucket.ts';
 import { TransferRate } from '../swarm/transfer-rate.ts';
+import { WebSeed } from '../web-seed/web-seed.ts';
 import type { Handshake } from '../wire/handshake.ts';
 import { Connection } from './connection.ts';
 import type { ConnectionOwner, PeerConnection } from './connection-owner.ts';
@@ -53,6 +54,7 @@ export class JoinedTorrent
   readonly #peers: PeerList;
   readonly #connections: Connections;
   readonly #intake: PieceIntake;
+  readonly #webSeeds: readonly WebSeed[];
   readonly #outbox = new Outbox();
   readonly #upload: TokenBucket;
   readonly #download: TokenBucket;
@@ -92,6 +94,14 @@ export class JoinedTorrent
       random: around.random,
       host,
       paused: options.paused ?? false,
+    });
+    this.#webSeeds = WebSeed.all(options.webSeeds ?? [], {
+      metainfo,
+      swarm: this.swarm,
+      clock: around.clock,
+      random: around.random,
+      logger: around.logger,
+      receiving: (buffer, start) => this.receiving(buffer, start),
     });
     const ownAddress = new OwnAddress();
     this.extensions = new ExtensionProtocol({
@@ -138,10 +148,10 @@ export class JoinedTorrent
 
   progress(): TorrentProgress {
     const now = this.clock.now();
-    const { totals, neighbours } = this.swarm;
+    const { totals } = this.swarm;
     this.#measure(now);
-    let seeds = 0;
-    for (const neighbour of neighbours) if (neighbour.isSeed) seeds++;
+    const neighbours = [...this.#connections.all()].map(({ neighbour }) => neighbour);
+    const seeds = neighbours.filter(({ isSeed }) => isSeed).length;
     return {
       pieces: this.metainfo.pieceCount,
       piecesHave: this.swarm.held.count,
@@ -226,6 +236,7 @@ export class JoinedTorrent
     if (this.#stopped !== undefined) return;
     this.#measure(now);
     this.swarm.tick();
+    for (const webSeed of this.#webSeeds) webSeed.tick(now);
     this.#dial(now);
     this.#askForMore(now);
     this.extensions.tick(now);
@@ -273,6 +284,7 @@ export class JoinedTorrent
       completed: () => this.#completed(),
       banned: (identity, reason) => {
         this.#peers.ban(identity);
+        for (const webSeed of this.#webSeeds) if (webSeed.identity === identity) webSeed.end(reason);
         this.logger.warn({ infoHash: this.infoHashHex, host: identity, reason }, 'peer banned');
       },
       wakeForHaves: () => {
@@ -357,6 +369,7 @@ export class JoinedTorrent
     const left = this.#discovery.map((discovery) => discovery.stop());
     this.#connections.stopDialling('the torrent is stopped');
     this.swarm.pause();
+    for (const webSeed of this.#webSeeds) webSeed.end('the torrent is stopped');
     for (const neighbour of [...this.swarm.neighbours]) this.swarm.drop(neighbour, 'the torrent is stopped');
     const outcomes = await Promise.allSettled([...left, this.#intake.close()]);
     for (const outcome of outcomes) {

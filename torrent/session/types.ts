@@ -50,6 +50,11 @@ export interface AddTorrent {
   storage: PieceStorage;
   policy: PolicyName;
   discovery: readonly Discovery[];
+  /**
+   * URLs of web servers that have the content (BEP 19); others are skipped. None by default, whatever the metainfo names: who adds the
+   * torrent decides whether its servers are asked.
+   */
+  webSeeds?: readonly string[];
   /** For this torrent alone; the session's limits hold besides. */
   limits?: TransferLimits;
   /** Begin paused: see Torrent.pause(). */
@@ -104,7 +109,7 @@ export interface TorrentProgress {
   /** Averaged over some seconds. */
   downloadBytesPerSecond: number;
   uploadBytesPerSecond: number;
-  /** Connected peers, seeds included. */
+  /** Connected peers, seeds included; web seeds are no peers. */
   peers: number;
   /** Connected peers that have every piece. */
   seeds: number;
