@@ -1,7 +1,8 @@
-// A TCP socket to a peer. Invariants: received bytes are consumed during the call that brings them (outgoing
+// A TCP socket to a peer. Invariants: received bytes are consumed during the call that brings them (all
 // sockets share one receive buffer); after close() nothing is called any more; what waits to be written is bounded.
 import { connect, type Socket } from 'node:net';
 import type { PeerAddress } from '../discovery/discovery.ts';
+import { takeReads } from './accepted-socket.ts';
 
 /** One buffer for all sockets: each read is consumed before the next one begins. */
 const RECEIVE_BUFFER_BYTES = 256 * 1024;
@@ -62,10 +63,10 @@ export class PeerSocket {
     return peer;
   }
 
-  /** Takes an accepted socket. */
+  /** Takes an accepted socket, of a server made with ACCEPT_OPTIONS. */
   static accept(socket: Socket, events: SocketEvents): PeerSocket {
-    const peer = new PeerSocket(socket, events);
-    socket.on('data', (chunk: Buffer) => peer.#events?.data(chunk));
+    const taken = takeReads(socket, receiveBuffer, (bytes) => peer.#events?.data(bytes));
+    const peer = new PeerSocket(taken, events);
     return peer;
   }
 

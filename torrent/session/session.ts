@@ -6,6 +6,7 @@ import { TorrentError } from '../errors.ts';
 import { parseInfo } from '../metainfo.ts';
 import { TokenBucket } from '../swarm/token-bucket.ts';
 import { TICK_MILLISECONDS } from '../swarm/tunables.ts';
+import { ACCEPT_OPTIONS } from './accepted-socket.ts';
 import { Greeting } from './greeting.ts';
 import { MetadataFetch } from './metadata-fetch.ts';
 import { plainHost } from './peer-socket.ts';
@@ -79,7 +80,7 @@ export class Session implements TorrentSession {
   async start(): Promise<{ port: number }> {
     if (this.#closed !== undefined) throw new TorrentError('Closed', 'the session is closed');
     if (this.#server !== undefined) return { port: this.#port };
-    const server = createServer((socket) => this.#accept(socket));
+    const server = createServer(ACCEPT_OPTIONS, (socket) => this.#accept(socket));
     this.#server = server;
     try {
       await listening(server, this.#listen);
