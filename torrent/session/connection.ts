@@ -34,7 +34,8 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
   #isReading = false;
   #isDirty = false;
   #isClosed = false;
-  /** Bytes of blocks in the writer. */
+  /** Blocks in the writer, lent by the storage, and their bytes. */
+  #collected: Buffer[] = [];
   #collectedBytes = 0;
   pendingBytes = 0;
 
@@ -108,15 +109,22 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
     this.#isDirty = false;
     if (this.#isClosed) return;
     const chunks = this.#writer.take();
+    const blocks = this.#collected;
     const blockBytes = this.#collectedBytes;
-    this.#collectedBytes = 0;
-    this.#socket.write(chunks, blockBytes === 0 ? undefined : () => this.#left(blockBytes));
+    if (blockBytes === 0) {
+      this.#socket.write(chunks);
+    } else {
+      this.#collected = [];
+      this.#collectedBytes = 0;
+      this.#socket.write(chunks, () => this.#left(blocks, blockBytes));
+    }
     if (this.#socket.unsentBytes > MAX_UNSENT_BYTES) {
       this.#owner.swarm.drop(this.neighbour, 'it does not read what it asks for');
     }
   }
 
-  #left(blockBytes: number): void {
+  #left(blocks: readonly Buffer[], blockBytes: number): void {
+    for (const block of blocks) this.#owner.storage.release(block);
     if (this.#isClosed) return;
     this.pendingBytes -= blockBytes;
     this.#owner.swarm.uploaded(this.neighbour, blockBytes);
@@ -238,7 +246,10 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
 
   readonly #onRead = (block: Buffer): void => {
     this.#isReading = false;
-    if (this.#isClosed) return;
+    if (this.#isClosed) {
+      this.#owner.storage.release(block);
+      return;
+    }
     const queue = this.#toRead;
     const { firstPiece: piece, firstBegin: begin } = queue;
     queue.shift();
@@ -256,6 +267,7 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
 
   #collect(piece: number, begin: number, block: Buffer): void {
     this.#writer.block(piece, begin, block);
+    this.#collected.push(block);
     this.#collectedBytes += block.length;
     this.#touch();
   }

@@ -51,6 +51,8 @@ export class MemoryStorage implements PieceStorage {
     return this.#content.subarray(start, start + length);
   }
 
+  release(): void {}
+
   async writePiece(piece: number, data: Buffer): Promise<'verified' | 'corrupt'> {
     this.#refuseClosed();
     if (data.length !== this.metainfo.pieceLengthAt(piece)) {

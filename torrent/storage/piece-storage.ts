@@ -11,16 +11,22 @@ export interface PieceStorage {
 
   /**
    * A block of a verified piece if it lies in memory, else undefined: the way without a promise, for hot paths.
-   * The buffer is a view of a shared one that nobody writes to any more.
+   * The buffer is a view of a shared one, lent until release().
    */
   cachedBlock(piece: number, offset: number, length: number): Buffer | undefined;
 
   /**
    * A block of a verified piece. One read from disk serves all who ask for the same neighbourhood.
-   * The buffer is a view of a shared one that nobody writes to any more.
+   * The buffer is a view of a shared one, lent until release().
    * @throws TorrentError InvalidRequest (not held, or out of bounds), FileChanged, DiskIo, UnsafePath, Closed.
    */
   readBlock(piece: number, offset: number, length: number): Promise<Buffer>;
+
+  /**
+   * Takes back a block of cachedBlock() or readBlock(), once for each of them; its bytes may be anything from then
+   * on. What is never taken back stays as it is.
+   */
+  release(block: Buffer): void;
 
   /**
    * Takes a whole piece: hashes it, writes it where it belongs and only then sets it in `have`.

@@ -1,11 +1,14 @@
 // Bytes that were read just now, for all torrents of a process, so that one read from disk serves
-// every peer that asks. Invariant: the cache holds at most `maxBytes`; a buffer in it is never written to again.
+// every peer that asks. Invariant: the cache holds at most `maxBytes`, and has the use of what it holds.
+import { SpanMemory } from './span-memory.ts';
 
 /** Bytes kept for the next readers. */
 const READ_CACHE_BYTES = 32 * 1024 * 1024;
 
 /** Buffers by number, the least recently used ones go first. */
 export class ReadCache {
+  /** Where the buffers come from, and go to when they are dropped here. */
+  readonly memory = new SpanMemory();
   readonly #maxBytes: number;
   readonly #buffers = new Map<number, Buffer>();
   #bytes = 0;
@@ -40,6 +43,7 @@ export class ReadCache {
   set(key: number, buffer: Buffer): void {
     this.delete(key);
     if (buffer.length > this.#maxBytes) return;
+    this.memory.retain(buffer);
     this.#buffers.set(key, buffer);
     this.#latestKey = key;
     this.#bytes += buffer.length;
@@ -54,6 +58,7 @@ export class ReadCache {
     if (buffer === undefined) return;
     this.#buffers.delete(key);
     this.#bytes -= buffer.length;
+    this.memory.release(buffer);
   }
 
   /** Drops all keys of one torrent. */

@@ -30,7 +30,7 @@ export class SpanReader {
   readonly #cache: ReadCache;
   readonly #firstKey: number;
   readonly #spansPerPiece: number;
-  readonly #loading = new Map<number, Promise<Buffer>>();
+  readonly #loading = new Map<number, { readonly span: Promise<Buffer>; waiting: number }>();
   /** Counts what makes all that was read before worthless. */
   #generation = 0;
 
@@ -43,17 +43,18 @@ export class SpanReader {
   }
 
   // Hot: no allocation but the view.
-  /** A block if it lies in memory. The piece must be held and the block lie within it. */
+  /** A block if it lies in memory, lent. The piece must be held and the block lie within it. */
   cached(piece: number, offset: number, length: number): Buffer | undefined {
     const buffer = this.#cache.get(this.#firstKey + this.#spanIndex(piece, offset));
     if (buffer === undefined) return undefined;
     const start = offset % SPAN_BYTES;
     if (start + length > buffer.length) return undefined;
+    this.#cache.memory.retain(buffer);
     return buffer.subarray(start, start + length);
   }
 
   /**
-   * A block, from memory or from disk. The piece must be held and the block lie within it.
+   * A block, from memory or from disk, lent. The piece must be held and the block lie within it.
    * @throws TorrentError FileChanged, DiskIo, UnsafePath, Closed
    */
   async read(piece: number, offset: number, length: number): Promise<Buffer> {
@@ -65,7 +66,15 @@ export class SpanReader {
       parts.push(part);
       at += part.length;
     }
-    return parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
+    if (parts.length === 1 && parts[0] !== undefined) return parts[0];
+    const block = Buffer.concat(parts);
+    for (const part of parts) this.release(part);
+    return block;
+  }
+
+  /** Takes back a block. Hot. */
+  release(block: Buffer): void {
+    this.#cache.memory.release(block);
   }
 
   /** Forgets what was read, also what is being read. */
@@ -76,25 +85,33 @@ export class SpanReader {
 
   /** Waits for what is being read. */
   async idle(): Promise<void> {
-    await Promise.allSettled(this.#loading.values());
+    await Promise.allSettled([...this.#loading.values()].map(({ span }) => span));
   }
 
   #spanIndex(piece: number, offset: number): number {
     return piece * this.#spansPerPiece + Math.floor(offset / SPAN_BYTES);
   }
 
-  /** A span: from memory, from a read under way, or from disk. */
+  /** A span: from memory, from a read under way, or from disk. The caller has the use of it. */
   #span(index: number): Buffer | Promise<Buffer> {
     const key = this.#firstKey + index;
     const cached = this.#cache.get(key);
-    if (cached !== undefined) return cached;
+    if (cached !== undefined) {
+      this.#cache.memory.retain(cached);
+      return cached;
+    }
     const underWay = this.#loading.get(key);
-    if (underWay !== undefined) return underWay;
+    if (underWay !== undefined) {
+      underWay.waiting++;
+      return underWay.span;
+    }
     const generation = this.#generation;
-    const loading = this.#load(index).then(
+    const span = this.#load(index).then(
       (buffer) => {
         this.#loading.delete(key);
         if (generation === this.#generation) this.#cache.set(key, buffer);
+        // The use of whoever began comes from #load(); before any of the others goes on, each has one.
+        for (let others = loading.waiting; others > 0; others--) this.#cache.memory.retain(buffer);
         return buffer;
       },
       (error: unknown) => {
@@ -102,14 +119,15 @@ export class SpanReader {
         throw error;
       },
     );
+    const loading = { span, waiting: 0 };
     this.#loading.set(key, loading);
-    return loading;
+    return span;
   }
 
   async #load(index: number): Promise<Buffer> {
     const { start, end } = this.#rangeOf(index);
     const { files, layout, stamps } = this.#source;
-    const buffer = Buffer.allocUnsafeSlow(end - start);
+    const buffer = this.#cache.memory.take(end - start);
     for (const { fileIndex, fileOffset, rangeOffset, lengthBytes, padding } of layout.segments(
       start,
       end - start,

@@ -167,6 +167,11 @@ class FileStorage implements PieceStorage {
     return this.#reader.read(piece, offset, length);
   }
 
+  // Hot.
+  release(block: Buffer): void {
+    this.#reader.release(block);
+  }
+
   async writePiece(piece: number, data: Buffer): Promise<'verified' | 'corrupt'> {
     this.#refuseClosed();
     const pieceBytes = this.metainfo.pieceLengthAt(piece);
