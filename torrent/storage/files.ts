@@ -7,6 +7,8 @@ import { type Disk, diskError, type FileStatus, readFully, systemCode, writeFull
 import type { Folder } from './folder.ts';
 import { OpenFile, type OpenFiles } from './open-files.ts';
 
+const NANOSECONDS = 1_000_000_000n;
+
 /** Random access to the files of one torrent, by their index in the metainfo. */
 export class TorrentFiles {
   readonly #metainfo: Metainfo;
@@ -62,13 +64,16 @@ export class TorrentFiles {
 
   /**
    * Sets the modification time of a file back to the second before, so that any later write is sure to change it,
-   * however coarse the file system's clock. Returns what the disk then says.
+   * however coarse the file system's clock; further back where that is one of `taken`, times (in nanoseconds) that
+   * mean another state of the file. Returns what the disk then says.
    */
-  async stamp(index: number): Promise<FileStatus | undefined> {
+  async stamp(index: number, taken: readonly (bigint | undefined)[]): Promise<FileStatus | undefined> {
     return this.#use(index, false, 'stamping', async (fd) => {
       const { modifiedNanoseconds } = await this.#disk.status(fd);
+      let seconds = modifiedNanoseconds / NANOSECONDS - 1n;
+      while (taken.includes(seconds * NANOSECONDS)) seconds--;
       try {
-        await this.#disk.setModified(fd, Number(modifiedNanoseconds / 1_000_000_000n) - 1);
+        await this.#disk.setModified(fd, Number(seconds));
       } catch (error) {
         // Files of another owner keep their time; a fine clock then has to do.
         if (!['EPERM', 'EACCES', 'EROFS'].includes(systemCode(error))) throw error;

@@ -58,6 +58,7 @@ export async function openStorage(options: StorageOptions): Promise<PieceStorage
     const stamps = await readStamps(metainfo, files);
     const hashing: HashingOptions = { hash: options.hash ?? hashPiece, onChecked: options.onChecked };
     let isChanged = true;
+    let recorded: readonly (FileStamp | undefined)[] = [];
     if (options.alreadyVerified) {
       for (const [index, file] of metainfo.files.entries()) {
         if (file.padding || file.lengthBytes === 0 || stamps[index]?.sizeBytes === file.lengthBytes) continue;
@@ -69,6 +70,7 @@ export async function openStorage(options: StorageOptions): Promise<PieceStorage
       const resume = resumeFile === undefined ? undefined : await readResume(disk, resumeFile, metainfo);
       const toHash = believeResume(metainfo, layout, stamps, resume, have);
       isChanged = resume === undefined || toHash.length > 0;
+      recorded = resume?.stamps ?? [];
       await hashPieces(
         metainfo,
         layout,
@@ -94,6 +96,7 @@ export async function openStorage(options: StorageOptions): Promise<PieceStorage
       cache,
       resumeFile,
       isChanged,
+      recorded,
     });
   } catch (error) {
     await files.closeAll();
@@ -114,6 +117,7 @@ interface Parts {
   cache: ReadCache;
   resumeFile: string | undefined;
   isChanged: boolean;
+  recorded: readonly (FileStamp | undefined)[];
 }
 
 class FileStorage implements PieceStorage {
@@ -127,6 +131,9 @@ class FileStorage implements PieceStorage {
   readonly #stamps: (FileStamp | undefined)[];
   /** Files written to and not yet flushed and stamped. */
   readonly #dirty = new Set<number>();
+  /** The stamps that the resume file holds, and those that the last save under way was to put there. */
+  #recorded: readonly (FileStamp | undefined)[];
+  #attempted: readonly (FileStamp | undefined)[] = [];
   /** True if `have` or a stamp differs from what the resume file says. */
   #isChanged: boolean;
   /** Writes, one after the other (a file takes no two at a time); what must not meet a write takes a turn too. */
@@ -144,6 +151,7 @@ class FileStorage implements PieceStorage {
     this.#reader = new SpanReader(parts);
     this.#stamps = parts.stamps;
     this.#isChanged = parts.isChanged;
+    this.#recorded = parts.recorded;
   }
 
   // Hot.
@@ -209,6 +217,7 @@ class FileStorage implements PieceStorage {
       if (!this.#isChanged || this.#parts.resumeFile === undefined) return;
       const { dirty, bytes } = await this.#writes.take(async () => {
         const dirty = await this.#stampDirty();
+        this.#attempted = [...this.#stamps];
         // Pieces written from here on change their file's time, so that it is hashed if nothing is saved later.
         return { dirty, bytes: encodeResume(this.metainfo, { have: this.have, stamps: this.#stamps }) };
       });
@@ -216,6 +225,7 @@ class FileStorage implements PieceStorage {
       try {
         await forEachOf(dirty, CONCURRENT_FLUSHES, (index) => this.#files.sync(index));
         await writeResume(this.#parts.disk, this.#parts.resumeFile, bytes);
+        this.#recorded = this.#attempted;
       } catch (error) {
         this.#isChanged = true;
         for (const index of dirty) this.#dirty.add(index);
@@ -310,11 +320,17 @@ class FileStorage implements PieceStorage {
       throw new TorrentError('Closed', `the storage in ${this.#parts.folder.path} is closed`);
   }
 
-  /** Stamps the files written to since the last time; in the writes' turn. */
+  /**
+   * Stamps the files written to since the last time; in the writes' turn. A stamp is never one that the resume file
+   * may hold for fewer pieces: after a crash before this save is done, the new ones would not be looked for.
+   */
   async #stampDirty(): Promise<number[]> {
     const dirty = [...this.#dirty];
     await forEachOf(dirty, CONCURRENT_FLUSHES, async (index) => {
-      const status = await this.#files.stamp(index);
+      const status = await this.#files.stamp(index, [
+        this.#recorded[index]?.modifiedNanoseconds,
+        this.#attempted[index]?.modifiedNanoseconds,
+      ]);
       this.#stamps[index] = status && {
         sizeBytes: status.sizeBytes,
         modifiedNanoseconds: status.modifiedNanoseconds,

@@ -441,6 +441,35 @@ describe('resuming', () => {
     expect([...Array(9).keys()].filter((i) => again.have.get(i))).toEqual([5, 6]);
   });
 
+  test('finds the pieces written between two saves of one second, if the second save is not done', async () => {
+    const storage = await open();
+    await fill(storage, [5]);
+    await storage.saveResume();
+    // As a process finds it that begins after the files were stamped and before the save was done.
+    for (const index of [6, 7]) {
+      await fill(storage, [index]);
+      disk.fail('rename', 'EIO', 1);
+      expect((await rejectionOf(storage.saveResume())).code).toBe('DiskIo');
+      const { storage: again } = await openCounting();
+      expect(again.have.get(index)).toBe(true);
+      await again.close();
+    }
+  });
+
+  test('finds the pieces of a second life in the same second, likewise', async () => {
+    const first = await open();
+    await fill(first, [5]);
+    await first.saveResume();
+    await first.close();
+    const second = await open();
+    await fill(second, [6]);
+    disk.fail('rename', 'EIO', 1);
+    expect((await rejectionOf(second.saveResume())).code).toBe('DiskIo');
+    await second.close();
+    const { storage } = await openCounting();
+    expect([...Array(9).keys()].filter((i) => storage.have.get(i))).toEqual([5, 6]);
+  });
+
   test('works when the clock jumps back', async () => {
     const storage = await open();
     await fill(storage, [5]);
