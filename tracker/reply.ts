@@ -25,32 +25,27 @@ export function failureReply(reason: string, retryIn?: RetryIn): Buffer {
 /** Room for the addresses of the longest answer. */
 const scratch = Buffer.alloc(MAX_WANTED_PEERS * COMPACT_IPV6_BYTES);
 
-/** Hot: writes the addresses of one family. */
-function writeCompact(
-  table: PeerTable,
-  { picked, pickedCount }: Announced,
-  isIpv6: boolean,
-  at: number,
-): number {
+/** Hot: writes the addresses of IPv4, or of IPv6, behind `at`; returns where they end. */
+function writeCompact(table: PeerTable, announced: Announced, isIpv6: boolean, at: number): number {
+  const { picked, pickedCount } = announced;
   const { compact, flags } = table;
-  const length = isIpv6 ? COMPACT_IPV6_BYTES : COMPACT_IPV4_BYTES;
-  const wanted = isIpv6 ? Flag.Ipv6 : 0;
   let end = at;
   for (let place = 0; place < pickedCount; place += 1) {
     const peer = picked[place] as number;
-    if (((flags[peer] as number) & Flag.Ipv6) !== wanted) continue;
+    if (((flags[peer] as number) & Flag.Ipv6) !== (isIpv6 ? Flag.Ipv6 : 0)) continue;
     const start = peer * COMPACT_IPV6_BYTES;
-    for (let byte = 0; byte < length; byte += 1) scratch[end + byte] = compact[start + byte] as number;
-    end += length;
+    scratch[end] = compact[start] as number;
+    scratch[end + 1] = compact[start + 1] as number;
+    scratch[end + 2] = compact[start + 2] as number;
+    scratch[end + 3] = compact[start + 3] as number;
+    scratch[end + 4] = compact[start + 4] as number;
+    scratch[end + 5] = compact[start + 5] as number;
+    if (isIpv6)
+      for (let byte = COMPACT_IPV4_BYTES; byte < COMPACT_IPV6_BYTES; byte += 1)
+        scratch[end + byte] = compact[start + byte] as number;
+    end += isIpv6 ? COMPACT_IPV6_BYTES : COMPACT_IPV4_BYTES;
   }
   return end;
-}
-
-function countIpv6(table: PeerTable, { picked, pickedCount }: Announced): number {
-  let count = 0;
-  for (let place = 0; place < pickedCount; place += 1)
-    if (table.has(picked[place] as number, Flag.Ipv6)) count += 1;
-  return count;
 }
 
 function listedPeers(table: PeerTable, { picked, pickedCount }: Announced, omitPeerIds: boolean): string {
@@ -79,16 +74,11 @@ export function announceReply(
     `d8:completei${seeders}e10:downloadedi${completed}e10:incompletei${leechers}e` +
     `8:intervali${intervalSeconds}e12:min intervali${minIntervalSeconds}e`;
   if (!form.compact) return `${head}${listedPeers(table, announced, form.omitPeerIds)}e`;
-  const ipv6 = countIpv6(table, announced);
-  const ipv4Bytes = (announced.pickedCount - ipv6) * COMPACT_IPV4_BYTES;
-  if (ipv6 === 0) {
-    const end = writeCompact(table, announced, false, 0);
-    return `${head}5:peers${ipv4Bytes}:${scratch.toString('latin1', 0, end)}e`;
-  }
   const middle = writeCompact(table, announced, false, 0);
+  const peers = `5:peers${middle}:${scratch.toString('latin1', 0, middle)}`;
+  if (middle === announced.pickedCount * COMPACT_IPV4_BYTES) return `${head}${peers}e`;
   const end = writeCompact(table, announced, true, middle);
-  const addresses6 = scratch.toString('latin1', middle, end);
-  return `${head}5:peers${ipv4Bytes}:${scratch.toString('latin1', 0, middle)}6:peers6${end - middle}:${addresses6}e`;
+  return `${head}${peers}6:peers6${end - middle}:${scratch.toString('latin1', middle, end)}e`;
 }
 
 /**

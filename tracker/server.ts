@@ -3,9 +3,10 @@
  * nothing; it finds who answers and puts the answer into HTTP. Whatever a stranger sends gets an answer of the
  * 2xx or 4xx kind or a closed connection.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { type FastifyInstance, type FastifyReply, fastify } from 'fastify';
+import { AnnounceConnections, type RawAnnounce } from './announce-connections.ts';
 import type { Announcer, Answer } from './announcer.ts';
 import { type IndexEntry, indexPage, MAX_INDEX_ENTRIES } from './index-page.ts';
 import type { TrackerLogger } from './logger.ts';
@@ -45,36 +46,28 @@ export interface ServerParts {
   readonly isEnding: () => boolean;
 }
 
-/** Takes a request before fastify does; false if it is not one of its kind. */
-type Shortcut = (request: IncomingMessage, response: ServerResponse) => boolean;
-
 /** The query of a request as it came, one char a byte. */
 function rawQuery({ url = '' }: IncomingMessage): string {
   const at = url.indexOf('?');
   return at < 0 ? '' : url.slice(at + 1);
 }
 
-function httpServer(logger: TrackerLogger, shortcut: Shortcut = () => false): FastifyInstance {
+/** @param announce answers announces ahead of everything else */
+function httpServer(
+  logger: TrackerLogger,
+  announce?: (announce: RawAnnounce) => Answer | Promise<Answer>,
+): FastifyInstance {
   const server = fastify({
     logger: false,
-    serverFactory: (handle) =>
-      createServer(
-        {
-          keepAliveTimeout: KEEP_ALIVE_MILLISECONDS,
-          requestTimeout: REQUEST_MILLISECONDS,
-          headersTimeout: REQUEST_MILLISECONDS,
-          maxHeaderSize: MAX_HEADER_BYTES,
-          noDelay: true,
-        },
-        (request, response) => {
-          if (!shortcut(request, response)) handle(request, response);
-        },
-      ),
+    keepAliveTimeout: KEEP_ALIVE_MILLISECONDS,
+    requestTimeout: REQUEST_MILLISECONDS,
+    http: { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: REQUEST_MILLISECONDS },
     // Queries are read as bytes, by announce and scrape themselves.
     routerOptions: { querystringParser: () => ({}), ignoreTrailingSlash: true },
     bodyLimit: 1, // Nothing here takes a body.
   });
   server.server.maxConnections = MAX_CONNECTIONS;
+  if (announce !== undefined) takeAnnounces(server, announce, logger);
   server.setNotFoundHandler((_, reply) => problem(reply, 404, 'NotFound', 'there is nothing at this path'));
   server.setErrorHandler<Error & { statusCode?: number }>((error, request, reply) => {
     const status = error.statusCode ?? 500;
@@ -92,7 +85,9 @@ function problem(reply: FastifyReply, status: number, code: string, message: str
 
 /** The routes of announce, scrape, metainfo and swarms. */
 export function trackerServer(parts: ServerParts): FastifyInstance {
-  const server = httpServer(parts.logger, announceShortcut(parts));
+  const announce = measured(parts);
+  const server = httpServer(parts.logger, announce);
+  addAnnounceRoute(server, announce);
   addScrapeRoute(server, parts);
   addMetainfoRoutes(server, parts);
   addSwarmRoutes(server, parts);
@@ -137,63 +132,66 @@ export async function listen(server: FastifyInstance, host: string, port: number
   return (server.server.address() as AddressInfo).port;
 }
 
-const BENCODED_HEADERS = ['content-type', 'text/plain', 'cache-control', 'no-store'] as const;
+/** Lets announces be answered on their sockets, and everything else, as before, by the HTTP server. */
+function takeAnnounces(
+  fastifyServer: FastifyInstance,
+  answer: (announce: RawAnnounce) => Answer | Promise<Answer>,
+  logger: TrackerLogger,
+): void {
+  const { server } = fastifyServer;
+  const accept = server.listeners('connection') as ((socket: Socket) => void)[];
+  server.removeAllListeners('connection');
+  const connections = new AnnounceConnections({
+    answer,
+    handOver: (socket) => {
+      for (const listener of accept) listener.call(server, socket);
+    },
+    keepAliveMilliseconds: KEEP_ALIVE_MILLISECONDS,
+    failed: (err) => logger.error({ err }, 'unexpected error'),
+  });
+  server.on('connection', (socket: Socket) => connections.take(socket));
+  fastifyServer.addHook('preClose', async () => connections.close());
+}
 
-/**
- * Announces are nearly all that a tracker hears, thousands a second, and routing, hooks and reply objects would
- * take longer than the answer: they are answered before fastify sees them.
- */
-function announceShortcut({ announcer, metrics, nowSeconds, logger }: ServerParts): Shortcut {
-  // The address of the connection is the only one believed: X-Forwarded-For is anyone's to write.
-  const hosts = new WeakMap<Socket, Buffer>();
-  const hostOf = (socket: Socket): Buffer | undefined => {
-    const known = hosts.get(socket);
-    if (known !== undefined) return known;
-    const host = compactHost(socket.remoteAddress);
-    if (host !== undefined) hosts.set(socket, host);
-    return host;
-  };
-  const send = (response: ServerResponse, answer: Answer, start: number) => {
-    metrics.announced(answer, nowSeconds() - start);
-    const { body } = answer;
-    response.writeHead(200, [...BENCODED_HEADERS, 'content-length', String(body.length)]);
-    response.end(body, 'latin1');
-  };
-  return (request, response) => {
-    const { url = '', method } = request;
-    if (method !== 'GET' || !isAnnounce(url)) return false;
+function addAnnounceRoute(
+  server: FastifyInstance,
+  answer: (announce: RawAnnounce) => Answer | Promise<Answer>,
+): void {
+  // Those that do not come whole, or close their connection.
+  server.get('/announce', async ({ raw }, reply) => {
+    // The address of the connection is the only one believed: X-Forwarded-For is anyone's to write.
+    const { body } = await answer({ query: rawQuery(raw), host: compactHost(raw.socket.remoteAddress) });
+    return sendBencoded(reply, body);
+  });
+}
+
+/** Counts and times what an announcer answers. */
+function measured({ announcer, metrics, nowSeconds }: ServerParts) {
+  return ({ query, host }: RawAnnounce): Answer | Promise<Answer> => {
     const start = nowSeconds();
-    const fail = (error: unknown) => {
-      logger.error({ err: error }, 'unexpected error');
-      response.destroy();
-    };
-    try {
-      const answer = announcer.announce(rawQuery(request), hostOf(request.socket));
-      if (answer instanceof Promise) answer.then((late) => send(response, late, start)).catch(fail);
-      else send(response, answer, start);
-    } catch (error) {
-      fail(error);
+    const answer = announcer.announce(query, host);
+    if (!(answer instanceof Promise)) {
+      metrics.announced(answer, nowSeconds() - start);
+      return answer;
     }
-    return true;
+    return answer.then((late) => {
+      metrics.announced(late, nowSeconds() - start);
+      return late;
+    });
   };
 }
 
-const ANNOUNCE_PATH = '/announce';
-
-function isAnnounce(url: string): boolean {
-  if (!url.startsWith(ANNOUNCE_PATH)) return false;
-  const at = url.startsWith('/', ANNOUNCE_PATH.length) ? ANNOUNCE_PATH.length + 1 : ANNOUNCE_PATH.length;
-  return url.length === at || url.startsWith('?', at);
-}
+const sendBencoded = (reply: FastifyReply, body: string) =>
+  reply
+    .header('content-type', 'text/plain')
+    .header('cache-control', 'no-store')
+    .send(Buffer.from(body, 'latin1'));
 
 function addScrapeRoute(server: FastifyInstance, { announcer, metrics }: ServerParts): void {
   server.get('/scrape', async ({ raw }, reply) => {
     const answer = announcer.scrape(rawQuery(raw));
     metrics.scraped(answer);
-    return reply
-      .header('content-type', 'text/plain')
-      .header('cache-control', 'no-store')
-      .send(Buffer.from(answer.body, 'latin1'));
+    return sendBencoded(reply, answer.body);
   });
 }
 

@@ -1,0 +1,175 @@
+/**
+ * Answers announces that come as any client sends them (one whole GET in what the socket gives, connection kept
+ * open) on the socket itself. Nearly all that a tracker hears is of this kind, and Node's HTTP server takes twice
+ * as long as the answer.
+ *
+ * Invariant: a connection is either here or, for good, with the HTTP server: at the first thing that is not such
+ * an announce it is handed over, with every byte that is not answered yet.
+ */
+import type { Socket } from 'node:net';
+import type { Answer } from './announcer.ts';
+import { compactHost } from './peer-address.ts';
+
+/** An announce as it came, one char a byte. */
+export interface RawAnnounce {
+  /** What follows `?` in the target. */
+  readonly query: string;
+  /** The compact address of the connection; its port may be overwritten. */
+  readonly host: Buffer | undefined;
+}
+
+/** What connections are made of. */
+export interface AnnounceConnectionsOptions {
+  readonly answer: (announce: RawAnnounce) => Answer | Promise<Answer>;
+  /** Gives a connection to the HTTP server. */
+  readonly handOver: (socket: Socket) => void;
+  readonly keepAliveMilliseconds: number;
+  /** Told of what must not happen; the connection is closed. */
+  readonly failed: (error: unknown) => void;
+}
+
+const START = 'GET /announce?';
+const LINE_END = ' HTTP/1.1\r\n';
+const HEAD_END = '\r\n\r\n';
+/** Headers that say that more than this head belongs to the request, or that the connection ends with it. */
+const UNUSUAL =
+  /\r\n(?:content-length|transfer-encoding|upgrade|expect|connection(?!: *keep-alive\r\n)) *:?/i;
+
+/** Hot: where the first announce of `text` ends, and its query; undefined for anything else. */
+function firstAnnounce(text: string): { query: string; end: number } | undefined {
+  if (!text.startsWith(START)) return undefined;
+  const space = text.indexOf(' ', START.length);
+  if (space < 0 || !text.startsWith(LINE_END, space)) return undefined;
+  const headers = space + LINE_END.length - 2;
+  const end = text.indexOf(HEAD_END, headers);
+  if (end < 0 || UNUSUAL.test(text.slice(headers, end + 2))) return undefined;
+  return { query: text.slice(START.length, space), end: end + HEAD_END.length };
+}
+
+class AnnounceConnection {
+  readonly #socket: Socket;
+  readonly #options: AnnounceConnectionsOptions;
+  readonly #head: string;
+  readonly #left: () => void;
+  readonly #host: Buffer | undefined;
+  /** What came and is not answered, while an answer has to wait. */
+  #rest = '';
+  #isWaiting = false;
+  #isEnding = false;
+
+  constructor(socket: Socket, options: AnnounceConnectionsOptions, head: string, left: () => void) {
+    this.#socket = socket;
+    this.#options = options;
+    this.#head = head;
+    this.#left = left;
+    this.#host = compactHost(socket.remoteAddress);
+    socket.on('data', this.#take).on('close', left).on('drain', this.#resume);
+    socket.on('error', this.#ignore).on('timeout', this.close).on('end', this.close);
+    socket.setTimeout(options.keepAliveMilliseconds);
+  }
+
+  /** Closes it once all that was asked is answered. */
+  readonly close = (): void => {
+    this.#isEnding = true;
+    if (!this.#isWaiting) this.#socket.destroySoon();
+  };
+
+  readonly #ignore = (): void => {};
+
+  readonly #resume = (): void => {
+    if (!this.#isWaiting) this.#socket.resume();
+  };
+
+  readonly #take = (chunk: Buffer): void => {
+    const text = chunk.toString('latin1');
+    if (this.#isWaiting) this.#rest += text;
+    else this.#answerAll(text);
+  };
+
+  #answerAll(text: string): void {
+    let rest = text;
+    while (rest !== '' && !this.#isWaiting) {
+      const announce = firstAnnounce(rest);
+      if (announce === undefined) {
+        this.#handOver(rest);
+        return;
+      }
+      rest = rest.slice(announce.end);
+      this.#answer(announce.query);
+    }
+    this.#rest = rest;
+  }
+
+  #answer(query: string): void {
+    try {
+      const answer = this.#options.answer({ query, host: this.#host });
+      if (answer instanceof Promise) this.#wait(answer);
+      else this.#send(answer);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #wait(answer: Promise<Answer>): void {
+    this.#isWaiting = true;
+    this.#socket.pause();
+    answer
+      .then((late) => {
+        this.#isWaiting = false;
+        this.#send(late);
+        if (this.#isEnding) this.#socket.destroySoon();
+        this.#socket.resume();
+        this.#answerAll(this.#rest);
+      })
+      .catch((error: unknown) => this.#fail(error));
+  }
+
+  #send({ body }: Answer): void {
+    const isTaken = this.#socket.write(`${this.#head}${body.length}${HEAD_END}${body}`, 'latin1');
+    if (!isTaken) this.#socket.pause(); // Whoever does not read his answers is not read either.
+  }
+
+  #fail(error: unknown): void {
+    this.#options.failed(error);
+    this.#socket.destroy();
+  }
+
+  #handOver(rest: string): void {
+    const socket = this.#socket;
+    socket.off('data', this.#take).off('close', this.#left).off('drain', this.#resume);
+    socket.off('error', this.#ignore).off('timeout', this.close).off('end', this.close);
+    socket.setTimeout(0);
+    this.#left();
+    socket.pause();
+    socket.unshift(Buffer.from(rest, 'latin1'));
+    this.#options.handOver(socket);
+    socket.resume();
+  }
+}
+
+/** The connections that send announces and nothing else. */
+export class AnnounceConnections {
+  readonly #options: AnnounceConnectionsOptions;
+  readonly #open = new Set<AnnounceConnection>();
+  readonly #head: string;
+
+  constructor(options: AnnounceConnectionsOptions) {
+    this.#options = options;
+    this.#head =
+      'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nCache-Control: no-store\r\nConnection: keep-alive\r\n' +
+      `Keep-Alive: timeout=${options.keepAliveMilliseconds / 1000}\r\nContent-Length: `;
+  }
+
+  /** Takes a connection that was just accepted. */
+  take(socket: Socket): void {
+    const connection = new AnnounceConnection(socket, this.#options, this.#head, () =>
+      this.#open.delete(connection),
+    );
+    this.#open.add(connection);
+  }
+
+  /** Closes those that wait for no answer; the others when they have it. */
+  close(): void {
+    for (const connection of this.#open) connection.close();
+  }
+}
