@@ -36,7 +36,11 @@ export async function bundle(): Promise<Bundle> {
   const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
   const result = await build({
     absWorkingDir: ROOT,
-    entryPoints: { enxame: 'cli/enxame.ts', 'hash-worker': 'torrent/hash-worker.ts' },
+    entryPoints: {
+      enxame: 'cli/enxame.ts',
+      'hash-worker': 'torrent/hash-worker.ts',
+      'piece-worker': 'torrent/storage/piece-worker.ts',
+    },
     outdir: DIST,
     write: false,
     bundle: true,

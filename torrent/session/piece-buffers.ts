@@ -9,11 +9,14 @@ const SPARE_BYTES = 16 * 1024 * 1024;
 /** The buffers of one torrent. */
 export class PieceBuffers {
   readonly #pieceLength: number;
+  readonly #allocate: (length: number) => Buffer;
   readonly #buffers = new Map<number, Buffer>();
   readonly #spare: Buffer[] = [];
 
-  constructor(pieceLength: number) {
+  /** @param allocate makes a buffer, with anything in it */
+  constructor(pieceLength: number, allocate: (length: number) => Buffer) {
     this.#pieceLength = pieceLength;
+    this.#allocate = allocate;
   }
 
   /** The piece's buffer, which it gets now if it has none; `length` is the piece's. Hot. */
@@ -21,7 +24,7 @@ export class PieceBuffers {
     const present = this.#buffers.get(piece);
     if (present !== undefined) return present;
     const spare = length === this.#pieceLength ? this.#spare.pop() : undefined;
-    const buffer = spare ?? Buffer.allocUnsafeSlow(length);
+    const buffer = spare ?? this.#allocate(length);
     this.#buffers.set(piece, buffer);
     return buffer;
   }

@@ -47,7 +47,7 @@ export class PieceIntake {
     this.#metainfo = metainfo;
     this.#storage = storage;
     this.#events = events;
-    this.#buffers = new PieceBuffers(metainfo.pieceLength);
+    this.#buffers = new PieceBuffers(metainfo.pieceLength, (length) => storage.allocatePiece(length));
     this.#savedAt = now;
     for (let piece = have.nextSet(0); piece >= 0; piece = have.nextSet(piece + 1)) {
       this.bytesHeld += metainfo.pieceLengthAt(piece);

@@ -57,6 +57,17 @@ export class TorrentFiles {
     await this.#use(index, true, 'writing', (fd) => writeFully(this.#disk, fd, from, position));
   }
 
+  /** Has files open for writing, each made if need be, while the work lasts. */
+  withOpen<T>(indexes: readonly number[], work: (fds: readonly number[]) => Promise<T>): Promise<T> {
+    const open = (fds: readonly number[]): Promise<T> => {
+      const index = indexes[fds.length];
+      if (index === undefined) return work(fds);
+      // A file that is made when it is missing is never missing.
+      return this.#use(index, true, 'writing', (fd) => open([...fds, fd])) as Promise<T>;
+    };
+    return open([]);
+  }
+
   /** Flushes a file; does nothing if it is not there. */
   async sync(index: number): Promise<void> {
     await this.#use(index, false, 'flushing', (fd) => this.#disk.sync(fd));

@@ -53,6 +53,10 @@ export class MemoryStorage implements PieceStorage {
 
   release(): void {}
 
+  allocatePiece(length: number): Buffer {
+    return Buffer.allocUnsafeSlow(length);
+  }
+
   async writePiece(piece: number, data: Buffer): Promise<'verified' | 'corrupt'> {
     this.#refuseClosed();
     if (data.length !== this.metainfo.pieceLengthAt(piece)) {

@@ -28,6 +28,9 @@ export interface PieceStorage {
    */
   release(block: Buffer): void;
 
+  /** Memory for a piece of so many bytes, of the kind that writePiece() takes best; anything may be in it. */
+  allocatePiece(length: number): Buffer;
+
   /**
    * Takes a whole piece: hashes it, writes it where it belongs and only then sets it in `have`.
    * `data` belongs to the storage until the promise has settled: nothing may write into it before.

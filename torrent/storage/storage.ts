@@ -7,10 +7,12 @@ import { believeResume, forEachOf, type HashingOptions, hashPieces, readStamps }
 import { type Disk, nodeDisk } from './disk.ts';
 import { TorrentFiles } from './files.ts';
 import { Folder } from './folder.ts';
-import { Layout } from './layout.ts';
+import { Layout, type Segment } from './layout.ts';
 import { OpenFiles } from './open-files.ts';
 import { hashPiece, type PieceHash } from './piece-hash.ts';
 import type { PieceStorage } from './piece-storage.ts';
+import { PieceThread } from './piece-thread.ts';
+import type { PiecePart } from './piece-write.ts';
 import { ReadCache } from './read-cache.ts';
 import { encodeResume, type FileStamp, readResume, writeResume } from './resume.ts';
 import { SpanReader } from './span-reader.ts';
@@ -19,9 +21,16 @@ import { Turns } from './turns.ts';
 /** Files that are flushed at the same time. */
 const CONCURRENT_FLUSHES = 8;
 
-// Descriptors and memory are the process's, not a torrent's.
+/** Content of this size on is hashed and written by a thread of its own: less is done before one has started. */
+const THREAD_BYTES = 32 * 1024 * 1024;
+
+/** A piece of more parts than this is written where we are: its files would all be open at once. */
+const MAX_THREAD_PARTS = 8;
+
+// Descriptors, memory and threads are the process's, not a torrent's.
 const processOpenFiles = new OpenFiles();
 const processReadCache = new ReadCache();
+const processPieceThread = new PieceThread();
 
 /** What storage is opened with. */
 export interface StorageOptions {
@@ -40,6 +49,8 @@ export interface StorageOptions {
   openFiles?: OpenFiles;
   readCache?: ReadCache;
   hash?: PieceHash;
+  /** By default the process's, for content of 32 MiB and more on the real disk. */
+  pieceThread?: PieceThread;
 }
 
 /**
@@ -83,6 +94,9 @@ export async function openStorage(options: StorageOptions): Promise<PieceStorage
       );
     }
     const cache = options.readCache ?? processReadCache;
+    const isWorthThread =
+      disk === nodeDisk && options.hash === undefined && metainfo.totalBytes >= THREAD_BYTES;
+    const thread = options.pieceThread ?? (isWorthThread ? processPieceThread : undefined);
     const { resumeFile } = options;
     return new FileStorage({
       metainfo,
@@ -94,6 +108,7 @@ export async function openStorage(options: StorageOptions): Promise<PieceStorage
       stamps,
       hashing,
       cache,
+      thread,
       resumeFile,
       isChanged,
       recorded,
@@ -115,6 +130,7 @@ interface Parts {
   stamps: (FileStamp | undefined)[];
   hashing: HashingOptions;
   cache: ReadCache;
+  thread: PieceThread | undefined;
   resumeFile: string | undefined;
   isChanged: boolean;
   recorded: readonly (FileStamp | undefined)[];
@@ -136,7 +152,7 @@ class FileStorage implements PieceStorage {
   #attempted: readonly (FileStamp | undefined)[] = [];
   /** True if `have` or a stamp differs from what the resume file says. */
   #isChanged: boolean;
-  /** Writes, one after the other (a file takes no two at a time); what must not meet a write takes a turn too. */
+  /** Writes; what must not meet one takes a turn alone. */
   readonly #writes = new Turns();
   /** Saves, checks and finishing. */
   readonly #tasks = new Turns();
@@ -190,9 +206,58 @@ class FileStorage implements PieceStorage {
       );
     }
     if (this.have.get(piece)) return 'verified';
-    const digest = await this.#parts.hashing.hash(data);
-    if (!digest.equals(this.metainfo.pieceHash(piece))) return 'corrupt';
+    const { thread } = this.#parts;
+    if (thread !== undefined && data.buffer instanceof SharedArrayBuffer) {
+      const segments = this.#layout.pieceSegments(piece).filter(({ padding }) => !padding);
+      if (segments.length <= MAX_THREAD_PARTS)
+        return this.#writes.share(() => this.#writeByThread(thread, piece, data, segments));
+      const expected = this.metainfo.pieceHash(piece);
+      if ((await thread.write({ data, expected, parts: [] })) === 'corrupt') return 'corrupt';
+    } else {
+      const digest = await this.#parts.hashing.hash(data);
+      if (!digest.equals(this.metainfo.pieceHash(piece))) return 'corrupt';
+    }
     return this.#writes.take(() => this.#write(piece, data));
+  }
+
+  allocatePiece(length: number): Buffer {
+    return this.#parts.thread === undefined
+      ? Buffer.allocUnsafeSlow(length)
+      : Buffer.from(new SharedArrayBuffer(length));
+  }
+
+  async #writeByThread(
+    thread: PieceThread,
+    piece: number,
+    data: Buffer,
+    segments: readonly Segment[],
+  ): Promise<'verified' | 'corrupt'> {
+    this.#refuseClosed();
+    for (const { fileIndex } of segments) this.#touched(fileIndex);
+    const expected = this.metainfo.pieceHash(piece);
+    const outcome = await this.#files.withOpen(
+      segments.map(({ fileIndex }) => fileIndex),
+      (fds) => {
+        const parts = segments.map(
+          ({ rangeOffset, lengthBytes, fileOffset }, index): PiecePart => ({
+            fd: fds[index] as number,
+            start: rangeOffset,
+            lengthBytes,
+            position: fileOffset,
+          }),
+        );
+        return thread.write({ data, expected, parts });
+      },
+    );
+    if (outcome === 'verified') this.have.set(piece);
+    return outcome;
+  }
+
+  /** The file is about to be written to. */
+  #touched(fileIndex: number): void {
+    this.#dirty.add(fileIndex);
+    this.#stamps[fileIndex] = undefined;
+    this.#isChanged = true;
   }
 
   async #write(piece: number, data: Buffer): Promise<'verified'> {
@@ -200,9 +265,7 @@ class FileStorage implements PieceStorage {
     if (this.have.get(piece)) return 'verified';
     for (const segment of this.#layout.pieceSegments(piece)) {
       if (segment.padding) continue;
-      this.#dirty.add(segment.fileIndex);
-      this.#stamps[segment.fileIndex] = undefined;
-      this.#isChanged = true;
+      this.#touched(segment.fileIndex);
       const part = data.subarray(segment.rangeOffset, segment.rangeOffset + segment.lengthBytes);
       await this.#files.write(segment.fileIndex, part, segment.fileOffset);
     }

@@ -26,7 +26,7 @@ export const STARTED_BYTES = 64 * 1024 * 1024;
 export const MAX_STARTED_BYTES = 256 * 1024 * 1024;
 
 /** Pieces waiting for their hash and the disk; beyond it nothing more is asked for. */
-export const MAX_VERIFYING_BYTES = 64 * 1024 * 1024;
+export const MAX_VERIFYING_BYTES = 16 * 1024 * 1024;
 
 /** A request is asked elsewhere after this long without a block from the peer, or … */
 export const STALL_MILLISECONDS = 1000;
