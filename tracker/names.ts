@@ -17,7 +17,7 @@ export class Names {
 
   /** Hot: the number of a name, used once more. */
   use(name: string | undefined): number {
-    if (name === undefined) return 0;
+    if (name === undefined) return NO_NAME;
     const known = this.#numbers.get(name);
     if (known !== undefined) {
       this.#uses[known] = (this.#uses[known] as number) + 1;
@@ -46,3 +46,6 @@ export class Names {
     return this.#names[number];
   }
 }
+
+/** The number of no name at all. */
+export const NO_NAME = 0;

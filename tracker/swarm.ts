@@ -6,6 +6,7 @@
  * there; a group is of one zone, and is there only while somebody is in it.
  */
 import type { AnnounceEvent } from './announce-request.ts';
+import { NO_NAME } from './names.ts';
 import { Flag, type PeerTable } from './peer-table.ts';
 import type { Sampler } from './sampler.ts';
 
@@ -48,6 +49,9 @@ export interface SwarmCounts {
 
 /** The counts of a swarm that nobody is in. */
 export const NO_COUNTS: SwarmCounts = { seeders: 0, leechers: 0, partialSeeds: 0, completed: 0 };
+
+/** How many seeds are told to a foreign peer that says it is one, in a swarm without leechers. */
+const SEEDS_TOLD_TO_SEEDS = 5;
 
 export class Swarm implements SwarmCounts {
   readonly infoHashHex: string;
@@ -154,12 +158,20 @@ export class Swarm implements SwarmCounts {
   /**
    * Hot: chooses members for one of them, never itself; whoever downloads no more is told of leechers only. Of
    * those in question every set is as likely as any other. Where zones are known, the asker's own comes first.
+   * A foreign peer that says it lacks nothing, where nobody lacks anything, is told of a few seeds all the same:
+   * clients that have a magnet link and no more (aria2) say so while they look for the metadata.
    *
    * @param localShare how much of the answer may be of the asker's own zone while others are to be had, 0 to 1
    */
   pick(asker: number, wanted: number, localShare: number, sampler: Sampler): void {
     sampler.begin();
     const own = this.#table.group[asker] as PeerGroup;
+    if (this.#mayLackAll(asker)) {
+      for (const group of this.groups)
+        sampler.add(group.uploaders, group === own ? (this.#table.place[asker] as number) : -1);
+      sampler.pick(Math.min(wanted, SEEDS_TOLD_TO_SEEDS));
+      return;
+    }
     if (this.groups.length === 1 || own.zone === 0) {
       for (const group of this.groups) this.#offer(group, asker, sampler);
       sampler.pick(wanted);
@@ -184,6 +196,12 @@ export class Swarm implements SwarmCounts {
     const askerUploads = table.has(asker, Flag.Uploader);
     sampler.add(group.leechers, isOwn && !askerUploads ? table.place[asker] : -1);
     if (!askerUploads) sampler.add(group.uploaders);
+  }
+
+  #mayLackAll(asker: number): boolean {
+    const table = this.#table;
+    const nobodyDownloads = this.size === this.seeders + this.partialSeeds;
+    return nobodyDownloads && table.has(asker, Flag.Seed) && table.node[asker] === NO_NAME;
   }
 
   /** How many others may be told to a member. */

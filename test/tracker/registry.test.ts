@@ -46,6 +46,18 @@ describe('who is told of whom', () => {
     ]);
   });
 
+  test('a foreign seed is told of a few seeds where nobody else is, for it may lack the metadata', () => {
+    const registry = registryWith();
+    for (let number = 1; number <= 9; number += 1) registry.announce(A, report(number, 0), 'none', 0, 1e9);
+    const { hosts } = announce(registry, A, report(1, 0), 'started', 50, 1e9);
+    expect(new Set(hosts).size).toBe(5);
+    expect(hosts).not.toContain('10.0.0.1');
+    // An agent of ours that says so has everything.
+    expect(announce(registry, A, report(2, 0, { node: 'n' }), 'none', 50, 1e9).hosts).toEqual([]);
+    registry.announce(A, report(10, 5), 'none', 0, 1e9);
+    expect(announce(registry, A, report(1, 0), 'none', 50, 1e9).hosts).toEqual(['10.0.0.10']);
+  });
+
   test('one that leaves is told of nobody', () => {
     const registry = registryWith();
     registry.announce(A, report(1, 0), 'none', 50, 1e9);
@@ -124,7 +136,7 @@ describe('partial seeds', () => {
   test('are told to leechers, not to those that download no more, and count as incomplete', () => {
     const registry = registryWith();
     announce(registry, A, report(1, 5), 'paused', 9, 1e9);
-    expect(announce(registry, A, report(2, 0), 'none', 9, 1e9).hosts).toEqual([]);
+    expect(announce(registry, A, report(2, 0, { node: 'n' }), 'none', 9, 1e9).hosts).toEqual([]);
     expect(announce(registry, A, report(3, 5), 'paused', 9, 1e9).hosts).toEqual([]);
     expect(announce(registry, A, report(4, 5), 'none', 9, 1e9).hosts).toHaveLength(3);
     expect(registry.counts(A)).toMatchObject({ seeders: 1, leechers: 3, partialSeeds: 2 });
@@ -391,11 +403,13 @@ test('it agrees with a naive registry whatever happens', () => {
         const answer = announce(registry, swarm, report(peer, left), event, wanted, now + interval);
 
         const isUploader = left === 0 || event === 'paused';
-        const eligible = [...peers].filter(
-          ([theirHost, theirs]) =>
-            theirHost !== host && (!isUploader || (theirs.left > 0 && theirs.event !== 'paused')),
-        );
-        const expected = event === 'stopped' ? 0 : Math.min(wanted, eligible.length);
+        const others = [...peers].filter(([theirHost]) => theirHost !== host);
+        const downloading = others.filter(([, theirs]) => theirs.left > 0 && theirs.event !== 'paused');
+        // A foreign seed that would be told of nobody is told of a few seeds.
+        const isToldOfSeeds = left === 0 && downloading.length === 0;
+        const eligible = isUploader && !isToldOfSeeds ? downloading : others;
+        const most = isToldOfSeeds ? Math.min(wanted, 5) : wanted;
+        const expected = event === 'stopped' ? 0 : Math.min(most, eligible.length);
         const picked = answer.hosts;
         expect(picked).toHaveLength(expected);
         expect(new Set(picked).size).toBe(expected);
