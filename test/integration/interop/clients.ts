@@ -13,48 +13,56 @@ export type Role = 'seed' | 'leech';
 /** What a client is to do. */
 export interface Task {
   role: Role;
-  /** The .torrent file. */
+  /** A .torrent file, or for leechers a magnet link. */
   torrent: string;
-  /** The folder that holds the folder of the torrent's name. */
+  /** The folder that holds the file or folder of the torrent's name. */
   folder: string;
+  /** That name. */
+  name: string;
+  /** At most so many bytes a second are sent. */
+  upBytesPerSecond?: number;
+  /** Ports of peers on loopback, for clients that can be told; the others ask the torrent's tracker. */
+  peers?: readonly number[];
 }
 
 /** One client. */
 export interface Client {
   readonly name: string;
-  /** Package of Debian and Ubuntu. */
-  readonly package: string;
+  /** Package of Debian and Ubuntu; undefined for our own. */
+  readonly package?: string;
   /** A command that succeeds if the client is there. */
   readonly probe: readonly [string, ...string[]];
   /** The command that does the task, listening on a port. */
   command(task: Task, port: number): readonly [string, ...string[]];
-  /** True if a leecher's process ends when all is there; else it says "complete". */
-  readonly endsWhenComplete: boolean;
+  /** What a leecher says when all is there; one that says nothing ends. */
+  readonly saysComplete?: RegExp;
 }
 
 /** The system's Python: packages of the system are for it, whatever else PATH has. */
-const PYTHON = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
+export const PYTHON = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
 
 export const LIBTORRENT: Client = {
   name: 'libtorrent',
   package: 'python3-libtorrent',
   probe: [PYTHON, '-c', 'import libtorrent'],
-  command: ({ role, torrent, folder }, port) => [
+  command: ({ role, torrent, folder, upBytesPerSecond = 0, peers = [] }, port) => [
     PYTHON,
     join(import.meta.dirname, 'libtorrent-peer.py'),
     role,
     torrent,
     folder,
     `${port}`,
+    `${upBytesPerSecond}`,
+    ...peers.map(String),
   ],
-  endsWhenComplete: false,
+  saysComplete: /^complete$/m,
 };
 
 export const ARIA2: Client = {
   name: 'aria2',
   package: 'aria2',
   probe: ['aria2c', '--version'],
-  command: ({ role, torrent, folder }, port) => [
+  command: ({ role, torrent, folder, upBytesPerSecond = 0 }, port) => [
     'aria2c',
     '--no-conf',
     '--quiet',
@@ -65,13 +73,40 @@ export const ARIA2: Client = {
     '--check-integrity=true',
     `--listen-port=${port}`,
     `--dir=${folder}`,
+    `--max-overall-upload-limit=${upBytesPerSecond}`,
     ...(role === 'seed' ? ['--seed-ratio=0'] : ['--seed-time=0']),
     torrent,
   ],
-  endsWhenComplete: true,
 };
 
-async function isThere({ probe: [program, ...args] }: Client): Promise<boolean> {
+/** A client that only makes torrents. */
+export const MKTORRENT: Pick<Client, 'name' | 'package' | 'probe'> = {
+  name: 'mktorrent',
+  package: 'mktorrent',
+  probe: ['sh', '-c', 'command -v mktorrent'],
+};
+
+/** Our own commands, from the sources: a leecher goes on seeding, so that it can be met by slower ones. */
+export const ENXAME: Client = {
+  name: 'enxame',
+  probe: [process.execPath, '--version'],
+  command: ({ role, torrent, folder, name, upBytesPerSecond = 0, peers = [] }, port) => [
+    process.execPath,
+    '--disable-warning=ExperimentalWarning',
+    join(import.meta.dirname, '..', '..', '..', 'cli', 'enxame.ts'),
+    ...(role === 'seed' ? ['seed', torrent, join(folder, name)] : ['download', torrent, folder, '--seed']),
+    '--json',
+    `--listen=127.0.0.1:${port}`,
+    `--up=${upBytesPerSecond}`,
+    ...peers.map((peer) => `--peer=127.0.0.1:${peer}`),
+  ],
+  saysComplete: /^\{"event":"complete"/m,
+};
+
+/** What has to be there for a test. */
+type Program = Pick<Client, 'name' | 'package' | 'probe'>;
+
+async function isThere({ probe: [program, ...args] }: Program): Promise<boolean> {
   return runCommand(program, args).then(
     () => true,
     () => false,
@@ -79,8 +114,8 @@ async function isThere({ probe: [program, ...args] }: Client): Promise<boolean> 
 }
 
 /** Makes sure that a client is there: as root on Debian and Ubuntu it is installed. */
-export async function ensureClient(client: Client): Promise<void> {
-  if (await isThere(client)) return;
+export async function ensureClient(client: Program): Promise<void> {
+  if (client.package === undefined || (await isThere(client))) return;
   let why = 'only root can install it';
   if (process.getuid?.() === 0) {
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', NEEDRESTART_SUSPEND: '1' };
@@ -126,27 +161,70 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** Starts a client. `complete` resolves when it has everything, and rejects if it ends without. */
-export async function startClient(client: Client, task: Task): Promise<{ complete: Promise<void> }> {
-  const [program, ...args] = client.command(task, await freePort());
+/** A client that runs. */
+export interface RunningClient {
+  readonly port: number;
+  /** Resolves when it has everything, and rejects if it ends without. */
+  readonly complete: Promise<void>;
+  /** Resolves once the condition holds for all that it has said; rejects if it ends before. */
+  said(holds: (text: string) => boolean): Promise<void>;
+  /** Ends it, at once by default, and waits for that. Resolves with its exit code. */
+  end(signal?: NodeJS.Signals): Promise<number | null>;
+}
+
+/** Starts a client, on a port that is free unless one is given. */
+export async function startClient(client: Client, task: Task, port?: number): Promise<RunningClient> {
+  const listenPort = port ?? (await freePort());
+  const [program, ...args] = client.command(task, listenPort);
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   running.add(child);
   let said = '';
-  const complete = new Promise<void>((resolve, reject) => {
-    child.once('error', reject);
+  const waiting = new Set<() => void>();
+  let ended: Error | undefined;
+  const closed = new Promise<number | null>((resolve) => {
+    child.once('error', (error) => {
+      said += String(error);
+    });
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
         said += text;
-        if (/^complete$/m.test(said)) resolve();
+        for (const look of waiting) look();
       });
     }
     child.once('close', (code) => {
       running.delete(child);
-      if (client.endsWhenComplete && code === 0) resolve();
-      else reject(new Error(`${client.name} ended with ${code}: ${said}`));
+      ended = new Error(`${client.name} ended with ${code}: ${said.slice(-2000)}`);
+      for (const look of waiting) look();
+      resolve(code);
     });
   });
+  const saidSoThat = (holds: (text: string) => boolean) =>
+    new Promise<void>((resolve, reject) => {
+      const look = () => {
+        if (holds(said)) resolve();
+        else if (ended !== undefined) reject(ended);
+        else return;
+        waiting.delete(look);
+      };
+      waiting.add(look);
+      look();
+    });
+  const { saysComplete } = client;
+  const complete =
+    saysComplete === undefined
+      ? closed.then((code) => {
+          if (code !== 0) throw ended;
+        })
+      : saidSoThat((text) => saysComplete.test(text));
   // A client that is ended by the test has nobody who waits for it any more.
   complete.catch(() => undefined);
-  return { complete };
+  return {
+    port: listenPort,
+    complete,
+    said: saidSoThat,
+    end(signal = 'SIGKILL') {
+      child.kill(signal);
+      return closed;
+    },
+  };
 }

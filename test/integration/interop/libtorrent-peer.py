@@ -1,6 +1,10 @@
-"""One torrent in libtorrent, as a seed or a leecher: libtorrent-peer.py seed|leech TORRENT FOLDER PORT
+"""One torrent in libtorrent, as a seed or a leecher.
 
-Prints "complete" once everything is there, then seeds until it is ended.
+    libtorrent-peer.py seed|leech SOURCE FOLDER PORT UP [PEER_PORT...]
+
+SOURCE is a .torrent file or a magnet link, UP the most bytes a second that it sends (0: no limit). Prints
+"complete" once everything is there, then seeds until it is ended. A download that was ended goes on where it was:
+what lies in the folder is checked.
 """
 
 import sys
@@ -8,7 +12,7 @@ import time
 
 import libtorrent
 
-mode, torrent, folder, port = sys.argv[1:]
+mode, source, folder, port, up, *peers = sys.argv[1:]
 session = libtorrent.session(
     {
         "listen_interfaces": f"127.0.0.1:{port}",
@@ -19,18 +23,26 @@ session = libtorrent.session(
         "enable_natpmp": False,
         "enable_outgoing_utp": False,
         "enable_incoming_utp": False,
+        "upload_rate_limit": int(up),
         # All peers of the test have one address.
         "allow_multiple_connections_per_ip": True,
         "min_announce_interval": 1,
         "min_reconnect_time": 1,
     }
 )
-params = libtorrent.add_torrent_params()
-params.ti = libtorrent.torrent_info(torrent)
+if source.startswith("magnet:"):
+    params = libtorrent.parse_magnet_uri(source)
+else:
+    params = libtorrent.add_torrent_params()
+    params.ti = libtorrent.torrent_info(source)
 params.save_path = folder
 if mode == "seed":
     params.flags |= libtorrent.torrent_flags.seed_mode
 handle = session.add_torrent(params)
+# Loopback counts as a local network, which is not limited by default.
+handle.set_upload_limit(int(up) if int(up) > 0 else -1)
+for peer in peers:
+    handle.connect_peer(("127.0.0.1", int(peer)))
 while not handle.status().is_seeding:
     time.sleep(0.05)
 print("complete", flush=True)

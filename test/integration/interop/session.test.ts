@@ -100,7 +100,7 @@ describe.each([LIBTORRENT, ARIA2])('$name', (client) => {
   test('as a seed, for two of ours', async () => {
     const theirs = join(folder, 'theirs');
     writeContent(join(theirs, NAME));
-    await startClient(client, { role: 'seed', torrent, folder: theirs });
+    await startClient(client, { role: 'seed', torrent, folder: theirs, name: NAME });
     const ours = ['one', 'two'].map((name) => join(folder, name));
     const joined = await Promise.all([
       joinSwarm(ours[0] as string, 'cluster'),
@@ -121,7 +121,7 @@ describe.each([LIBTORRENT, ARIA2])('$name', (client) => {
     expect(seed.torrent.complete).toBe(true);
     const theirs = join(folder, 'theirs');
     mkdirSync(theirs);
-    const { complete } = await startClient(client, { role: 'leech', torrent, folder: theirs });
+    const { complete } = await startClient(client, { role: 'leech', torrent, folder: theirs, name: NAME });
     await complete;
     expectContent(join(theirs, NAME));
     expect(seed.torrent.progress().uploadedBytes).toBeGreaterThanOrEqual(metainfo.totalBytes);
