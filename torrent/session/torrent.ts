@@ -62,6 +62,7 @@ export class JoinedTorrent
   readonly #uploadRate = new TransferRate(SHOWN_RATE_MILLISECONDS);
   #shownDownloaded = 0;
   #shownUploaded = 0;
+  readonly #isSelfish: boolean;
   #willFlushHaves = false;
   #discovering = false;
   #neededAt: number;
@@ -76,6 +77,7 @@ export class JoinedTorrent
     this.clock = around.clock;
     this.logger = around.logger;
     this.#around = around;
+    this.#isSelfish = options.seeding === 'selfish';
     this.#discovery = options.discovery;
     const policy = POLICIES[options.policy];
     this.#peers = new PeerList(policy.longestRedialMilliseconds, around.random);
@@ -205,6 +207,10 @@ export class JoinedTorrent
   /** Begins to look for peers, once the session listens; nothing while paused. */
   begin(): void {
     if (this.#discovering || this.paused || this.#stopped !== undefined || this.#around.port() === 0) return;
+    if (this.#isSelfish && this.complete) {
+      this.stop();
+      return;
+    }
     this.#discovering = true;
     const swarm = {
       infoHash: this.metainfo.infoHash,
@@ -315,7 +321,9 @@ export class JoinedTorrent
       verified: (piece, blockDigests) => {
         this.swarm.pieceVerified(piece, blockDigests);
         this.emit('verified', piece);
-        if (this.complete) this.emit('complete');
+        if (!this.complete) return;
+        this.emit('complete');
+        if (this.#isSelfish) this.stop();
       },
       corrupt: (piece, blockDigests) => {
         this.logger.warn({ infoHash: this.infoHashHex, piece }, 'a piece failed its hash');

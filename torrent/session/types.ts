@@ -55,6 +55,8 @@ export interface AddTorrent {
    * torrent decides whether its servers are asked.
    */
   webSeeds?: readonly string[];
+  /** After the last piece: seed on (the default), or leave the swarm at once by stop(). */
+  seeding?: 'altruistic' | 'selfish';
   /** For this torrent alone; the session's limits hold besides. */
   limits?: TransferLimits;
   /** Begin paused: see Torrent.pause(). */

@@ -33,6 +33,29 @@ export class RequestQueue {
     return this.#fields[this.#at(0) + 2] as number;
   }
 
+  /** Piece and begin of the request at a place from the front. */
+  pieceAt(place: number): number {
+    return this.#fields[this.#at(place)] as number;
+  }
+
+  beginAt(place: number): number {
+    return this.#fields[this.#at(place) + 1] as number;
+  }
+
+  /** Puts the request at a place from the front before all others. */
+  bringForward(place: number): void {
+    const at = this.#at(place);
+    const [piece, begin, length] = [this.#fields[at], this.#fields[at + 1], this.#fields[at + 2]];
+    for (let i = place; i > 0; i--) {
+      const from = this.#at(i - 1);
+      this.#fields.copyWithin(this.#at(i), from, from + 3);
+    }
+    const first = this.#at(0);
+    this.#fields[first] = piece as number;
+    this.#fields[first + 1] = begin as number;
+    this.#fields[first + 2] = length as number;
+  }
+
   /** Takes the first request out. */
   shift(): void {
     this.#head = (this.#head + 1) % (this.#fields.length / 3);

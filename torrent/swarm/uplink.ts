@@ -1,6 +1,7 @@
 // Whom we serve now. Invariant: requests wait here and not in a socket: what is handed to one link is bounded by
 // a moment of its rate, so that a CANCEL, a turn and a limit still mean something.
 import type { SwarmContext } from './context.ts';
+import { FirstCopies } from './first-copies.ts';
 import type { Neighbour } from './neighbour.ts';
 import { TransferRate } from './transfer-rate.ts';
 import {
@@ -19,11 +20,13 @@ export class Uplink {
   readonly #largestRequest: number;
   readonly #rate = new TransferRate(RATE_WINDOW_MILLISECONDS);
   readonly #waiting: Neighbour[] = [];
+  readonly #firstCopies: FirstCopies;
   #turn = 0;
 
   constructor(context: SwarmContext, largestRequest: number) {
     this.#context = context;
     this.#largestRequest = largestRequest;
+    this.#firstCopies = new FirstCopies(context.geometry);
   }
 
   /** Bytes per millisecond that leave. */
@@ -121,14 +124,20 @@ export class Uplink {
   }
 
   #serveOne(neighbour: Neighbour, now: number): void {
-    const { host } = this.#context;
+    const { host, picker, policy } = this.#context;
     const { requests } = neighbour;
+    // Where the seed directs, it is asked for what it wants to send.
+    const ordersFirstCopies = !policy.directed && picker.have.isFull && !this.#firstCopies.isOver;
     neighbour.servedAt = ++this.#turn;
     let bytes = Math.min(
       Math.max(1, this.#rate.perMillisecond(now) * TURN_MILLISECONDS),
       this.#mostHanded(neighbour, now) - neighbour.link.pendingBytes,
     );
     for (let blocks = 0; blocks < TURN_BLOCKS && bytes > 0 && requests.size > 0; blocks++) {
+      if (ordersFirstCopies) {
+        this.#firstCopies.choose(requests);
+        this.#firstCopies.handed(requests.firstPiece, requests.firstBegin);
+      }
       const length = requests.firstLength;
       bytes -= length;
       host.spendUpload(length);

@@ -64,6 +64,23 @@ describe('before the handshake', () => {
     expect(peer.ended).toBe('end');
   });
 
+  test('who opens encrypted (MSE) and comes back in clear is a peer like any, however often', async () => {
+    const seed = await startSeed();
+    for (let i = 0; i < 50; i++) {
+      // 96 bytes of a public key and some padding, as such clients open.
+      const encrypted = await dialRaw(seed.session.port, pieceCount);
+      encrypted.send(randomBytes(96 + (i % 7) * 50).fill(0xa5, 0, 1));
+      await encrypted.end(2);
+      expect(encrypted.ended).toBe('end');
+    }
+    const clear = await greeted(seed.session.port);
+    clear.writer.interested();
+    clear.writer.request(0, 0, BLOCK);
+    clear.flush();
+    await until('it is served', () => clear.heard.some((words) => /unchoke|block/.test(words)));
+    expect(seed.torrent.progress().peers).toBe(1);
+  });
+
   test('an unknown info hash is ended', async () => {
     const seed = await startSeed();
     const peer = await dialRaw(seed.session.port, pieceCount);

@@ -411,6 +411,42 @@ describe('discovery', () => {
   });
 });
 
+describe('a selfish torrent', () => {
+  test('leaves the swarm when it is complete, an altruistic one seeds on', async () => {
+    const seed = await startSeed();
+    const session = await startSession();
+    const discovery = new FakeDiscovery();
+    const torrent = session.add({
+      metainfo,
+      storage: new MemoryStorage(metainfo),
+      policy: 'classic',
+      discovery: [discovery],
+      seeding: 'selfish',
+    });
+    torrent.addPeers([seed.address]);
+    await completion(torrent);
+    await until('it took its leave', () => discovery.asked.includes('stop'));
+    expect(discovery.asked.filter((asked) => asked !== 'needMore')).toEqual(['start', 'completed', 'stop']);
+    expect(torrent.progress().peers).toBe(0);
+    // Nobody gets anything from it, though it is there; the seed goes on.
+    const { torrent: late } = await startLeecher();
+    late.addPeers([addressOf(session)]);
+    await until('some ticks have passed', ticks(5));
+    expect(late.progress().piecesHave).toBe(0);
+    late.addPeers([seed.address]);
+    await completion(late);
+  });
+
+  test('that has everything already does not even come', async () => {
+    const session = await startSession();
+    const discovery = new FakeDiscovery();
+    const storage = new MemoryStorage(metainfo, content);
+    session.add({ metainfo, storage, policy: 'classic', discovery: [discovery], seeding: 'selfish' });
+    await until('some ticks have passed', ticks(3));
+    expect(discovery.asked).not.toContain('start');
+  });
+});
+
 describe('connections', () => {
   test('two that dial each other at once keep one', async () => {
     const [a, b] = [await startLeecher(), await startLeecher()];

@@ -70,6 +70,51 @@ describe('classic', () => {
     for (const peer of peers.slice(3)) expect(chokes(peer)).toContain('unchoke');
   });
 
+  test('a seed keeps those that take most of it, and gives one slot at random', () => {
+    const world = makeSwarm({ pieces: 400, have: [...Array(400).keys()], random: () => 0, shortBy: 0 });
+    const peers = interestedPeers(world, 7);
+    const take = ({ link, neighbour }: Peer, blocks: number) => {
+      for (let i = 0; i < blocks; i++) {
+        world.swarm.request(neighbour, i, 0, BLOCK);
+        world.swarm.settle();
+        for (const [, , length] of link.sending.splice(0)) {
+          link.pendingBytes -= length;
+          world.swarm.uploaded(neighbour, length);
+        }
+      }
+    };
+    // The first round is for whoever came first; of those the second to fourth take more.
+    for (let second = 0; second < 100; second++) {
+      for (const [index, peer] of peers.entries()) {
+        if (!peer.neighbour.amChoking) take(peer, index >= 1 && index <= 3 ? 8 : 1);
+        world.swarm.heard(peer.neighbour, world.clock.time);
+      }
+      world.pass(1000);
+    }
+    const chosen = peers.map(({ neighbour }) => !neighbour.amChoking);
+    expect(chosen.slice(1, 4)).toEqual([true, true, true]);
+    expect(chosen.filter(Boolean)).toHaveLength(4);
+  });
+
+  test('snubbed by all that let us ask, we try one more at random', () => {
+    const snubbed = (count: number) => {
+      const world = makeSwarm({ pieces: 100, have: [0] });
+      const peers = Array.from({ length: 8 }, () => world.connect({ pieces: 'all' }));
+      for (const { neighbour } of peers) world.swarm.interested(neighbour);
+      for (const { neighbour } of peers.slice(0, 2)) world.swarm.unchoke(neighbour);
+      for (let second = 0; second < 60; second++) {
+        for (const [index, peer] of peers.entries()) {
+          if (index >= count && index < 2 && peer.link.wanted.length > 0) world.answer(peer);
+          world.swarm.heard(peer.neighbour, world.clock.time);
+        }
+        world.pass(1000);
+      }
+      return unchoked(peers).length;
+    };
+    expect(snubbed(1)).toBe(4);
+    expect(snubbed(2)).toBe(5);
+  });
+
   test('who snubs us loses its slot to others', () => {
     const world = makeSwarm({ pieces: 100, have: [0] });
     const snubs = world.connect({ pieces: 'all' });

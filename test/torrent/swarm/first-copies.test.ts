@@ -1,0 +1,88 @@
+// In which order a classic seed serves what one peer asks for.
+import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { RequestQueue } from '../../../torrent/swarm/request-queues.ts';
+import { BLOCK, makeSwarm, type Peer } from './harness.ts';
+
+function seedOf(pieces: number) {
+  return makeSwarm({ pieces, have: [...Array(pieces).keys()], shortBy: 0 });
+}
+
+/** Pieces that were handed to a peer's link, in order; they leave at once. */
+function handed({ link }: Peer): number[] {
+  link.pendingBytes = 0;
+  return link.sending.splice(0).map(([piece]) => piece);
+}
+
+test('what was never sent comes first, then the rest, and nothing is refused', () => {
+  const world = seedOf(8);
+  const [a, b] = [world.connect({ pieces: [] }), world.connect({ pieces: [] })];
+  for (const { neighbour } of [a, b]) world.swarm.interested(neighbour);
+  for (const piece of [0, 1, 2, 3]) world.swarm.request(a.neighbour, piece, 0, BLOCK);
+  world.swarm.settle();
+  expect(handed(a)).toEqual([0, 1, 2, 3]);
+  // Both asked for the same; the second gets what is new first.
+  for (const piece of [0, 1, 4, 2, 5]) world.swarm.request(b.neighbour, piece, 0, BLOCK);
+  world.swarm.settle();
+  expect(handed(b)).toEqual([4, 5, 0, 1, 2]);
+  expect(b.link.said.join()).not.toContain('reject');
+});
+
+test('once everything has left, requests are served as they come', () => {
+  const world = seedOf(2);
+  const a = world.connect({ pieces: [] });
+  world.swarm.interested(a.neighbour);
+  for (const piece of [0, 1]) {
+    for (const begin of [0, BLOCK]) world.swarm.request(a.neighbour, piece, begin, BLOCK);
+  }
+  world.swarm.settle();
+  expect(handed(a)).toEqual([0, 0, 1, 1]);
+  for (const piece of [1, 0, 1]) world.swarm.request(a.neighbour, piece, 0, BLOCK);
+  world.swarm.settle();
+  expect(handed(a)).toEqual([1, 0, 1]);
+});
+
+test('a leecher serves in the order asked: its copies are not the only ones', () => {
+  const world = makeSwarm({ pieces: 8, have: [0, 1, 2, 3], shortBy: 0 });
+  const [a, b] = [world.connect({ pieces: [] }), world.connect({ pieces: [] })];
+  for (const { neighbour } of [a, b]) world.swarm.interested(neighbour);
+  world.swarm.request(a.neighbour, 0, 0, BLOCK);
+  for (const piece of [0, 1]) world.swarm.request(b.neighbour, piece, 0, BLOCK);
+  world.swarm.settle();
+  expect(handed(b)).toEqual([0, 1]);
+});
+
+test('bringing a request forward keeps all others in order', () => {
+  fc.assert(
+    fc.property(
+      fc.nat(40),
+      fc.array(fc.nat(1000), { minLength: 1, maxLength: 60 }),
+      fc.nat(),
+      (before, pieces, draw) => {
+        const queue = new RequestQueue();
+        // The queue's start lies anywhere in its storage.
+        for (let i = 0; i < before; i++) {
+          queue.push(0, 0, 0);
+          queue.shift();
+        }
+        for (const piece of pieces) queue.push(piece, piece + 1, piece + 2);
+        const place = draw % pieces.length;
+        expect([queue.pieceAt(place), queue.beginAt(place)]).toEqual([
+          pieces[place],
+          (pieces[place] as number) + 1,
+        ]);
+        queue.bringForward(place);
+        const expected = [pieces[place] as number, ...pieces.filter((_, i) => i !== place)];
+        for (const piece of expected) {
+          expect([queue.firstPiece, queue.firstBegin, queue.firstLength]).toEqual([
+            piece,
+            piece + 1,
+            piece + 2,
+          ]);
+          queue.shift();
+        }
+        expect(queue.size).toBe(0);
+      },
+    ),
+  );
+});
