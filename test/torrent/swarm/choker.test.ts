@@ -283,15 +283,25 @@ describe('connections', () => {
     }
   });
 
-  test('a silent peer is dropped, and we say that we live before anybody could think otherwise', () => {
-    const world = makeSwarm({ pieces: 4, policy: 'cluster' });
-    const peer = world.connect({ pieces: [0] });
-    world.pass(119_000);
-    expect(peer.link.said.filter((words) => words === 'keepAlive')).toHaveLength(1);
-    expect(peer.link.closedBecause).toBeUndefined();
-    world.pass(2000);
-    expect(peer.link.closedBecause).toMatch(/silent/);
-  });
+  test.each([
+    ['cluster', 60],
+    ['classic', 120],
+  ] as const)(
+    '%s: we say that we live after %d s, and drop who is silent for a minute longer',
+    (policy, seconds) => {
+      const world = makeSwarm({ pieces: 4, policy });
+      const peer = world.connect({ pieces: [0] });
+      world.pass((seconds - 1) * 1000);
+      expect(peer.link.said).not.toContain('keepAlive');
+      world.pass(2000);
+      expect(peer.link.said).toContain('keepAlive');
+      world.pass(58_000);
+      expect(peer.link.said.filter((words) => words === 'keepAlive')).toHaveLength(1);
+      expect(peer.link.closedBecause).toBeUndefined();
+      world.pass(2000);
+      expect(peer.link.closedBecause).toMatch(/silent/);
+    },
+  );
 
   test('two that have everything part', () => {
     const world = makeSwarm({ pieces: 1 });
