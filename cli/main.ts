@@ -84,6 +84,11 @@ function addTracker(enxame: Command): void {
     )
     .option('--revisions', "serve the torrents of the cluster's ContentRevisions")
     .option('--open', 'serve any info hash')
+    .option('--udp', 'answer over UDP too (BEP 15), on the same port')
+    .option(
+      '--secret-file <file>',
+      "only those may announce who show a torrent's key, made of the secret in this file, as /announce/KEY",
+    )
     .option('--metrics <host:port>', 'serve /metrics there and not on the main port')
     .option('--json', 'print events as JSON lines on stdout, and logs on stderr')
     .action(async (options: import('./tracker.ts').TrackerOptions) => {

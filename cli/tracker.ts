@@ -2,7 +2,8 @@
  * `enxame tracker`: starts a tracker and hands it its list of torrents: a folder's, the cluster's
  * ContentRevisions, or everything.
  */
-import { stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
+import { KeyRights, MIN_SECRET_BYTES, type Rights } from '../tracker/rights.ts';
 import { TorrentDirectory } from '../tracker/torrent-directory.ts';
 import { OPEN_LIST, type TorrentList, unionOf } from '../tracker/torrents.ts';
 import { type RunningTracker, startTracker } from '../tracker/tracker.ts';
@@ -20,6 +21,8 @@ export interface TrackerOptions {
   readonly torrents?: string;
   readonly revisions?: boolean;
   readonly open?: boolean;
+  readonly udp?: boolean;
+  readonly secretFile?: string;
   readonly metrics?: string;
   readonly json?: boolean;
 }
@@ -57,16 +60,31 @@ async function openLists(options: TrackerOptions, context: ProgramContext): Prom
   };
 }
 
+/** Who may announce, as the options say. */
+async function readRights({ secretFile }: TrackerOptions): Promise<Rights | undefined> {
+  if (secretFile === undefined) return undefined;
+  const secret = await readFile(secretFile, 'utf8').catch((cause: unknown) => {
+    throw new UsageError(`--secret-file cannot be read: ${inOneLine(cause)}`);
+  });
+  const bytes = Buffer.from(secret.trim());
+  if (bytes.length < MIN_SECRET_BYTES)
+    throw new UsageError(`the secret in ${secretFile} must be of at least ${MIN_SECRET_BYTES} bytes`);
+  return new KeyRights(bytes);
+}
+
 async function start(
   options: TrackerOptions,
   listen: ListenAddress,
   metrics: ListenAddress | undefined,
   torrents: TorrentList,
+  rights: Rights | undefined,
   { logger }: ProgramContext,
 ): Promise<RunningTracker> {
   try {
     return await startTracker({
       torrents,
+      rights,
+      ...(options.udp && { udp: true }),
       listen,
       metrics,
       logger,
@@ -92,9 +110,10 @@ export function tracker(options: TrackerOptions): Program {
     const listen = parseListenAddress('--listen', options.listen);
     const metrics =
       options.metrics === undefined ? undefined : parseListenAddress('--metrics', options.metrics);
+    const rights = await readRights(options);
     const lists = await openLists(options, context);
     try {
-      const running = await start(options, listen, metrics, lists.torrents, context);
+      const running = await start(options, listen, metrics, lists.torrents, rights, context);
       logger.info({ host: listen.host, port: running.port, metricsPort: running.metricsPort }, 'listening');
       if (options.json)
         printEvent({ event: 'listening', port: running.port, metricsPort: running.metricsPort });

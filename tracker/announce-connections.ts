@@ -7,16 +7,9 @@
  * an announce it is handed over, with every byte that is not answered yet.
  */
 import type { Socket } from 'node:net';
-import type { Answer } from './announcer.ts';
+import type { Answer, RawAnnounce } from './announcer.ts';
 import { compactHost } from './peer-address.ts';
-
-/** An announce as it came, one char a byte. */
-export interface RawAnnounce {
-  /** What follows `?` in the target. */
-  readonly query: string;
-  /** The compact address of the connection; its port may be overwritten. */
-  readonly host: Buffer | undefined;
-}
+import { type Credentials, NO_CREDENTIALS } from './rights.ts';
 
 /** What connections are made of. */
 export interface AnnounceConnectionsOptions {
@@ -28,22 +21,37 @@ export interface AnnounceConnectionsOptions {
   readonly failed: (error: unknown) => void;
 }
 
-const START = 'GET /announce?';
+const START = 'GET /announce';
 const LINE_END = ' HTTP/1.1\r\n';
 const HEAD_END = '\r\n\r\n';
 /** Headers that say that more than this head belongs to the request, or that the connection ends with it. */
 const UNUSUAL =
   /\r\n(?:content-length|transfer-encoding|upgrade|expect|connection(?!: *keep-alive\r\n)) *:?/i;
+const KEY = /^\/([^/]+)$/;
 
-/** Hot: where the first announce of `text` ends, and its query; undefined for anything else. */
-function firstAnnounce(text: string): { query: string; end: number } | undefined {
+interface FoundAnnounce {
+  readonly query: string;
+  readonly credentials: Credentials;
+  /** Where it ends. */
+  readonly end: number;
+}
+
+/** Hot: the announce that `text` begins with; undefined for anything else. */
+function firstAnnounce(text: string): FoundAnnounce | undefined {
   if (!text.startsWith(START)) return undefined;
   const space = text.indexOf(' ', START.length);
-  if (space < 0 || !text.startsWith(LINE_END, space)) return undefined;
+  const question = text.indexOf('?', START.length);
+  if (space < 0 || question < 0 || question > space || !text.startsWith(LINE_END, space)) return undefined;
   const headers = space + LINE_END.length - 2;
   const end = text.indexOf(HEAD_END, headers);
   if (end < 0 || UNUSUAL.test(text.slice(headers, end + 2))) return undefined;
-  return { query: text.slice(START.length, space), end: end + HEAD_END.length };
+  let credentials = NO_CREDENTIALS;
+  if (question > START.length) {
+    const key = KEY.exec(text.slice(START.length, question))?.[1];
+    if (key === undefined) return undefined;
+    credentials = { key };
+  }
+  return { query: text.slice(question + 1, space), credentials, end: end + HEAD_END.length };
 }
 
 class AnnounceConnection {
@@ -95,14 +103,14 @@ class AnnounceConnection {
         return;
       }
       rest = rest.slice(announce.end);
-      this.#answer(announce.query);
+      this.#answer(announce);
     }
     this.#rest = rest;
   }
 
-  #answer(query: string): void {
+  #answer({ query, credentials }: FoundAnnounce): void {
     try {
-      const answer = this.#options.answer({ query, host: this.#host });
+      const answer = this.#options.answer({ query, credentials, host: this.#host });
       if (answer instanceof Promise) this.#wait(answer);
       else this.#send(answer);
     } catch (error) {

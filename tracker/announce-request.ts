@@ -142,13 +142,18 @@ function portNumber(query: string): number {
   return port;
 }
 
+/** How many peers to answer with; less than 0 is what a client says that leaves it to the tracker. */
+export function wantedOf(stated: number): number {
+  return stated < 0 ? DEFAULT_WANTED_PEERS : Math.min(stated, MAX_WANTED_PEERS);
+}
+
 function wantedPeers(query: string): number {
   if (!isThere('numwant')) return DEFAULT_WANTED_PEERS;
   const start = startOf('numwant');
   const isNegative = query.charCodeAt(start) === MINUS && start < endOf('numwant');
   const wanted = readDigits(query, isNegative ? start + 1 : start, endOf('numwant'));
   if (wanted < 0) throw new TrackerError('BadParameter', 'numwant must be a whole number');
-  return isNegative && wanted > 0 ? DEFAULT_WANTED_PEERS : Math.min(wanted, MAX_WANTED_PEERS);
+  return wantedOf(isNegative ? -wanted : wanted);
 }
 
 function announceEvent(query: string): AnnounceEvent {
@@ -177,9 +182,14 @@ function nameOf(query: string, parameter: Parameter, pattern: RegExp): string | 
 
 const nameBytes = Buffer.alloc(MAX_NAME_LENGTH);
 
-/** The `key` of a peer, hashed to 32 bits (FNV-1a): it is compared and never shown. */
+/**
+ * The `key` of a peer in 32 bits: eight hex digits as they are, which is what the same client says over UDP;
+ * others hashed (FNV-1a). It is compared and never shown.
+ */
 function keyNumber(query: string): number {
   if (!isThere('key')) return 0;
+  const text = query.slice(startOf('key'), endOf('key'));
+  if (/^[0-9a-f]{8}$/i.test(text)) return Number.parseInt(text, 16);
   let hash = 0x811c9dc5;
   for (let at = startOf('key'); at < endOf('key'); at += 1)
     hash = Math.imul(hash ^ query.charCodeAt(at), 0x01000193);

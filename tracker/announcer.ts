@@ -4,10 +4,12 @@
  */
 import { type AnnounceEvent, type AnnounceRequest, parseAnnounce } from './announce-request.ts';
 import { TrackerError, type TrackerErrorCode } from './errors.ts';
-import { announceIntervals } from './intervals.ts';
+import { announceIntervals, type Intervals } from './intervals.ts';
 import { setPort } from './peer-address.ts';
-import type { SwarmRegistry } from './registry.ts';
+import type { PeerTable } from './peer-table.ts';
+import type { Announced, SwarmRegistry } from './registry.ts';
 import { announceReply, failureReply, type RetryIn, scrapeReply } from './reply.ts';
+import { type Credentials, OPEN_RIGHTS, type Rights } from './rights.ts';
 import { parseScrape } from './scrape-request.ts';
 import { NO_COUNTS, type SwarmCounts } from './swarm.ts';
 import type { KnownTorrent, TorrentList } from './torrents.ts';
@@ -30,11 +32,24 @@ export interface Answer {
   readonly event?: AnnounceEvent;
 }
 
+/** An announce over HTTP as it came, one char a byte. */
+export interface RawAnnounce {
+  /** What follows `?` in the target. */
+  readonly query: string;
+  /** The compact address of the connection; its port may be overwritten. */
+  readonly host: Buffer | undefined;
+  readonly credentials: Credentials;
+}
+
+/** Makes an answer of what an announce led to. */
+type WriteAnswer<T> = (table: PeerTable, announced: Announced, intervals: Intervals) => T;
+
 export class Announcer {
   readonly #torrents: TorrentList;
   readonly #registry: SwarmRegistry;
   readonly #arrivals: WaitingRoom;
   readonly #arrivalWaitMilliseconds: number;
+  readonly #rights: Rights;
   readonly #random: () => number;
   readonly #now: () => number;
 
@@ -48,6 +63,7 @@ export class Announcer {
     registry: SwarmRegistry;
     arrivals: WaitingRoom;
     arrivalWaitMilliseconds: number;
+    rights?: Rights;
     random: () => number;
     now: () => number;
   }) {
@@ -55,6 +71,7 @@ export class Announcer {
     this.#registry = options.registry;
     this.#arrivals = options.arrivals;
     this.#arrivalWaitMilliseconds = options.arrivalWaitMilliseconds;
+    this.#rights = options.rights ?? OPEN_RIGHTS;
     this.#random = options.random;
     this.#now = options.now;
   }
@@ -62,30 +79,46 @@ export class Announcer {
   /**
    * Hot: answers an announce; one that has to wait for its torrent gets a promise. Bad ones are answered with a
    * failure reason (BEP 3, BEP 31).
-   *
-   * @param query the part after `?`, one char a byte
-   * @param host the compact address of the connection, the only one that is believed; its port is overwritten
    */
-  announce(query: string, host: Buffer | undefined): Answer | Promise<Answer> {
+  announce({ query, host, credentials }: RawAnnounce): Answer | Promise<Answer> {
     let request: AnnounceRequest | undefined;
     try {
       request = parseAnnounce(query);
-      const torrent = this.#torrents.get(request.infoHashHex);
-      if (torrent === undefined) return this.#announceLate(request, host);
-      return { body: this.#admit(request, torrent, host), outcome: 'ok', event: request.event };
+      const { event } = request;
+      const form = request;
+      const answer = this.admit(request, host, credentials, (table, announced, intervals) => ({
+        body: announceReply(table, announced, intervals, form),
+        outcome: 'ok' as const,
+        event,
+      }));
+      if (!(answer instanceof Promise)) return answer;
+      return answer.catch((error: unknown) => this.#failure(error, event));
     } catch (error) {
       return this.#failure(error, request?.event);
     }
   }
 
-  async #announceLate(request: AnnounceRequest, host: Buffer | undefined): Promise<Answer> {
-    try {
-      const torrent = await this.#arrival(request.infoHashHex);
-      return { body: this.#admit(request, torrent, host), outcome: 'ok', event: request.event };
-    } catch (error) {
-      return this.#failure(error, request.event);
-    }
+  /**
+   * Hot: takes in an announce, however it came; one that has to wait for its torrent gets a promise.
+   *
+   * @param host the compact address of the connection, the only one that is believed; its port is overwritten
+   * @param write makes the answer, at once: what it is given changes with the next announce
+   * @throws TrackerError, also by the promise, where it is refused
+   */
+  admit<T>(
+    request: AnnounceRequest,
+    host: Buffer | undefined,
+    credentials: Credentials,
+    write: WriteAnswer<T>,
+  ): T | Promise<T> {
+    this.#rights.check(request.infoHashHex, credentials);
+    const torrent = this.#torrents.get(request.infoHashHex);
+    if (torrent !== undefined) return this.#enter(request, torrent, host, write);
+    return this.#arrival(request.infoHashHex).then((late) => this.#enter(request, late, host, write));
   }
+
+  /** Counts of a swarm, for a scrape. */
+  readonly countsOf = (infoHashHex: string): SwarmCounts => this.#registry.counts(infoHashHex) ?? NO_COUNTS;
 
   /** Answers a scrape (BEP 48). Torrents that are not served are left out. */
   scrape(query: string): Answer {
@@ -112,7 +145,12 @@ export class Announcer {
     throw new TrackerError('UnknownTorrent', `this tracker does not serve the torrent ${infoHashHex}`);
   }
 
-  #admit(request: AnnounceRequest, torrent: KnownTorrent, host: Buffer | undefined): string {
+  #enter<T>(
+    request: AnnounceRequest,
+    torrent: KnownTorrent,
+    host: Buffer | undefined,
+    write: WriteAnswer<T>,
+  ): T {
     if (host === undefined) throw new TrackerError('BadParameter', 'the connection has no IP address');
     setPort(host, request.port);
     // What nobody can lack, nobody lacks: clients state huge numbers while they do not know the size yet.
@@ -125,7 +163,7 @@ export class Announcer {
       request.wantedPeers,
       this.#now() + INTERVALS_UNTIL_EXPIRY * intervals.intervalSeconds * 1000,
     );
-    return announceReply(this.#registry.table, announced, intervals, request);
+    return write(this.#registry.table, announced, intervals);
   }
 
   #failure(error: unknown, event?: AnnounceEvent): Answer {
@@ -141,5 +179,5 @@ const TOO_MANY_RETRY_MINUTES = 15;
 /** A request that makes no sense never will; one for a torrent that is not served (yet) may. */
 function retryIn(code: TrackerErrorCode): RetryIn | undefined {
   if (code === 'TooManyPeers') return TOO_MANY_RETRY_MINUTES;
-  return code === 'UnknownTorrent' || code === 'NotReady' ? undefined : 'never';
+  return code === 'UnknownTorrent' || code === 'NotReady' || code === 'NoRight' ? undefined : 'never';
 }

@@ -15,6 +15,8 @@ export type TrackerErrorCode =
   | 'UnknownTorrent'
   /** The tracker does not know its list of torrents yet, or is ending. */
   | 'NotReady'
+  /** The announce shows no right to this torrent, or a wrong one. */
+  | 'NoRight'
   /** What should be a .torrent file is not, or is another one. */
   | 'BadMetainfo'
   /** The host has put too many peers into the registry. */

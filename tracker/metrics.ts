@@ -17,6 +17,7 @@ export class TrackerMetrics {
   readonly #announceSeconds: Histogram;
   readonly #scrapes: Counter<'result'>;
   readonly #metainfo: Counter<'result'>;
+  readonly #udpDropped: Counter;
 
   constructor(observed: { torrents: TorrentList; registry: SwarmRegistry; metainfo: MetainfoStore }) {
     const registers = [this.#register];
@@ -47,6 +48,11 @@ export class TrackerMetrics {
       labelNames: ['result'],
       registers,
     });
+    this.#udpDropped = new Counter({
+      name: 'enxame_tracker_udp_dropped_total',
+      help: 'Datagrams that were no request, or had no good connection id.',
+      registers,
+    });
     this.#metainfo = new Counter({
       name: 'enxame_tracker_metainfo_requests_total',
       help: 'Requests for .torrent files by result.',
@@ -57,14 +63,19 @@ export class TrackerMetrics {
   }
 
   /** Hot: counts an announce that took `seconds`. */
-  announced({ event = 'none', outcome }: Answer, seconds: number): void {
+  announced({ event = 'none', outcome }: Omit<Answer, 'body'>, seconds: number): void {
     if (outcome === 'ok') this.#accepted[event].inc();
     else this.#announces.inc({ event: 'unknown', result: outcome });
     this.#announceSeconds.observe(seconds);
   }
 
-  scraped({ outcome }: Answer): void {
+  scraped({ outcome }: Pick<Answer, 'outcome'>): void {
     this.#scrapes.inc({ result: outcome });
+  }
+
+  /** Counts a datagram that is no request, or has no good connection id. */
+  udpDropped(): void {
+    this.#udpDropped.inc();
   }
 
   metainfoServed(result: 'found' | 'unchanged' | 'missing' | 'unknown'): void {

@@ -6,14 +6,15 @@
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { type FastifyInstance, type FastifyReply, fastify } from 'fastify';
-import { AnnounceConnections, type RawAnnounce } from './announce-connections.ts';
-import type { Announcer, Answer } from './announcer.ts';
+import { AnnounceConnections } from './announce-connections.ts';
+import type { Announcer, Answer, RawAnnounce } from './announcer.ts';
 import { type IndexEntry, indexPage, MAX_INDEX_ENTRIES } from './index-page.ts';
 import type { TrackerLogger } from './logger.ts';
 import type { MetainfoStore } from './metainfo-store.ts';
 import type { TrackerMetrics } from './metrics.ts';
 import { compactHost } from './peer-address.ts';
 import type { SwarmRegistry } from './registry.ts';
+import { type Credentials, NO_CREDENTIALS } from './rights.ts';
 import { NO_COUNTS } from './swarm.ts';
 import type { SwarmSummary } from './swarm-summary.ts';
 import type { KnownTorrent, TorrentList } from './torrents.ts';
@@ -158,18 +159,22 @@ function addAnnounceRoute(
   answer: (announce: RawAnnounce) => Answer | Promise<Answer>,
 ): void {
   // Those that do not come whole, or close their connection.
-  server.get('/announce', async ({ raw }, reply) => {
-    // The address of the connection is the only one believed: X-Forwarded-For is anyone's to write.
-    const { body } = await answer({ query: rawQuery(raw), host: compactHost(raw.socket.remoteAddress) });
-    return sendBencoded(reply, body);
-  });
+  // The address of the connection is the only one believed: X-Forwarded-For is anyone's to write.
+  const reply = async (raw: IncomingMessage, credentials: Credentials) => {
+    const host = compactHost(raw.socket.remoteAddress);
+    return (await answer({ query: rawQuery(raw), host, credentials })).body;
+  };
+  server.get('/announce', async ({ raw }, to) => sendBencoded(to, await reply(raw, NO_CREDENTIALS)));
+  server.get<{ Params: { key: string } }>('/announce/:key', async ({ raw, params }, to) =>
+    sendBencoded(to, await reply(raw, { key: params.key })),
+  );
 }
 
 /** Counts and times what an announcer answers. */
 function measured({ announcer, metrics, nowSeconds }: ServerParts) {
-  return ({ query, host }: RawAnnounce): Answer | Promise<Answer> => {
+  return (announce: RawAnnounce): Answer | Promise<Answer> => {
     const start = nowSeconds();
-    const answer = announcer.announce(query, host);
+    const answer = announcer.announce(announce);
     if (!(answer instanceof Promise)) {
       metrics.announced(answer, nowSeconds() - start);
       return answer;

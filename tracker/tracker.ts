@@ -9,8 +9,10 @@ import type { TrackerLogger } from './logger.ts';
 import { MetainfoStore } from './metainfo-store.ts';
 import { TrackerMetrics } from './metrics.ts';
 import { type RegistryLimits, SwarmRegistry } from './registry.ts';
+import type { Rights } from './rights.ts';
 import { addMetricsRoute, listen, metricsServer, trackerServer } from './server.ts';
 import type { TorrentList } from './torrents.ts';
+import { startUdpServer, type UdpServer } from './udp-server.ts';
 import { nodeTimer, WaitingRoom } from './waiting-room.ts';
 
 const EXPIRE_EVERY_MILLISECONDS = 5_000;
@@ -29,6 +31,12 @@ export interface TrackerSettings {
   readonly listen: HostAndPort;
   /** Where /metrics is served instead of on the main port. */
   readonly metrics?: HostAndPort | undefined;
+  /** Listens over UDP too, on the same host and port. */
+  readonly udp?: boolean;
+  /** Who may announce; everybody, unless said otherwise. */
+  readonly rights?: Rights | undefined;
+  /** How much of an answer may be of the asker's own zone while others are to be had, 0 to 1. */
+  readonly localShare?: number | undefined;
   readonly limits?: Partial<RegistryLimits>;
   /** How long an announce for an unknown torrent waits for it to come to the list (0: not at all). */
   readonly arrivalWaitMilliseconds?: number;
@@ -63,7 +71,8 @@ export async function startTracker(settings: TrackerSettings): Promise<RunningTr
   const registry = new SwarmRegistry({
     now: now(),
     random,
-    ...(settings.limits && { limits: settings.limits }),
+    localShare: settings.localShare,
+    limits: settings.limits,
   });
   const askHolder = askHolderOverHttp(settings.holderPort ?? HOLDER_PORT);
   const metainfo = new MetainfoStore({ torrents, registry, askHolder, logger, now });
@@ -73,6 +82,7 @@ export async function startTracker(settings: TrackerSettings): Promise<RunningTr
     registry,
     arrivals,
     arrivalWaitMilliseconds: settings.arrivalWaitMilliseconds ?? 0,
+    ...(settings.rights && { rights: settings.rights }),
     random,
     now,
   });
@@ -102,6 +112,7 @@ export async function startTracker(settings: TrackerSettings): Promise<RunningTr
   const second = settings.metrics && metricsServer(metrics, logger);
   if (second === undefined) addMetricsRoute(server, metrics);
 
+  let udp: UdpServer | undefined;
   const close = async () => {
     ending = true;
     stopFollowing();
@@ -111,12 +122,25 @@ export async function startTracker(settings: TrackerSettings): Promise<RunningTr
     metainfo.close();
     // Closes idle connections at once and waits for the others; whoever keeps one busy is cut off in the end.
     const cut = setTimeout(() => server.server.closeAllConnections(), DRAIN_MILLISECONDS);
-    await Promise.all([server.close(), second?.close()]);
+    await Promise.all([server.close(), second?.close(), udp?.close()]);
     clearTimeout(cut);
   };
 
   try {
     const port = await listen(server, settings.listen.host, settings.listen.port);
+    if (settings.udp)
+      udp = await startUdpServer(
+        {
+          announcer,
+          logger,
+          now,
+          answered: (answer, seconds) => metrics.announced(answer, seconds),
+          scraped: () => metrics.scraped({ outcome: 'ok' }),
+          dropped: () => metrics.udpDropped(),
+        },
+        settings.listen.host,
+        port,
+      );
     const metricsPort =
       second && (await listen(second, settings.metrics?.host ?? '', settings.metrics?.port ?? 0));
     return { port, metricsPort, close };

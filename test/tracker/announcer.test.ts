@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { Announcer } from '../../tracker/announcer.ts';
 import { compactHost } from '../../tracker/peer-address.ts';
 import { SwarmRegistry } from '../../tracker/registry.ts';
+import { NO_CREDENTIALS } from '../../tracker/rights.ts';
 import { MutableTorrentList } from '../../tracker/torrents.ts';
 import { nodeTimer, WaitingRoom } from '../../tracker/waiting-room.ts';
 import { announceQuery, escapeBytes, hashOf } from './announce-query.ts';
@@ -26,7 +27,11 @@ function announcerWith(arrivalWaitMilliseconds = 0) {
     now: () => clock.now,
   });
   const announce = async (changes: Parameters<typeof announceQuery>[0], from = '192.0.2.1') => {
-    const { body, outcome } = await announcer.announce(announceQuery(changes), compactHost(from));
+    const { body, outcome } = await announcer.announce({
+      query: announceQuery(changes),
+      host: compactHost(from),
+      credentials: NO_CREDENTIALS,
+    });
     return { reply: decode(Buffer.from(body, 'latin1')) as Record<string, unknown>, outcome };
   };
   return { announcer, torrents, registry, arrivals, clock, announce };
@@ -97,7 +102,10 @@ describe('announce', () => {
   test('a connection that is gone already changes nothing', async () => {
     const { torrents, registry, announcer } = announcerWith();
     torrents.add('test', { infoHashHex: A });
-    expect((await announcer.announce(announceQuery(), undefined)).outcome).toBe('BadParameter');
+    expect(
+      (await announcer.announce({ query: announceQuery(), host: undefined, credentials: NO_CREDENTIALS }))
+        .outcome,
+    ).toBe('BadParameter');
     expect(registry.peerCount).toBe(0);
   });
 });
