@@ -14,6 +14,7 @@ import { UsageError } from './errors.ts';
 import { progressLine } from './progress-line.ts';
 import type { Program } from './run.ts';
 import { Screen } from './screen.ts';
+import { checkUrls, TRACKER_PROTOCOLS } from './urls.ts';
 import { VERSION } from './version.ts';
 
 const MIN_PIECE_LENGTH = 16 * 1024;
@@ -22,11 +23,11 @@ const MAX_PIECE_LENGTH = 64 * 1024 * 1024;
 /** The options of the command line. */
 export interface CreateOptions {
   readonly output?: string;
-  readonly tracker: readonly string[];
+  readonly tracker?: readonly string[];
   /** Bytes. */
   readonly pieceLength?: number;
   readonly private?: boolean;
-  readonly webSeed: readonly string[];
+  readonly webSeed?: readonly string[];
   readonly name?: string;
   readonly comment?: string;
   readonly source?: string;
@@ -37,8 +38,9 @@ export interface CreateOptions {
 /** Makes a torrent of the content at `path`. */
 export function create(path: string, options: CreateOptions): Program {
   return async ({ signal }) => {
-    checkUrls('--tracker', options.tracker, ['http:', 'https:', 'udp:']);
-    checkUrls('--web-seed', options.webSeed, ['http:', 'https:']);
+    const { tracker: trackers = [], webSeed: webSeeds = [] } = options;
+    checkUrls('--tracker', trackers, TRACKER_PROTOCOLS);
+    checkUrls('--web-seed', webSeeds, ['http:', 'https:']);
     checkPieceLength(options.pieceLength);
     const started = performance.now();
     const content = await findContent(path).catch((error: unknown) => {
@@ -77,8 +79,8 @@ export function create(path: string, options: CreateOptions): Program {
     });
     const bytes = encodeMetainfo({
       info,
-      announceList: options.tracker.map((url) => [url]),
-      webSeeds: options.webSeed,
+      announceList: trackers.map((url) => [url]),
+      webSeeds,
       comment: options.comment,
       createdBy: `Enxame ${VERSION}`,
     });
@@ -106,14 +108,6 @@ export function create(path: string, options: CreateOptions): Program {
     }
     return 0;
   };
-}
-
-function checkUrls(option: string, urls: readonly string[], protocols: readonly string[]): void {
-  for (const url of urls) {
-    if (URL.canParse(url) && protocols.includes(new URL(url).protocol)) continue;
-    const kinds = protocols.map((protocol) => `${protocol}//`).join(', ');
-    throw new UsageError(`${option} is '${url}'; it must be a URL that begins with one of ${kinds}`);
-  }
 }
 
 function checkPieceLength(pieceLength: number | undefined): void {

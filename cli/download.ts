@@ -1,20 +1,24 @@
 /** `enxame download`: gets a torrent's content into a folder, and goes on seeding it if asked to. */
-import { mkdir, rm, stat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import {
-  type Magnet,
-  type Metainfo,
-  openStorage,
-  type PeerAddress,
-  type PieceStorage,
-} from '../torrent/index.ts';
+import { mkdir } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { Magnet, Metainfo, PeerAddress, PieceStorage } from '../torrent/index.ts';
 import type { Session } from '../torrent/session/session.ts';
 import type { Torrent } from '../torrent/session/types.ts';
+import { withAdvice } from './advice.ts';
+import { Destination } from './destination.ts';
 import { EXIT_FAILURE, UsageError } from './errors.ts';
 import { isMagnet, loadTorrent, readMagnet } from './load-torrent.ts';
 import { type Report, reportOf } from './report.ts';
 import type { Program, ProgramContext } from './run.ts';
-import { completion, discoveryOf, listen, parsePeers, reportProgress, type SwarmOptions } from './swarm.ts';
+import {
+  completion,
+  discoveryOf,
+  listen,
+  parsePeers,
+  reportProgress,
+  type SwarmOptions,
+  tiersWith,
+} from './swarm.ts';
 
 /** The options of the command line. */
 export interface DownloadOptions extends SwarmOptions {
@@ -27,10 +31,13 @@ export function download(source: string, folder: string, options: DownloadOption
   return async (context) => {
     const report = reportOf('download', options.json);
     const peers = parsePeers(options.peer);
+    tiersWith(options.tracker, []); // Bad usage is told before anything is done.
     const wanted = await whatIsWanted(source, context.signal);
     await makeFolder(folder);
     try {
       return await new Download(wanted, resolve(folder), peers, { options, context, report }).run();
+    } catch (error) {
+      throw withAdvice(error);
     } finally {
       report.end();
     }
@@ -63,6 +70,7 @@ class Download {
   readonly #options: DownloadOptions;
   readonly #context: ProgramContext;
   readonly #report: Report;
+  #destination: Destination | undefined;
   #storage: PieceStorage | undefined;
   #torrent: Torrent | undefined;
 
@@ -103,7 +111,7 @@ class Download {
       const seconds = (performance.now() - started) / 1000;
       await this.#storage?.finalize();
       isComplete = true;
-      this.#report.complete(seconds, torrent.metainfo.totalBytes);
+      this.#report.complete(seconds, torrent.metainfo.totalBytes, this.#destination?.content ?? this.#folder);
       if (this.#options.seed && !signal.aborted) {
         this.#report.note('seeding until it is stopped');
         await new Promise((done) => signal.addEventListener('abort', done, { once: true }));
@@ -118,8 +126,7 @@ class Download {
       await reporting;
       await session.close();
       await this.#storage?.close();
-      if (isComplete && this.#torrent !== undefined)
-        await rm(this.#resumeFile(this.#torrent.metainfo), { force: true });
+      if (isComplete) await this.#destination?.forgetResume();
     }
   }
 
@@ -129,17 +136,19 @@ class Download {
     if ('metainfo' in wanted) {
       const { metainfo } = wanted;
       if (storage === undefined) throw new Error('a torrent without a storage');
-      const discovery = discoveryOf(metainfo.announceList, this.#peers, this.#report);
+      const discovery = discoveryOf(this.#tiers(metainfo.announceList), this.#peers, this.#report);
       if (discovery.length === 0 && metainfo.webSeeds.length === 0)
-        this.#report.warn('the torrent names no tracker; use --peer HOST:PORT, or wait for peers to come');
+        this.#report.warn(
+          'the torrent names no tracker; use --tracker URL or --peer HOST:PORT, or wait for peers to come',
+        );
       return session.add({ metainfo, storage, policy, discovery });
     }
     const { infoHash, trackers, webSeeds, peers } = wanted.magnet;
-    const announceList = trackers.map((url) => [url]);
+    const announceList = this.#tiers(trackers.map((url) => [url]));
     const discovery = discoveryOf(announceList, [...peers, ...this.#peers], this.#report);
     if (discovery.length === 0)
       this.#report.warn(
-        'the link names neither tracker nor peer; use --peer HOST:PORT, or wait for peers to come',
+        'the link names neither tracker nor peer; use --tracker URL or --peer HOST:PORT, or wait for peers to come',
       );
     const join = session.addMagnet({
       infoHash,
@@ -154,6 +163,11 @@ class Download {
     return join.torrent;
   }
 
+  /** Trackers that were named are asked before the torrent's own. */
+  #tiers(announceList: readonly (readonly string[])[]): (readonly string[])[] {
+    return tiersWith(this.#options.tracker, announceList);
+  }
+
   #tellSearch: () => void = () => {};
 
   #tell(): void {
@@ -161,49 +175,15 @@ class Download {
     else this.#report.progress(this.#torrent.progress());
   }
 
-  #resumeFile(metainfo: Metainfo): string {
-    return join(this.#folder, `.enxame-${metainfo.infoHashHex}.resume`);
-  }
-
   /** Opens the content's place and looks which pieces are there. */
   async #open(metainfo: Metainfo): Promise<PieceStorage> {
-    const { signal } = this.#context;
-    const root = metainfo.isSingleFile ? this.#folder : join(this.#folder, metainfo.name);
-    const resumeFile = this.#resumeFile(metainfo);
-    const stranger = await this.#firstFileThere(metainfo, root, resumeFile);
-    const storage = await openStorage({
-      metainfo,
-      root,
-      resumeFile,
-      signal,
-      onChecked: (pieces) => {
-        if (stranger !== undefined)
-          this.#report.checking(
-            Math.min(pieces * metainfo.pieceLength, metainfo.totalBytes),
-            metainfo.totalBytes,
-          );
-      },
+    const { pieceLength, totalBytes } = metainfo;
+    this.#destination = new Destination(this.#folder, metainfo);
+    this.#storage = await this.#destination.open({
+      replace: this.#options.force ?? false,
+      signal: this.#context.signal,
+      onChecked: (pieces) => this.#report.checking(Math.min(pieces * pieceLength, totalBytes), totalBytes),
     });
-    this.#storage = storage;
-    // Files of the same name that have nothing of this content: somebody else's.
-    if (stranger !== undefined && storage.have.count === 0 && !this.#options.force) {
-      await storage.close();
-      throw new UsageError(
-        `${stranger} exists and holds something else; move it away, name another folder, or use --force to replace it`,
-      );
-    }
-    return storage;
-  }
-
-  /** A file with bytes in it where one of the torrent's belongs, unless it is from an earlier run. */
-  async #firstFileThere(metainfo: Metainfo, root: string, resumeFile: string): Promise<string | undefined> {
-    if ((await stat(resumeFile).catch(() => undefined)) !== undefined) return undefined;
-    for (const { path, padding } of metainfo.files) {
-      if (padding) continue;
-      const place = join(root, ...path);
-      const status = await stat(place).catch(() => undefined);
-      if (status !== undefined && status.size > 0) return place;
-    }
-    return undefined;
+    return this.#storage;
   }
 }

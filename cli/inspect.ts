@@ -2,6 +2,7 @@
 import { formatBytes } from '../api/index.ts';
 import { formatMagnet, type Magnet, type Metainfo } from '../torrent/index.ts';
 import { isMagnet, loadTorrent, readMagnet } from './load-torrent.ts';
+import { printable } from './printable.ts';
 import type { Program } from './run.ts';
 
 /** The options of the command line. */
@@ -29,7 +30,7 @@ function magnetJson({ name, infoHashHex, trackers, webSeeds, peers }: Magnet): o
 
 function magnetText({ name, infoHashHex, trackers, webSeeds, peers }: Magnet): string {
   return table([
-    ['Name', forTerminal(name)],
+    ['Name', name],
     ['Info hash', infoHashHex],
     ...several('Trackers', trackers),
     ...several('Web seeds', webSeeds),
@@ -73,20 +74,20 @@ function asText(metainfo: Metainfo): string {
   const { creationDateSeconds, isSingleFile } = metainfo;
   const files = metainfo.files.filter(({ padding }) => !padding);
   const head = table([
-    ['Name', forTerminal(metainfo.name)],
+    ['Name', metainfo.name],
     ['Info hash', metainfo.infoHashHex],
     ['Kind', metainfo.version === 'hybrid' ? 'versions 1 and 2' : undefined],
     ['Size', `${formatBytes(metainfo.totalBytes)} (${metainfo.totalBytes} bytes)`],
     ['Pieces', `${metainfo.pieceCount} of ${formatBytes(metainfo.pieceLength)}`],
     ['Private', metainfo.isPrivate ? 'yes' : undefined],
-    ['Source', forTerminal(metainfo.source)],
+    ['Source', metainfo.source],
     ...several(
       'Trackers',
       metainfo.announceList.map((tier) => tier.join(', ')),
     ),
     ...several('Web seeds', metainfo.webSeeds),
-    ['Comment', forTerminal(metainfo.comment)],
-    ['Created by', forTerminal(metainfo.createdBy)],
+    ['Comment', metainfo.comment],
+    ['Created by', metainfo.createdBy],
     ['Created at', creationDateSeconds === undefined ? undefined : dateText(creationDateSeconds)],
     ['Magnet', magnetOf(metainfo)],
     ['Files', isSingleFile ? undefined : `${files.length}`],
@@ -95,19 +96,19 @@ function asText(metainfo: Metainfo): string {
   const width = Math.max(0, ...sizes.map(({ length }) => length));
   const list = isSingleFile
     ? []
-    : files.map(({ path }, index) => `  ${sizes[index]?.padStart(width)}  ${forTerminal(path.join('/'))}\n`);
+    : files.map(({ path }, index) => `  ${sizes[index]?.padStart(width)}  ${printable(path.join('/'))}\n`);
   return `${head}${list.join('')}`;
 }
 
 /** Names and values, one a line; what has no value is left out. */
 function table(rows: readonly (readonly [string, string | undefined])[]): string {
   return rows
-    .flatMap(([name, value]) => (value === undefined ? [] : `${name.padEnd(12)}${value}\n`))
+    .flatMap(([name, value]) => (value === undefined ? [] : `${name.padEnd(12)}${printable(value)}\n`))
     .join('');
 }
 
 function several(name: string, values: readonly string[]): [string, string][] {
-  return values.map((value, index) => [index === 0 ? name : '', forTerminal(value)]);
+  return values.map((value, index) => [index === 0 ? name : '', value]);
 }
 
 /** None for a private torrent: its peers come from its trackers alone, and so does its metainfo. */
@@ -115,13 +116,6 @@ function magnetOf(metainfo: Metainfo): string | undefined {
   if (metainfo.isPrivate) return undefined;
   const { infoHashHex, name, announceList, webSeeds } = metainfo;
   return formatMagnet({ infoHashHex, name, trackers: announceList.flat(), webSeeds: [...webSeeds] });
-}
-
-/** Text of a stranger, without what would move the cursor or change colours. */
-function forTerminal(text: string): string;
-function forTerminal(text: string | undefined): string | undefined;
-function forTerminal(text: string | undefined): string | undefined {
-  return text?.replace(/\p{Cc}/gu, '\ufffd');
 }
 
 function dateText(seconds: number): string {

@@ -9,7 +9,7 @@ import { runProgram } from './run.ts';
 import { VERSION } from './version.ts';
 
 /** Gathers an option that may be given several times. */
-function gather(value: string, before: readonly string[]): string[] {
+function gather(value: string, before: readonly string[] = []): string[] {
   return [...before, value];
 }
 
@@ -104,7 +104,7 @@ function addClientCommands(enxame: Command): void {
     .description('makes a .torrent file of a file or a folder')
     .argument('<path>', 'the file or the folder')
     .option('-o, --output <file>', 'where to write it; NAME.torrent in the present folder by default')
-    .option('-t, --tracker <url>', 'announce URL of a tracker; may be given several times', gather, [])
+    .option('-t, --tracker <url>', 'announce URL of a tracker; may be given several times', gather)
     .option(
       '--piece-length <bytes>',
       'a power of two from 16Ki to 64Mi; chosen by size by default',
@@ -115,7 +115,6 @@ function addClientCommands(enxame: Command): void {
       '--web-seed <url>',
       'where the content lies on a web server (BEP 19); may be given several times',
       gather,
-      [],
     )
     .option('--name <name>', 'another name than that of the file or folder')
     .option('--comment <text>', 'a comment, for people')
@@ -200,7 +199,12 @@ function withSwarmOptions(command: Command): Command {
       '--listen <host:port>',
       'where to listen; [::]:6881, or any free port if that is taken, by default',
     )
-    .option('--peer <host:port>', 'a peer to connect to; may be given several times', gather, [])
+    .option('--peer <host:port>', 'a peer to connect to; may be given several times', gather)
+    .option(
+      '-t, --tracker <url>',
+      "a tracker to ask before the torrent's own; may be given several times",
+      gather,
+    )
     .option('--up <bytes>', 'send at most so many bytes per second; 0 is no limit', parseRate)
     .addOption(
       new Option('--policy <policy>', 'how to treat other Enxame peers; others always get the classic way')

@@ -15,8 +15,8 @@ export interface Report {
   /** A magnet link's metainfo is being looked for. */
   searching(peers: number): void;
   progress(progress: TorrentProgress): void;
-  /** Every byte is verified. `seconds` is the time since the torrent was added. */
-  complete(seconds: number, bytes: number): void;
+  /** Every byte of the content at that path is verified. `seconds` is the time since the torrent was added. */
+  complete(seconds: number, bytes: number, content: string): void;
   /** A line for people alone. */
   note(text: string): void;
   warn(text: string): void;
@@ -70,9 +70,9 @@ function personalReport(command: string): Report {
     searching: (peers) =>
       screen.status(`looking for the torrent's description, ${counted(peers, 'peer')} connected`),
     progress: (progress) => screen.status(line(progress, screen.columns)),
-    complete(seconds, bytes) {
+    complete(seconds, bytes, content) {
       const rate = seconds > 0 ? ` (${formatBytes(Math.round(bytes / seconds))}/s)` : '';
-      screen.line(`complete: ${formatBytes(bytes)} verified in ${formatSeconds(seconds)}${rate}`);
+      screen.line(`complete: ${formatBytes(bytes)} verified in ${formatSeconds(seconds)}${rate}, ${content}`);
     },
     note: (text) => screen.line(text),
     warn: (text) => screen.line(`enxame ${command}: ${text}`, process.stderr),

@@ -27,12 +27,12 @@ export interface ProgramContext {
 export type Program = (context: ProgramContext) => Promise<number>;
 
 /**
- * The logger of a program: JSON lines, level by ENXAME_LOG_LEVEL (info, or fatal for a quiet one).
+ * The logger of a program: JSON lines, level by ENXAME_LOG_LEVEL (info, or none for a quiet one).
  *
  * @throws UsageError if the level is none of pino's
  */
 function programLogger(name: string, env: NodeJS.ProcessEnv, { logTo, quiet }: RunOptions): pino.Logger {
-  const level = env.ENXAME_LOG_LEVEL || (quiet ? 'fatal' : 'info');
+  const level = env.ENXAME_LOG_LEVEL || (quiet ? 'silent' : 'info');
   if (!LOG_LEVELS.includes(level))
     throw new UsageError(`ENXAME_LOG_LEVEL is '${level}'; it must be one of ${LOG_LEVELS.join(', ')}`);
   return pino(
@@ -51,7 +51,10 @@ function programLogger(name: string, env: NodeJS.ProcessEnv, { logTo, quiet }: R
 export interface RunOptions {
   /** Where log lines go; stderr where stdout carries the command's own output. */
   readonly logTo?: 'stdout' | 'stderr';
-  /** Nothing is logged but what ends the program, unless ENXAME_LOG_LEVEL says so. */
+  /**
+   * A person reads what the program prints: nothing is logged unless ENXAME_LOG_LEVEL says so, what ends the program
+   * is one line, and a reader that goes away (`enxame inspect … | head`) ends it without a word.
+   */
   readonly quiet?: boolean;
 }
 
@@ -73,6 +76,10 @@ export async function runProgram(name: string, program: Program, options: RunOpt
     }
     const crash = (error: unknown) => {
       logger.fatal({ err: error }, 'unexpected error, the program ends');
+      if (options.quiet && (error as NodeJS.ErrnoException | undefined)?.code !== 'EPIPE')
+        process.stderr.write(
+          `enxame ${name}: unexpected error: ${inOneLine(error)}; with ENXAME_LOG_LEVEL=fatal it says where\n`,
+        );
       process.exit(EXIT_FAILURE);
     };
     process.on('uncaughtException', crash);

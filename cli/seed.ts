@@ -6,7 +6,7 @@ import { UsageError } from './errors.ts';
 import { loadTorrent } from './load-torrent.ts';
 import { type Report, reportOf } from './report.ts';
 import type { Program } from './run.ts';
-import { discoveryOf, listen, parsePeers, reportProgress, type SwarmOptions } from './swarm.ts';
+import { discoveryOf, listen, parsePeers, reportProgress, type SwarmOptions, tiersWith } from './swarm.ts';
 
 /** Serves the content at `path` (the file or the folder that became the torrent). */
 export function seed(source: string, path: string, options: SwarmOptions): Program {
@@ -15,6 +15,7 @@ export function seed(source: string, path: string, options: SwarmOptions): Progr
     const report = reportOf('seed', options.json);
     const peers = parsePeers(options.peer);
     const { metainfo } = await loadTorrent(source, signal);
+    const tiers = tiersWith(options.tracker, metainfo.announceList);
     const content = await contentAt(path, metainfo);
     try {
       const storage = await openWhole(content.root, content.metainfo, path, report, signal);
@@ -25,7 +26,7 @@ export function seed(source: string, path: string, options: SwarmOptions): Progr
             metainfo: content.metainfo,
             storage,
             policy: options.policy,
-            discovery: discoveryOf(metainfo.announceList, peers, report),
+            discovery: discoveryOf(tiers, peers, report),
           });
           report.listening(options.listen?.replace(/:\d+$/, '') || '::', session.port);
           await reportProgress(() => report.progress(torrent.progress()), signal);

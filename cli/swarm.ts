@@ -1,5 +1,6 @@
 /** What download and seed have in common: a session that listens, where its peers come from, and its log. */
 import { setInterval as every } from 'node:timers/promises';
+import ipaddr from 'ipaddr.js';
 import { type Discovery, type PeerAddress, staticPeers, trackerDiscovery } from '../torrent/index.ts';
 import { Session } from '../torrent/session/session.ts';
 import type { EngineLogger, PolicyName, Torrent, TransferLimits } from '../torrent/session/types.ts';
@@ -7,16 +8,22 @@ import { inOneLine, UsageError } from './errors.ts';
 import { parseListenAddress } from './listen-address.ts';
 import type { Report } from './report.ts';
 import type { ProgramContext } from './run.ts';
+import { checkUrls, TRACKER_PROTOCOLS } from './urls.ts';
 
 /** Where BitTorrent listens by custom; where that is taken and nothing else was asked for, any port will do. */
 const DEFAULT_LISTEN = { host: '::', port: 6881 };
 
 const PROGRESS_MILLISECONDS = 1000;
 
+/** Ranges of addresses, as ipaddr.js names them, that are ours or our network's. */
+const NEAR_RANGES = ['loopback', 'private', 'uniqueLocal', 'linkLocal'];
+
 /** Options that download and seed share. */
 export interface SwarmOptions {
   readonly listen?: string;
-  readonly peer: readonly string[];
+  readonly peer?: readonly string[];
+  /** Besides those of the torrent. */
+  readonly tracker?: readonly string[];
   /** Bytes per second; 0 is no limit. */
   readonly up?: number;
   readonly down?: number;
@@ -25,7 +32,7 @@ export interface SwarmOptions {
 }
 
 /** Parses `--peer HOST:PORT`. @throws UsageError */
-export function parsePeers(peers: readonly string[]): PeerAddress[] {
+export function parsePeers(peers: readonly string[] = []): PeerAddress[] {
   return peers.map((text) => {
     const { host, port } = parseListenAddress('--peer', text);
     if (port === 0 || text.startsWith(':') || text.startsWith('[]'))
@@ -74,6 +81,24 @@ function limitsOf({ up, down }: SwarmOptions): TransferLimits {
   };
 }
 
+/** Tiers of trackers (BEP 12): those that were named, each on its own, then the torrent's. @throws UsageError */
+export function tiersWith(
+  named: readonly string[] | undefined,
+  announceList: readonly (readonly string[])[],
+): (readonly string[])[] {
+  const trackers = named ?? [];
+  checkUrls('--tracker', trackers, TRACKER_PROTOCOLS);
+  return [...trackers.map((url) => [url]), ...announceList];
+}
+
+/** True for a tracker on this machine or in its private network: one of our own, which may be asked often. */
+function isNear(url: string): boolean {
+  if (!URL.canParse(url)) return false;
+  const host = new URL(url).hostname.replace(/^\[|\]$/g, '');
+  if (host === 'localhost') return true;
+  return ipaddr.isValid(host) && NEAR_RANGES.includes(ipaddr.parse(host).range());
+}
+
 /** Where peers come from: the torrent's trackers, and those that were named. */
 export function discoveryOf(
   tiers: readonly (readonly string[])[],
@@ -87,17 +112,24 @@ export function discoveryOf(
     discovery.push(
       trackerDiscovery({
         tiers,
+        ownTrackers: tiers.flat().every(isNear),
         onOutcome({ url, error, message }) {
           // Once, until it is well again: a tracker may be away for long.
           if (error === undefined) failing.delete(url);
-          else if (!failing.has(url)) report.warn(`tracker ${url}: ${inOneLine(error)}; it is tried again`);
+          else if (!failing.has(url))
+            report.warn(`tracker ${originOf(url)}: ${inOneLine(error)}; it is tried again`);
           if (error !== undefined) failing.add(url);
-          else if (message !== undefined) report.warn(`tracker ${url} says: ${message}`);
+          else if (message !== undefined) report.warn(`tracker ${originOf(url)} says: ${message}`);
         },
       }),
     );
   }
   return discovery;
+}
+
+/** A tracker for messages: the rest of its URL may be a person's key. */
+function originOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).origin : url;
 }
 
 /** Warnings in plain lines; with ENXAME_LOG_LEVEL set, everything as JSON lines. */

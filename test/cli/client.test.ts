@@ -134,6 +134,13 @@ describe('enxame inspect', () => {
     expect(stdout).not.toContain('\u001b');
   });
 
+  test('a reader that goes away ends it without a word', async () => {
+    const { torrent } = await content();
+    const run = enxame(['inspect', torrent]);
+    run.child.stdout?.destroy();
+    expect((await run.ended).stderr).toBe('');
+  });
+
   test('a torrent that breaks a rule is bad input', async () => {
     await writeFile(at('bad.torrent'), 'd4:infod6:lengthi-1eee');
     const { code, stderr } = await enxame(['inspect', at('bad.torrent')]).ended;
@@ -170,6 +177,30 @@ describe('enxame download and seed', () => {
     const { code, stderr } = await enxame(['download', link, at('out'), ...LOOPBACK]).ended;
     expect([code, stderr]).toEqual([0, '']);
     expect(await filesBelow(at('out', 'my data'))).toEqual(await filesBelow(path));
+  });
+
+  test("peers meet by a tracker that was named, besides the torrent's own", async () => {
+    const { torrent, path } = await content();
+    const tracker = enxame(['tracker', '--open', ...LOOPBACK]);
+    seeds.push(tracker);
+    const { port } = JSON.parse((await tracker.nextLine()) ?? '');
+    const named = ['-t', `http://127.0.0.1:${port}/announce`];
+    await seed(torrent, path, ...named);
+    const { code, stderr } = await enxame(['download', torrent, at('out'), ...LOOPBACK, ...named]).ended;
+    expect([code, stderr]).toEqual([0, '']);
+    expect(await filesBelow(at('out', 'my data'))).toEqual(await filesBelow(path));
+  });
+
+  test('a tracker that is away is told once, without what may be a key in its URL', async () => {
+    const { torrent, path } = await content();
+    const peer = await seed(torrent, path);
+    const away = ['-t', 'http://127.0.0.1:1/announce?passkey=secret'];
+    const run = await enxame(['download', torrent, at('out'), ...LOOPBACK, '--peer', peer, ...away]).ended;
+    expect(run.code).toBe(0);
+    expect(run.stderr).toMatch(
+      /^enxame download: tracker http:\/\/127\.0\.0\.1:1: [^\n]+ECONNREFUSED[^\n]+\n$/,
+    );
+    expect(run.stderr).not.toContain('secret');
   });
 
   test('with --seed it goes on serving what it got', async () => {
@@ -232,6 +263,7 @@ describe('enxame download and seed', () => {
     ['no torrent', ['download', 'none.torrent', 'x'], 'none.torrent does not exist'],
     ['a bad magnet link', ['download', 'magnet:?dn=x', 'x'], 'it names no torrent'],
     ['a peer without a port', ['download', 'x', 'y', '--peer', 'host'], "--peer is 'host'"],
+    ['a tracker that is none', ['download', 'x', 'y', '-t', 'host'], "--tracker is 'host'; it must be a URL"],
     ['a rate that is none', ['download', 'x', 'y', '--down', 'fast'], 'bytes per second'],
     ['content that is not there', ['seed', 'x.torrent', 'y'], 'x.torrent does not exist'],
   ])('%s is told in one line', async (_, args, message) => {

@@ -19,7 +19,17 @@ describe('enxame', () => {
   test('--help lists the subcommands, on stdout', async () => {
     const { code, stdout } = await enxame(['--help']).ended;
     expect(code).toBe(0);
-    for (const name of ['operator', 'agent', 'publish', 'tracker', 'wait'])
+    for (const name of [
+      'create',
+      'inspect',
+      'download',
+      'seed',
+      'tracker',
+      'operator',
+      'agent',
+      'publish',
+      'wait',
+    ])
       expect(stdout).toContain(`\n  ${name} `);
   });
 

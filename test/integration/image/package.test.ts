@@ -47,7 +47,17 @@ describe('the installed package', () => {
 
   test('has its subcommands', async () => {
     const { stdout } = await enxame('--help');
-    for (const name of ['operator', 'agent', 'publish', 'tracker', 'wait'])
+    for (const name of [
+      'create',
+      'inspect',
+      'download',
+      'seed',
+      'tracker',
+      'operator',
+      'agent',
+      'publish',
+      'wait',
+    ])
       expect(stdout).toContain(`  ${name} `);
   });
 

@@ -1,0 +1,117 @@
+/**
+ * The place on the disk that a download goes to. Invariant: a file that is there and is not of this torrent is never
+ * written over unasked, and a download that cannot fit is refused before it begins.
+ */
+import type { Stats } from 'node:fs';
+import { rm, stat, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { formatBytes } from '../api/index.ts';
+import {
+  type Bitfield,
+  type Metainfo,
+  openStorage,
+  type PieceStorage,
+  type TorrentFile,
+} from '../torrent/index.ts';
+import { UsageError } from './errors.ts';
+
+/** Unit of `Stats.blocks`, whatever the file system. */
+const BLOCK_BYTES = 512;
+
+/** How a destination is opened. */
+export interface OpenOptions {
+  /** Files of somebody else may be replaced. */
+  readonly replace: boolean;
+  readonly signal: AbortSignal;
+  readonly onChecked: (checkedPieces: number, piecesToCheck: number) => void;
+}
+
+/** Where a torrent's content goes in a folder: FOLDER/NAME, as other clients have it. */
+export class Destination {
+  /** The file or folder that the content becomes. */
+  readonly content: string;
+  readonly #metainfo: Metainfo;
+  readonly #root: string;
+  /** Says which pieces are verified, until the download is complete. */
+  readonly #resumeFile: string;
+
+  constructor(folder: string, metainfo: Metainfo) {
+    this.#metainfo = metainfo;
+    this.content = join(folder, metainfo.name);
+    this.#root = metainfo.isSingleFile ? folder : this.content;
+    this.#resumeFile = join(folder, `.enxame-${metainfo.infoHashHex}.resume`);
+  }
+
+  /**
+   * Opens the storage, with what is there already checked.
+   *
+   * @throws UsageError for files of somebody else, Error where there is no room, TorrentError
+   */
+  async open({ replace, signal, onChecked }: OpenOptions): Promise<PieceStorage> {
+    const wasBegun = (await statusOf(this.#resumeFile)) !== undefined;
+    const [metainfo, root, resumeFile] = [this.#metainfo, this.#root, this.#resumeFile];
+    const storage = await openStorage({ metainfo, root, resumeFile, signal, onChecked });
+    try {
+      const allocatedBytes = await this.#lookAtFiles(storage.have, replace || wasBegun);
+      if (!storage.have.isFull) {
+        await this.#refuseWithoutRoom(metainfo.totalBytes - allocatedBytes);
+        // From here on what lies there is ours, also if we are killed before the first piece.
+        await storage.saveResume();
+      }
+      return storage;
+    } catch (error) {
+      await storage.close();
+      throw error;
+    }
+  }
+
+  /** The download is complete: nothing is gone on with. */
+  async forgetResume(): Promise<void> {
+    await rm(this.#resumeFile, { force: true });
+  }
+
+  /** Returns how many bytes of the torrent have their place on the disk already. */
+  async #lookAtFiles(have: Bitfield, mayReplace: boolean): Promise<number> {
+    let allocatedBytes = 0;
+    for (const file of this.#metainfo.files) {
+      if (file.padding) continue;
+      const place = join(this.#root, ...file.path);
+      const status = await statusOf(place);
+      if (status === undefined) continue;
+      allocatedBytes += Math.min(status.blocks * BLOCK_BYTES, file.lengthBytes);
+      if (mayReplace || !this.#isForeign(status, file, have)) continue;
+      throw new UsageError(
+        `${place} exists and holds something else; move it away, name another folder, or use --force to replace it`,
+      );
+    }
+    return allocatedBytes;
+  }
+
+  /** Too long for this torrent, or not one good piece where no more than a part of it can be there. */
+  #isForeign(status: Stats, file: TorrentFile, have: Bitfield): boolean {
+    if (!status.isFile() || status.size === 0) return false;
+    if (status.size > file.lengthBytes) return true;
+    return !this.#hasPieceOf(file, have) && (have.count === 0 || status.size < file.lengthBytes);
+  }
+
+  #hasPieceOf({ offsetBytes, lengthBytes }: TorrentFile, have: Bitfield): boolean {
+    const { pieceLength } = this.#metainfo;
+    const last = Math.floor((offsetBytes + lengthBytes - 1) / pieceLength);
+    for (let piece = Math.floor(offsetBytes / pieceLength); piece <= last; piece++)
+      if (have.get(piece)) return true;
+    return false;
+  }
+
+  async #refuseWithoutRoom(neededBytes: number): Promise<void> {
+    const { bavail, bsize } = await statfs(this.#root);
+    const freeBytes = bavail * bsize;
+    if (neededBytes <= freeBytes) return;
+    throw new Error(
+      `${this.#root} has ${formatBytes(freeBytes)} free and ${formatBytes(neededBytes)} are needed; free some space, or name another folder`,
+    );
+  }
+}
+
+async function statusOf(path: string): Promise<Stats | undefined> {
+  return stat(path).catch(() => undefined);
+}

@@ -1,0 +1,93 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { Destination } from '../../cli/destination.ts';
+import { UsageError } from '../../cli/errors.ts';
+import { buildInfoDictionary, type Metainfo, PieceHasher, parseInfo } from '../../torrent/index.ts';
+
+const PIECE = 16_384;
+const GOOD = Buffer.alloc(2 * PIECE, 7);
+const OTHER = Buffer.alloc(3 * PIECE, 9);
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'enxame-destination-'));
+});
+
+afterEach(() => rm(folder, { recursive: true }));
+
+function metainfo(): Metainfo {
+  const hasher = new PieceHasher(PIECE);
+  hasher.update(GOOD);
+  hasher.update(OTHER);
+  const files = [
+    { path: 'good', lengthBytes: GOOD.length, executable: false },
+    { path: 'other', lengthBytes: OTHER.length, executable: false },
+  ];
+  return parseInfo(
+    buildInfoDictionary({ name: 'n', private: false, pieceLength: PIECE, pieces: hasher.finish(), files }),
+  );
+}
+
+async function put(name: string, bytes: Uint8Array): Promise<void> {
+  await mkdir(join(folder, 'n'), { recursive: true });
+  await writeFile(join(folder, 'n', name), bytes);
+}
+
+async function open(replace = false, of: Metainfo = metainfo()): Promise<number> {
+  const storage = await new Destination(folder, of).open({
+    replace,
+    signal: new AbortController().signal,
+    onChecked: () => {},
+  });
+  await storage.close();
+  return storage.have.count;
+}
+
+test.each<[string, Buffer]>([
+  ['is longer than ours', Buffer.concat([OTHER, Buffer.from('my notes')])],
+  ['is shorter and has nothing of ours', Buffer.from('my notes')],
+])('a file that %s is left alone, also beside good ones, unless it may be replaced', async (_, bytes) => {
+  await put('good', GOOD);
+  await put('other', bytes);
+  await expect(open()).rejects.toThrow(UsageError);
+  await expect(open()).rejects.toThrow(/n\/other exists and holds something else; move it away/);
+  expect(await readFile(join(folder, 'n', 'other'))).toEqual(bytes);
+  expect((await readdir(folder)).sort()).toEqual(['n']);
+  expect(await open(true)).toBeGreaterThanOrEqual(2);
+});
+
+test('a file of the same length with nothing of ours is left alone where nothing else is ours', async () => {
+  await put('other', Buffer.alloc(OTHER.length));
+  await expect(open()).rejects.toThrow(/exists and holds something else/);
+  await put('good', GOOD);
+  expect(await open()).toBe(2);
+});
+
+test('a part of the content is gone on with', async () => {
+  await put('other', OTHER.subarray(0, PIECE + 5));
+  expect(await open()).toBe(1);
+});
+
+test('what was begun is ours, also before the first piece is here', async () => {
+  expect(await open()).toBe(0);
+  // As a crash in the first write leaves it.
+  await put('other', Buffer.alloc(OTHER.length));
+  expect(await open()).toBe(0);
+});
+
+test('a download that cannot fit is refused with the numbers, and leaves nothing to go on with', async () => {
+  const pieceLength = 64 * 1024 * 1024;
+  const pieces = 100_000;
+  const info = buildInfoDictionary({
+    name: 'n',
+    private: false,
+    pieceLength,
+    pieces: Buffer.alloc(pieces * 20),
+    files: [{ path: 'huge', lengthBytes: pieces * pieceLength, executable: false }],
+  });
+  await expect(open(false, parseInfo(info))).rejects.toThrow(/free and 6\.1 TiB are needed; free some space/);
+  expect(await readdir(folder)).toEqual(['n']);
+});
