@@ -141,7 +141,7 @@ class Download {
         this.#report.warn(
           'the torrent names no tracker; use --tracker URL or --peer HOST:PORT, or wait for peers to come',
         );
-      return session.add({ metainfo, storage, policy, discovery });
+      return session.add({ metainfo, storage, policy, discovery, webSeeds: metainfo.webSeeds });
     }
     const { infoHash, trackers, webSeeds, peers } = wanted.magnet;
     const announceList = this.#tiers(trackers.map((url) => [url]));
@@ -155,6 +155,7 @@ class Download {
       policy,
       discovery,
       around: { announceList, webSeeds },
+      webSeeds,
       openStorage: (metainfo) => this.#open(metainfo),
     });
     this.#tellSearch = () => this.#report.searching(join.progress().peers);

@@ -1,6 +1,4 @@
 // Web servers as a source of blocks (BEP 19): good ones, odd ones and bad ones.
-import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { encodeBencode } from '../../../torrent/bencode.ts';
 import { PieceHasher } from '../../../torrent/create.ts';
@@ -16,6 +14,7 @@ import {
   until,
 } from '../session/harness.ts';
 import { makeTorrent } from '../storage/content.ts';
+import { type Answer, type FileServer, ranges, serveFiles } from './file-server.ts';
 
 const { metainfo, content } = makeTorrent(
   [
@@ -40,43 +39,18 @@ function asSingleFile(bytes = content): Metainfo {
   );
 }
 
-type Answer = (request: IncomingMessage, response: ServerResponse, file: Buffer) => void;
-
-/** The range that is asked for, as every good server gives it. */
-const ranges: Answer = (request, response, file) => {
-  const match = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '');
-  const [start, end] = [Number(match?.[1]), Number(match?.[2])];
-  response.writeHead(206, { 'content-range': `bytes ${start}-${end}/${file.length}` });
-  response.end(file.subarray(start, end + 1));
-};
-
-/** A web server with the torrent's files below `/files/test`; how it answers may change. */
-async function serve(answer: Answer = ranges, bytes = content, host = '127.0.0.1') {
+/** A web server with the torrent's files below `files/test`. */
+async function serve(answer: Answer = ranges, bytes = content) {
   const files = new Map<string, Buffer>([['/files/single.bin', bytes]]);
   for (const { path, offsetBytes, lengthBytes } of metainfo.files) {
     files.set(`/files/test/${path.join('/')}`, bytes.subarray(offsetBytes, offsetBytes + lengthBytes));
   }
-  const paths: string[] = [];
-  const state = { answer, paths, requests: 0, url: '' };
-  const server = createServer((request, response) => {
-    state.requests++;
-    const path = decodeURIComponent(request.url ?? '');
-    paths.push(path);
-    const file = files.get(path);
-    if (file === undefined) response.writeHead(404).end();
-    else state.answer(request, response, file);
-  });
-  server.listen(0, host);
-  await once(server, 'listening');
-  afterwards(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  state.url = `http://${host}:${address.port}/files/`;
-  return state;
+  const server = await serveFiles(files, answer);
+  afterwards(() => server.close());
+  return server;
 }
+
+const seedUrl = (server: FileServer) => `${server.url}files/`;
 
 async function download(
   webSeeds: string[],
@@ -106,20 +80,20 @@ async function startSeed() {
 describe('a web seed alone is enough', () => {
   test('for many files; none is asked for that has no bytes', async () => {
     const server = await serve();
-    const { torrent, storage } = await download([server.url]);
+    const { torrent, storage } = await download([seedUrl(server)]);
     await completion(torrent);
     expect(storage.content.equals(content)).toBe(true);
     expect(new Set(server.paths)).toEqual(
       new Set(['folder with spaces/ünï.bin', 'small', 'last'].map((path) => `/files/test/${path}`)),
     );
     // Blocks go together: far fewer requests than blocks.
-    expect(server.requests).toBeLessThan(content.length / (16 * 1024) / 2);
+    expect(server.paths.length).toBeLessThan(content.length / (16 * 1024) / 2);
     expect(torrent.progress()).toMatchObject({ peers: 0, seeds: 0, wastedBytes: 0 });
   });
 
   test('for a single file, by its own URL and by its folder’s', async () => {
     const server = await serve();
-    for (const url of [server.url, `${server.url}single.bin`]) {
+    for (const url of [seedUrl(server), `${seedUrl(server)}single.bin`]) {
       const { torrent, storage } = await download([url], { of: singleFile });
       await completion(torrent);
       expect(storage.content.equals(content)).toBe(true);
@@ -132,20 +106,20 @@ describe('a web seed alone is enough', () => {
       const location = new URL(request.url ?? '', target.url).href;
       response.writeHead(302, { location }).end();
     });
-    const { torrent } = await download([server.url]);
+    const { torrent } = await download([seedUrl(server)]);
     await completion(torrent);
   });
 
   test('also without ranges, for files that are not long', async () => {
     const server = await serve((_, response, file) => response.end(file), content.subarray(0, 900_000));
-    const { torrent } = await download([server.url], { of: asSingleFile(content.subarray(0, 900_000)) });
+    const { torrent } = await download([seedUrl(server)], { of: asSingleFile(content.subarray(0, 900_000)) });
     await completion(torrent);
   });
 });
 
 test('it is one source of several', async () => {
   const server = await serve();
-  const { torrent, storage } = await download([server.url]);
+  const { torrent, storage } = await download([seedUrl(server)]);
   torrent.addPeers([await startSeed()]);
   await completion(torrent);
   expect(storage.content.equals(content)).toBe(true);
@@ -153,15 +127,15 @@ test('it is one source of several', async () => {
 
 test('it keeps to the limits, and a pause stops it', async () => {
   const server = await serve();
-  const { torrent } = await download([server.url], { limit: 1_000_000 });
+  const { torrent } = await download([seedUrl(server)], { limit: 1_000_000 });
   await until('something is here', () => torrent.progress().piecesHave > 2);
   torrent.pause();
   await until('what was on its way is here', ticks(5));
-  const [{ piecesHave }, { requests }] = [torrent.progress(), server];
+  const [{ piecesHave }, requests] = [torrent.progress(), server.paths.length];
   expect(torrent.complete).toBe(false);
   await until('some ticks have passed', ticks(5));
   expect(torrent.progress().piecesHave).toBe(piecesHave);
-  expect(server.requests).toBe(requests);
+  expect(server.paths.length).toBe(requests);
   torrent.setLimits({});
   torrent.resume();
   await completion(torrent);
@@ -171,12 +145,12 @@ test('it is stopped with its torrent, in the middle of an answer', async () => {
   const server = await serve((_, response) => {
     response.writeHead(206, { 'content-range': 'bytes 0-1/2' });
   });
-  const { torrent, session } = await download([server.url]);
-  await until('it is asked', () => server.requests > 0);
+  const { torrent, session } = await download([seedUrl(server)]);
+  await until('it is asked', () => server.paths.length > 0);
   await session.remove(torrent.infoHashHex);
-  const { requests } = server;
+  const requests = server.paths.length;
   await until('some ticks have passed', ticks(5));
-  expect(server.requests).toBe(requests);
+  expect(server.paths.length).toBe(requests);
 });
 
 describe('what a server does wrong costs nothing but time', () => {
@@ -208,12 +182,12 @@ describe('what a server does wrong costs nothing but time', () => {
   ])('%s', async (_, answer) => {
     let ahead = 0;
     const server = await serve(answer);
-    const { torrent, storage } = await download([server.url], { now: () => performance.now() + ahead });
-    await until('it is asked', () => server.requests > 0);
+    const { torrent, storage } = await download([seedUrl(server)], { now: () => performance.now() + ahead });
+    await until('it is asked', () => server.paths.length > 0);
     await until('some ticks have passed', ticks(3));
     expect(torrent.progress().piecesHave).toBe(0);
     // It is asked again later, and no sooner; then it has come to its senses.
-    const { requests } = server;
+    const requests = server.paths.length;
     expect(requests).toBeLessThan(20);
     server.answer = ranges;
     await until('it completes', () => {
@@ -226,48 +200,48 @@ describe('what a server does wrong costs nothing but time', () => {
   test('one that is down for long is asked ever more seldom', async () => {
     let ahead = 0;
     const server = await serve((_, response) => response.writeHead(503).end());
-    const { torrent } = await download([server.url], { now: () => ahead });
+    const { torrent } = await download([seedUrl(server)], { now: () => ahead });
     for (let step = 0; step < 24; step++) {
       ahead += 5000;
       await until('a tick has passed', ticks(1.1));
     }
     expect(torrent.complete).toBe(false);
     // Within 1.5 s, 3 s, 6 s … in two minutes 9 times at most, three requests each.
-    expect(server.requests).toBeGreaterThan(3);
-    expect(server.requests).toBeLessThan(30);
+    expect(server.paths.length).toBeGreaterThan(3);
+    expect(server.paths.length).toBeLessThan(30);
   });
 
   test('Retry-After is obeyed', async () => {
     let ahead = 0;
     const server = await serve((_, response) => response.writeHead(503, { 'retry-after': '600' }).end());
-    await download([server.url], { now: () => ahead });
-    await until('it is asked', () => server.requests > 0);
+    await download([seedUrl(server)], { now: () => ahead });
+    await until('it is asked', () => server.paths.length > 0);
     await until('some ticks have passed', ticks(2));
-    const { requests } = server;
+    const requests = server.paths.length;
     ahead = 590_000;
     await until('some ticks have passed', ticks(3));
-    expect(server.requests).toBe(requests);
+    expect(server.paths.length).toBe(requests);
     ahead = 610_000;
-    await until('it is asked again', () => server.requests > requests);
+    await until('it is asked again', () => server.paths.length > requests);
   });
 
   test('wrong bytes are never taken: it is banned, and a peer gives the right ones', async () => {
     const wrong = Buffer.from(content);
     for (let at = 0; at < wrong.length; at += 1000) wrong[at] = (wrong[at] as number) ^ 1;
     const server = await serve(ranges, wrong);
-    const { torrent, storage } = await download([server.url]);
+    const { torrent, storage } = await download([seedUrl(server)]);
     await until('it gave something', () => torrent.progress().wastedBytes > 0);
     await until('some ticks have passed', ticks(3));
-    const { requests } = server;
+    const requests = server.paths.length;
     torrent.addPeers([await startSeed()]);
     await completion(torrent);
     expect(storage.content.equals(content)).toBe(true);
-    expect(server.requests).toBe(requests);
+    expect(server.paths.length).toBe(requests);
   });
 
   test('what is no web server’s URL is skipped', async () => {
     const server = await serve();
-    const { torrent } = await download(['', 'ftp://h/x', 'file:///etc/passwd', 'rubbish', server.url]);
+    const { torrent } = await download(['', 'ftp://h/x', 'file:///etc/passwd', 'rubbish', seedUrl(server)]);
     await completion(torrent);
   });
 });
