@@ -16,6 +16,9 @@ import type { ConnectionOwner, PeerConnection } from './connection-owner.ts';
 import { Inbound } from './inbound.ts';
 import { MAX_UNSENT_BYTES, type PeerSocket, type SocketEvents } from './peer-socket.ts';
 
+/** Buffers of the storage (of up to 512 KiB) that what waits to be written to one peer may keep; a few pieces at once. */
+const MAX_LENT_BUFFERS = 4;
+
 /** An established connection. */
 export class Connection implements PeerConnection, PeerLink, SocketEvents {
   readonly outgoing: boolean;
@@ -37,6 +40,11 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
   /** Blocks in the writer, lent by the storage, and their bytes. */
   #collected: Buffer[] = [];
   #collectedBytes = 0;
+  /** Buffers of the storage that blocks in the writer are part of. */
+  #collectedBuffers = 0;
+  /** The same of all that wait to be written, and the last one of them. */
+  #lentBuffers = 0;
+  #latestMemory: ArrayBufferLike | undefined;
   pendingBytes = 0;
 
   constructor(
@@ -111,21 +119,25 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
     const chunks = this.#writer.take();
     const blocks = this.#collected;
     const blockBytes = this.#collectedBytes;
+    const buffers = this.#collectedBuffers;
     if (blockBytes === 0) {
       this.#socket.write(chunks);
     } else {
       this.#collected = [];
       this.#collectedBytes = 0;
-      this.#socket.write(chunks, () => this.#left(blocks, blockBytes));
+      this.#collectedBuffers = 0;
+      this.#socket.write(chunks, () => this.#left(blocks, blockBytes, buffers));
     }
     if (this.#socket.unsentBytes > MAX_UNSENT_BYTES) {
       this.#owner.swarm.drop(this.neighbour, 'it does not read what it asks for');
     }
   }
 
-  #left(blocks: readonly Buffer[], blockBytes: number): void {
+  #left(blocks: readonly Buffer[], blockBytes: number, buffers: number): void {
     for (const block of blocks) this.#owner.storage.release(block);
     if (this.#isClosed) return;
+    this.#lentBuffers -= buffers;
+    if (this.#lentBuffers === 0) this.#latestMemory = undefined;
     this.pendingBytes -= blockBytes;
     this.#owner.swarm.uploaded(this.neighbour, blockBytes);
   }
@@ -265,10 +277,24 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
     this.#owner.swarm.drop(this.neighbour, 'a block for it could not be read');
   };
 
-  #collect(piece: number, begin: number, block: Buffer): void {
+  #collect(piece: number, begin: number, lent: Buffer): void {
+    const block = this.#isWorthLending(lent) ? lent : Buffer.from(lent);
+    if (block !== lent) this.#owner.storage.release(lent);
     this.#writer.block(piece, begin, block);
     this.#collected.push(block);
     this.#collectedBytes += block.length;
     this.#touch();
+  }
+  /**
+   * False for a block of yet another buffer, where those that wait to be written keep enough of them: a peer that asks
+   * for one block here and one there, and does not read, would keep thirty times what it asked for.
+   */
+  #isWorthLending({ buffer }: Buffer): boolean {
+    if (buffer === this.#latestMemory) return true;
+    if (this.#lentBuffers >= MAX_LENT_BUFFERS) return false;
+    this.#latestMemory = buffer;
+    this.#lentBuffers++;
+    this.#collectedBuffers++;
+    return true;
   }
 }
