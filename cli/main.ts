@@ -89,6 +89,17 @@ function addTracker(enxame: Command): void {
       '--secret-file <file>',
       "only those may announce who show a torrent's key, made of the secret in this file, as /announce/KEY",
     )
+    .option(
+      '--name <name>',
+      'the name of this tracker among several (with --replica and --replica-secret-file)',
+    )
+    .option(
+      '--replica <name=url>',
+      'a tracker of the same torrents: each torrent is owned by one of them, which the others ask; repeat it',
+      (value: string, before: readonly string[]) => [...before, value],
+      [] as readonly string[],
+    )
+    .option('--replica-secret-file <file>', 'the secret that the replicas share')
     .option('--metrics <host:port>', 'serve /metrics there and not on the main port')
     .option('--json', 'print events as JSON lines on stdout, and logs on stderr')
     .action(async (options: import('./tracker.ts').TrackerOptions) => {

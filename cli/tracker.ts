@@ -3,10 +3,11 @@
  * ContentRevisions, or everything.
  */
 import { readFile, stat } from 'node:fs/promises';
+import type { ReplicaSettings } from '../tracker/replicas.ts';
 import { KeyRights, MIN_SECRET_BYTES, type Rights } from '../tracker/rights.ts';
 import { TorrentDirectory } from '../tracker/torrent-directory.ts';
 import { OPEN_LIST, type TorrentList, unionOf } from '../tracker/torrents.ts';
-import { type RunningTracker, startTracker } from '../tracker/tracker.ts';
+import { type RunningTracker, startTracker, type TrackerSettings } from '../tracker/tracker.ts';
 import { inOneLine, UsageError } from './errors.ts';
 import { type ListenAddress, parseListenAddress } from './listen-address.ts';
 import type { Program, ProgramContext } from './run.ts';
@@ -23,6 +24,9 @@ export interface TrackerOptions {
   readonly open?: boolean;
   readonly udp?: boolean;
   readonly secretFile?: string;
+  readonly name?: string;
+  readonly replica?: readonly string[];
+  readonly replicaSecretFile?: string;
   readonly metrics?: string;
   readonly json?: boolean;
 }
@@ -60,16 +64,36 @@ async function openLists(options: TrackerOptions, context: ProgramContext): Prom
   };
 }
 
-/** Who may announce, as the options say. */
-async function readRights({ secretFile }: TrackerOptions): Promise<Rights | undefined> {
-  if (secretFile === undefined) return undefined;
-  const secret = await readFile(secretFile, 'utf8').catch((cause: unknown) => {
-    throw new UsageError(`--secret-file cannot be read: ${inOneLine(cause)}`);
+async function readSecret(option: string, file: string): Promise<Buffer> {
+  const secret = await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new UsageError(`${option} cannot be read: ${inOneLine(cause)}`);
   });
   const bytes = Buffer.from(secret.trim());
   if (bytes.length < MIN_SECRET_BYTES)
-    throw new UsageError(`the secret in ${secretFile} must be of at least ${MIN_SECRET_BYTES} bytes`);
-  return new KeyRights(bytes);
+    throw new UsageError(`the secret in ${file} must be of at least ${MIN_SECRET_BYTES} bytes`);
+  return bytes;
+}
+
+/** Who may announce, as the options say. */
+async function readRights({ secretFile }: TrackerOptions): Promise<Rights | undefined> {
+  return secretFile === undefined ? undefined : new KeyRights(await readSecret('--secret-file', secretFile));
+}
+
+/** The replicas, as the options say. */
+async function readReplicas(options: TrackerOptions): Promise<ReplicaSettings | undefined> {
+  const { name, replica = [], replicaSecretFile } = options;
+  if (replica.length === 0) return undefined;
+  if (name === undefined || replicaSecretFile === undefined)
+    throw new UsageError('--replica needs --name and --replica-secret-file too');
+  const urls = new Map<string, string>();
+  for (const text of replica) {
+    const at = text.indexOf('=');
+    const url = text.slice(at + 1);
+    if (at < 1 || !/^https?:\/\//.test(url) || !URL.canParse(url))
+      throw new UsageError(`--replica is '${text}'; it must be NAME=URL, for example b=http://10.0.0.2:6969`);
+    urls.set(text.slice(0, at), new URL(url).origin);
+  }
+  return { name, urls, secret: await readSecret('--replica-secret-file', replicaSecretFile) };
 }
 
 async function start(
@@ -77,13 +101,13 @@ async function start(
   listen: ListenAddress,
   metrics: ListenAddress | undefined,
   torrents: TorrentList,
-  rights: Rights | undefined,
+  more: Pick<TrackerSettings, 'rights' | 'replicas'>,
   { logger }: ProgramContext,
 ): Promise<RunningTracker> {
   try {
     return await startTracker({
       torrents,
-      rights,
+      ...more,
       ...(options.udp && { udp: true }),
       listen,
       metrics,
@@ -110,10 +134,10 @@ export function tracker(options: TrackerOptions): Program {
     const listen = parseListenAddress('--listen', options.listen);
     const metrics =
       options.metrics === undefined ? undefined : parseListenAddress('--metrics', options.metrics);
-    const rights = await readRights(options);
+    const more = { rights: await readRights(options), replicas: await readReplicas(options) };
     const lists = await openLists(options, context);
     try {
-      const running = await start(options, listen, metrics, lists.torrents, rights, context);
+      const running = await start(options, listen, metrics, lists.torrents, more, context);
       logger.info({ host: listen.host, port: running.port, metricsPort: running.metricsPort }, 'listening');
       if (options.json)
         printEvent({ event: 'listening', port: running.port, metricsPort: running.metricsPort });

@@ -24,9 +24,12 @@ export interface AnnounceConnectionsOptions {
 const START = 'GET /announce';
 const LINE_END = ' HTTP/1.1\r\n';
 const HEAD_END = '\r\n\r\n';
-/** Headers that say that more than this head belongs to the request, or that the connection ends with it. */
+/**
+ * Headers that say that more than this head belongs to the request, that the connection ends with it, or that
+ * another replica asks.
+ */
 const UNUSUAL =
-  /\r\n(?:content-length|transfer-encoding|upgrade|expect|connection(?!: *keep-alive\r\n)) *:?/i;
+  /\r\n(?:content-length|x-enxame-forwarded|transfer-encoding|upgrade|expect|connection(?!: *keep-alive\r\n)) *:?/i;
 const KEY = /^\/([^/]+)$/;
 
 interface FoundAnnounce {

@@ -8,6 +8,7 @@ import { announceIntervals, type Intervals } from './intervals.ts';
 import { setPort } from './peer-address.ts';
 import type { PeerTable } from './peer-table.ts';
 import type { Announced, SwarmRegistry } from './registry.ts';
+import type { Replicas } from './replicas.ts';
 import { announceReply, failureReply, type RetryIn, scrapeReply } from './reply.ts';
 import { type Credentials, OPEN_RIGHTS, type Rights } from './rights.ts';
 import { parseScrape } from './scrape-request.ts';
@@ -39,6 +40,8 @@ export interface RawAnnounce {
   /** The compact address of the connection; its port may be overwritten. */
   readonly host: Buffer | undefined;
   readonly credentials: Credentials;
+  /** Another replica handed it on. */
+  readonly isForwarded?: boolean;
 }
 
 /** Makes an answer of what an announce led to. */
@@ -50,6 +53,7 @@ export class Announcer {
   readonly #arrivals: WaitingRoom;
   readonly #arrivalWaitMilliseconds: number;
   readonly #rights: Rights;
+  readonly #replicas: Replicas | undefined;
   readonly #random: () => number;
   readonly #now: () => number;
 
@@ -64,6 +68,7 @@ export class Announcer {
     arrivals: WaitingRoom;
     arrivalWaitMilliseconds: number;
     rights?: Rights;
+    replicas?: Replicas | undefined;
     random: () => number;
     now: () => number;
   }) {
@@ -72,6 +77,7 @@ export class Announcer {
     this.#arrivals = options.arrivals;
     this.#arrivalWaitMilliseconds = options.arrivalWaitMilliseconds;
     this.#rights = options.rights ?? OPEN_RIGHTS;
+    this.#replicas = options.replicas;
     this.#random = options.random;
     this.#now = options.now;
   }
@@ -80,22 +86,49 @@ export class Announcer {
    * Hot: answers an announce; one that has to wait for its torrent gets a promise. Bad ones are answered with a
    * failure reason (BEP 3, BEP 31).
    */
-  announce({ query, host, credentials }: RawAnnounce): Answer | Promise<Answer> {
+  announce(announce: RawAnnounce): Answer | Promise<Answer> {
     let request: AnnounceRequest | undefined;
     try {
-      request = parseAnnounce(query);
-      const { event } = request;
-      const form = request;
-      const answer = this.admit(request, host, credentials, (table, announced, intervals) => ({
-        body: announceReply(table, announced, intervals, form),
-        outcome: 'ok' as const,
-        event,
-      }));
-      if (!(answer instanceof Promise)) return answer;
-      return answer.catch((error: unknown) => this.#failure(error, event));
+      request = parseAnnounce(announce.query);
+      const elsewhere = this.#forward(announce, request);
+      if (elsewhere === undefined) return this.#answer(announce, request);
+      return this.#handOn(elsewhere, announce, request);
     } catch (error) {
       return this.#failure(error, request?.event);
     }
+  }
+
+  /** Asks the owner of the torrent, where that is another replica. */
+  #forward(announce: RawAnnounce, { infoHashHex }: AnnounceRequest): Promise<string | undefined> | undefined {
+    if (this.#replicas === undefined) return undefined;
+    // Nothing is handed on for strangers.
+    this.#rights.check(infoHashHex, announce.credentials);
+    return this.#replicas.forward(announce, infoHashHex);
+  }
+
+  async #handOn(
+    elsewhere: Promise<string | undefined>,
+    announce: RawAnnounce,
+    request: AnnounceRequest,
+  ): Promise<Answer> {
+    const body = await elsewhere;
+    if (body !== undefined) return { body, outcome: 'ok', event: request.event };
+    try {
+      return await this.#answer(announce, request);
+    } catch (error) {
+      return this.#failure(error, request.event);
+    }
+  }
+
+  #answer({ host, credentials }: RawAnnounce, request: AnnounceRequest): Answer | Promise<Answer> {
+    const { event } = request;
+    const answer = this.admit(request, host, credentials, (table, announced, intervals) => ({
+      body: announceReply(table, announced, intervals, request),
+      outcome: 'ok' as const,
+      event,
+    }));
+    if (!(answer instanceof Promise)) return answer;
+    return answer.catch((error: unknown) => this.#failure(error, event));
   }
 
   /**

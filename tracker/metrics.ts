@@ -4,10 +4,19 @@ import type { AnnounceEvent } from './announce-request.ts';
 import type { Answer } from './announcer.ts';
 import type { MetainfoStore } from './metainfo-store.ts';
 import type { SwarmRegistry } from './registry.ts';
+import type { ForwardCounts } from './replicas.ts';
 import type { TorrentList } from './torrents.ts';
 
 /** From 50 µs, what an announce takes when nothing is in its way, to the seconds of one that waits. */
 const ANNOUNCE_SECONDS = [0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.25, 1, 5];
+
+/** What is looked at whenever somebody reads the metrics. */
+interface Observed {
+  readonly torrents: TorrentList;
+  readonly registry: SwarmRegistry;
+  readonly metainfo: MetainfoStore;
+  readonly forwarded?: ForwardCounts | undefined;
+}
 
 export class TrackerMetrics {
   readonly #register = new Registry();
@@ -19,7 +28,7 @@ export class TrackerMetrics {
   readonly #metainfo: Counter<'result'>;
   readonly #udpDropped: Counter;
 
-  constructor(observed: { torrents: TorrentList; registry: SwarmRegistry; metainfo: MetainfoStore }) {
+  constructor(observed: Observed) {
     const registers = [this.#register];
     collectDefaultMetrics({ register: this.#register });
     this.#announces = new Counter({
@@ -87,14 +96,7 @@ export class TrackerMetrics {
     return { contentType: this.#register.contentType, body: await this.#register.metrics() };
   }
 
-  #observe(
-    {
-      torrents,
-      registry,
-      metainfo,
-    }: { torrents: TorrentList; registry: SwarmRegistry; metainfo: MetainfoStore },
-    registers: Registry[],
-  ): void {
+  #observe({ torrents, registry, metainfo, forwarded }: Observed, registers: Registry[]): void {
     new Gauge({
       name: 'enxame_tracker_torrents',
       help: 'Torrents on the list of those that are served.',
@@ -137,6 +139,18 @@ export class TrackerMetrics {
         this.set(metainfo.cachedBytes);
       },
     });
+    if (forwarded !== undefined)
+      new Counter({
+        name: 'enxame_tracker_forwarded_total',
+        help: 'Announces that were handed on to the owner of their torrent, by what came of it.',
+        labelNames: ['result'],
+        registers,
+        collect() {
+          this.reset();
+          this.inc({ result: 'answered' }, forwarded.answered);
+          this.inc({ result: 'failed' }, forwarded.failed);
+        },
+      });
     new Counter({
       name: 'enxame_tracker_evictions_total',
       help: 'What was forgotten: peers that did not come back, peers and swarms that made room for others, and peers that were refused because their host has too many.',

@@ -14,6 +14,7 @@ import type { MetainfoStore } from './metainfo-store.ts';
 import type { TrackerMetrics } from './metrics.ts';
 import { compactHost } from './peer-address.ts';
 import type { SwarmRegistry } from './registry.ts';
+import { FORWARDED_HEADER, type Replicas } from './replicas.ts';
 import { type Credentials, NO_CREDENTIALS } from './rights.ts';
 import { NO_COUNTS } from './swarm.ts';
 import type { SwarmSummary } from './swarm-summary.ts';
@@ -38,6 +39,8 @@ export interface ServerParts {
   readonly metrics: TrackerMetrics;
   /** Called with the info hash of each swarm that gets its first seed. */
   readonly holders: WaitingRoom;
+  /** The other trackers of several. */
+  readonly replicas: Replicas | undefined;
   /** How long a request for a .torrent file waits for a holder to come. */
   readonly holderWaitMilliseconds: number;
   readonly logger: TrackerLogger;
@@ -88,7 +91,7 @@ function problem(reply: FastifyReply, status: number, code: string, message: str
 export function trackerServer(parts: ServerParts): FastifyInstance {
   const announce = measured(parts);
   const server = httpServer(parts.logger, announce);
-  addAnnounceRoute(server, announce);
+  addAnnounceRoute(server, announce, parts.replicas);
   addScrapeRoute(server, parts);
   addMetainfoRoutes(server, parts);
   addSwarmRoutes(server, parts);
@@ -157,12 +160,20 @@ function takeAnnounces(
 function addAnnounceRoute(
   server: FastifyInstance,
   answer: (announce: RawAnnounce) => Answer | Promise<Answer>,
+  replicas: Replicas | undefined,
 ): void {
   // Those that do not come whole, or close their connection.
-  // The address of the connection is the only one believed: X-Forwarded-For is anyone's to write.
+  // The address of the connection is the only one believed, unless another replica proves that it is one:
+  // X-Forwarded-For is anyone's to write.
   const reply = async (raw: IncomingMessage, credentials: Credentials) => {
-    const host = compactHost(raw.socket.remoteAddress);
-    return (await answer({ query: rawQuery(raw), host, credentials })).body;
+    const query = rawQuery(raw);
+    const forwarded = raw.headers[FORWARDED_HEADER];
+    const host =
+      typeof forwarded === 'string'
+        ? replicas?.readForwarded(forwarded, query)
+        : compactHost(raw.socket.remoteAddress);
+    const isForwarded = forwarded !== undefined;
+    return (await answer({ query, host, credentials, isForwarded })).body;
   };
   server.get('/announce', async ({ raw }, to) => sendBencoded(to, await reply(raw, NO_CREDENTIALS)));
   server.get<{ Params: { key: string } }>('/announce/:key', async ({ raw, params }, to) =>

@@ -9,6 +9,7 @@ import type { TrackerLogger } from './logger.ts';
 import { MetainfoStore } from './metainfo-store.ts';
 import { TrackerMetrics } from './metrics.ts';
 import { type RegistryLimits, SwarmRegistry } from './registry.ts';
+import { type ReplicaSettings, Replicas } from './replicas.ts';
 import type { Rights } from './rights.ts';
 import { addMetricsRoute, listen, metricsServer, trackerServer } from './server.ts';
 import type { TorrentList } from './torrents.ts';
@@ -35,6 +36,8 @@ export interface TrackerSettings {
   readonly udp?: boolean;
   /** Who may announce; everybody, unless said otherwise. */
   readonly rights?: Rights | undefined;
+  /** The replicas of which this is one. */
+  readonly replicas?: ReplicaSettings | undefined;
   /** How much of an answer may be of the asker's own zone while others are to be had, 0 to 1. */
   readonly localShare?: number | undefined;
   readonly limits?: Partial<RegistryLimits>;
@@ -76,13 +79,15 @@ export async function startTracker(settings: TrackerSettings): Promise<RunningTr
   });
   const askHolder = askHolderOverHttp(settings.holderPort ?? HOLDER_PORT);
   const metainfo = new MetainfoStore({ torrents, registry, askHolder, logger, now });
-  const metrics = new TrackerMetrics({ torrents, registry, metainfo });
+  const replicas = settings.replicas && new Replicas(settings.replicas, logger, now);
+  const metrics = new TrackerMetrics({ torrents, registry, metainfo, forwarded: replicas?.counts });
   const announcer = new Announcer({
     torrents,
     registry,
     arrivals,
     arrivalWaitMilliseconds: settings.arrivalWaitMilliseconds ?? 0,
     ...(settings.rights && { rights: settings.rights }),
+    replicas,
     random,
     now,
   });
@@ -104,6 +109,7 @@ export async function startTracker(settings: TrackerSettings): Promise<RunningTr
     metainfo,
     metrics,
     holders,
+    replicas,
     holderWaitMilliseconds: settings.holderWaitMilliseconds ?? 0,
     logger,
     nowSeconds: () => now() / 1000,
@@ -123,6 +129,7 @@ export async function startTracker(settings: TrackerSettings): Promise<RunningTr
     // Closes idle connections at once and waits for the others; whoever keeps one busy is cut off in the end.
     const cut = setTimeout(() => server.server.closeAllConnections(), DRAIN_MILLISECONDS);
     await Promise.all([server.close(), second?.close(), udp?.close()]);
+    await replicas?.close();
     clearTimeout(cut);
   };
 
