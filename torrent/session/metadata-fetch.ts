@@ -45,6 +45,8 @@ export class MetadataFetch implements SwarmMember {
   readonly #offering: PeerAddress[] = [];
   readonly #heardOf: PeerAddress[] = [];
   #settle: { resolve: (bytes: Buffer) => void; reject: (error: Error) => void };
+  /** Addresses that peers told of, as host|port. */
+  readonly #exchanged = new Set<string>();
   #isBegun = false;
   #isEnded = false;
   #isStopped = false;
@@ -75,9 +77,9 @@ export class MetadataFetch implements SwarmMember {
   }
 
   addPeers(addresses: readonly PeerAddress[]): void {
+    this.#heardOf.push(...addresses.slice(0, MAX_KNOWN_ADDRESSES - this.#heardOf.length));
     if (this.#isEnded) return;
     this.#list.add(addresses);
-    this.#heardOf.push(...addresses.slice(0, MAX_KNOWN_ADDRESSES - this.#heardOf.length));
     this.#dial(this.#around.clock.now());
   }
 
@@ -106,15 +108,23 @@ export class MetadataFetch implements SwarmMember {
       yourIp: addressBytes(greeting.address.host),
       uploadOnly: false,
       ownAgent: false,
-      exchangesPeers: false,
+      exchangesPeers: true,
     };
-    const peer = new MetadataPeer(greeting, handshake, own, clock.now(), {
+    const peer = new MetadataPeer(greeting, handshake, own, () => clock.now(), {
       offers: (from, bytes) => {
         if (this.#assembly.join(from, bytes, clock.now())) {
-          if (from.outgoing) this.#offering.push(from.address);
+          const { host, port } = from.address;
+          if (from.outgoing && !this.#exchanged.has(`${host}|${port}`)) this.#offering.push({ host, port });
         } else this.#drop(from, 'too many sizes of the metadata are claimed');
       },
       said: (from, message) => this.#said(from, message),
+      // Whether the torrent is private is not known yet: if it is, it begins without these (BEP 27).
+      told: (_, addresses) => {
+        this.#list.add(addresses);
+        for (const { host, port } of addresses.slice(0, MAX_KNOWN_ADDRESSES - this.#exchanged.size)) {
+          this.#exchanged.add(`${host}|${port}`);
+        }
+      },
       closed: (from, reason) => this.#closed(from, reason),
     });
     this.#peers.add(peer);

@@ -1,10 +1,12 @@
 // A peer of which only the metadata is wanted (BEP 9). Invariants: it is asked for nothing else and given nothing;
 // what it says besides is skipped; it ends after MAX_HEARD_BYTES, whatever it sends.
 import type { PeerAddress } from '../discovery/discovery.ts';
+import { EXCHANGE_MILLISECONDS, ExchangePartner } from '../discovery/peer-exchange.ts';
 import { isTorrentError } from '../errors.ts';
 import { MAX_METAINFO_BYTES } from '../metainfo.ts';
 import type { MetadataSource } from '../swarm/metadata-assembly.ts';
 import {
+  EXCHANGE_ID,
   encodeExtensionHandshake,
   METADATA_ID,
   type OwnExtensionHandshake,
@@ -21,6 +23,7 @@ import {
   type MetadataMessage,
   parseMetadataMessage,
 } from '../wire/metadata-message.ts';
+import { parsePeerExchange } from '../wire/peer-exchange.ts';
 import type { Greeting } from './greeting.ts';
 import type { PeerSocket, SocketEvents } from './peer-socket.ts';
 
@@ -35,6 +38,8 @@ export interface MetadataPeerEvents {
   /** It says that it has metadata of so many bytes. */
   offers(peer: MetadataPeer, bytes: number): void;
   said(peer: MetadataPeer, message: MetadataMessage): void;
+  /** It tells of other peers (BEP 11): those that are worth a dial. */
+  told(peer: MetadataPeer, addresses: readonly PeerAddress[]): void;
   closed(peer: MetadataPeer, reason: string): void;
 }
 
@@ -50,6 +55,8 @@ export class MetadataPeer implements MetadataSource, SocketEvents {
   readonly #socket: PeerSocket;
   readonly #events: MetadataPeerEvents;
   readonly #extensions = new PeerExtensionIds();
+  readonly #partner = new ExchangePartner(EXCHANGE_MILLISECONDS);
+  readonly #now: () => number;
   readonly #writer = new MessageWriter();
   readonly #reader: MessageReader;
   #heardBytes = 0;
@@ -60,12 +67,13 @@ export class MetadataPeer implements MetadataSource, SocketEvents {
     greeting: Greeting,
     handshake: Handshake,
     own: OwnExtensionHandshake,
-    now: number,
+    now: () => number,
     events: MetadataPeerEvents,
   ) {
+    this.#now = now;
     this.address = greeting.address;
     this.outgoing = greeting.outgoing;
-    this.connectedAt = now;
+    this.connectedAt = now();
     this.#socket = greeting.socket;
     this.#events = events;
     // Blocks were not asked for: the first one ends the connection.
@@ -131,6 +139,7 @@ export class MetadataPeer implements MetadataSource, SocketEvents {
     try {
       if (id === 0) this.#introduced(payload);
       else if (id === METADATA_ID) this.#metadataMessage(payload);
+      else if (id === EXCHANGE_ID) this.#told(payload);
     } catch (error) {
       if (!isTorrentError(error, 'InvalidBencode')) throw error;
     }
@@ -152,6 +161,12 @@ export class MetadataPeer implements MetadataSource, SocketEvents {
     if (message.kind !== 'request') this.#events.said(this, message);
     else if (++this.#refusals > MAX_REFUSALS) this.closed('it asks for what we do not have');
     else this.#send(encodeMetadataReject(message.piece));
+  }
+
+  #told(payload: Buffer): void {
+    const now = this.#now();
+    const believed = this.#partner.believed(parsePeerExchange(payload), this.address.host, now);
+    if (believed.length > 0) this.#events.told(this, believed);
   }
 
   #send(payload: Uint8Array): void {

@@ -119,7 +119,7 @@ export class Session implements TorrentSession {
       infoHashHex,
       torrent,
       progress: () => fetch.progress(),
-      addPeers: (addresses) => fetch.addPeers(addresses),
+      addPeers: (addresses) => (this.get(infoHashHex) ?? fetch).addPeers(addresses),
     };
   }
 

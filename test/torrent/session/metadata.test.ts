@@ -10,6 +10,7 @@ import {
   metadataPieces,
   parseMetadataMessage,
 } from '../../../torrent/wire/metadata-message.ts';
+import { encodePeerExchange } from '../../../torrent/wire/peer-exchange.ts';
 import { failureOf } from '../failure.ts';
 import { makeTorrent, PIECE } from '../storage/content.ts';
 import { addressOf, closeAll, completion, FakeDiscovery, startSession, ticks, until } from './harness.ts';
@@ -79,6 +80,40 @@ test('two that know the info hash only wait for somebody who has the metadata', 
   const seed = await startSeed();
   seed.torrent.addPeers([addressOf(a.session), addressOf(b.session)]);
   for (const { join } of [a, b]) await completion(await join.torrent);
+});
+
+test('peers that are told by a peer without the metadata are asked too; addresses are good at any time', async () => {
+  let open: (() => void) | undefined;
+  const { join, session } = await startMagnet(
+    {},
+    {
+      openStorage: async (found: Metainfo) => {
+        await new Promise<void>((resolve) => {
+          open = resolve;
+        });
+        return new MemoryStorage(found);
+      },
+    },
+  );
+  const { address, peer } = await listenRaw(pieceCount);
+  join.addPeers([address]);
+  const teller = await peer;
+  teller.greet(infoHash);
+  const { session: far } = await startSeed();
+  teller.writer.extended(0, encodeBencode({ m: { ut_pex: 1 } }));
+  teller.writer.extended(3, encodePeerExchange({ added: [addressOf(far)], dropped: [] }));
+  teller.flush();
+  await until('the metadata is here', () => open !== undefined);
+  // The storage takes its time; a seed that is named now is not forgotten.
+  await far.close();
+  join.addPeers([(await startSeed()).address]);
+  open?.();
+  await completion(await join.torrent);
+  // And so is one that is named through the join later on.
+  const raw = await listenRaw(pieceCount);
+  join.addPeers([raw.address]);
+  await until('it is dialled', () => raw.connections() > 0);
+  expect(session.torrents()).toHaveLength(1);
 });
 
 describe('ends with an error', () => {
