@@ -28,7 +28,7 @@ import {
 } from '../wire/peer-exchange.ts';
 import { addressBytes, addressOfBytes } from './address-bytes.ts';
 import type { ExtensionMessages, PeerConnection } from './connection-owner.ts';
-import type { MetadataServing } from './metadata-serving.ts';
+import type { MetadataServing } from './metadata/serving.ts';
 import type { TorrentSurroundings } from './surroundings.ts';
 
 /** Peers are looked over for news this often; each is told at its own interval. */

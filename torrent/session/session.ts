@@ -8,7 +8,7 @@ import { TokenBucket } from '../swarm/token-bucket.ts';
 import { TICK_MILLISECONDS } from '../swarm/tunables.ts';
 import { ACCEPT_OPTIONS } from './accepted-socket.ts';
 import { Greeting } from './greeting.ts';
-import { MetadataFetch } from './metadata-fetch.ts';
+import { MetadataFetch } from './metadata/fetch.ts';
 import { plainHost } from './peer-socket.ts';
 import type { TorrentSurroundings } from './surroundings.ts';
 import type { SwarmMember } from './swarm-member.ts';

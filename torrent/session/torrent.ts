@@ -19,7 +19,7 @@ import type { ConnectionOwner, PeerConnection } from './connection-owner.ts';
 import { Connections } from './connections.ts';
 import { ExtensionProtocol } from './extension-protocol.ts';
 import type { Greeting } from './greeting.ts';
-import { MetadataServing } from './metadata-serving.ts';
+import { MetadataServing } from './metadata/serving.ts';
 import { Outbox } from './outbox.ts';
 import { PieceIntake } from './piece-intake.ts';
 import type { TorrentSurroundings } from './surroundings.ts';

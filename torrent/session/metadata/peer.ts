@@ -1,10 +1,10 @@
 // A peer of which only the metadata is wanted (BEP 9). Invariants: it is asked for nothing else and given nothing;
 // what it says besides is skipped; it ends after MAX_HEARD_BYTES, whatever it sends.
-import type { PeerAddress } from '../discovery/discovery.ts';
-import { EXCHANGE_MILLISECONDS, ExchangePartner } from '../discovery/peer-exchange.ts';
-import { isTorrentError } from '../errors.ts';
-import { MAX_METAINFO_BYTES } from '../metainfo.ts';
-import type { MetadataSource } from '../swarm/metadata-assembly.ts';
+import type { PeerAddress } from '../../discovery/discovery.ts';
+import { EXCHANGE_MILLISECONDS, ExchangePartner } from '../../discovery/peer-exchange.ts';
+import { isTorrentError } from '../../errors.ts';
+import { MAX_METAINFO_BYTES } from '../../metainfo.ts';
+import type { MetadataSource } from '../../swarm/metadata-assembly.ts';
 import {
   EXCHANGE_ID,
   encodeExtensionHandshake,
@@ -12,20 +12,20 @@ import {
   type OwnExtensionHandshake,
   PeerExtensionIds,
   parseExtensionHandshake,
-} from '../wire/extension.ts';
-import type { Handshake } from '../wire/handshake.ts';
-import { type MessageHandler, MessageReader } from '../wire/message-reader.ts';
-import { MessageWriter } from '../wire/message-writer.ts';
+} from '../../wire/extension.ts';
+import type { Handshake } from '../../wire/handshake.ts';
+import { type MessageHandler, MessageReader } from '../../wire/message-reader.ts';
+import { MessageWriter } from '../../wire/message-writer.ts';
 import {
   encodeMetadataReject,
   encodeMetadataRequest,
   METADATA_EXTENSION,
   type MetadataMessage,
   parseMetadataMessage,
-} from '../wire/metadata-message.ts';
-import { parsePeerExchange } from '../wire/peer-exchange.ts';
-import type { Greeting } from './greeting.ts';
-import type { PeerSocket, SocketEvents } from './peer-socket.ts';
+} from '../../wire/metadata-message.ts';
+import { parsePeerExchange } from '../../wire/peer-exchange.ts';
+import type { Greeting } from '../greeting.ts';
+import type { PeerSocket, SocketEvents } from '../peer-socket.ts';
 
 /** The largest metadata four times, and a good margin. */
 const MAX_HEARD_BYTES = 5 * MAX_METAINFO_BYTES;

@@ -1,23 +1,23 @@
 // Looks for the metadata of one info hash (BEP 9): what a magnet link begins with. Invariants: it ends once, with
 // bytes whose SHA-1 is the info hash or with an error; its connections and its memory are bounded; whoever alone
 // gave bytes that fail is banned.
-import type { PeerAddress, SwarmIdentity } from '../discovery/discovery.ts';
-import { RelayedDiscovery } from '../discovery/relayed-discovery.ts';
-import { TorrentError } from '../errors.ts';
-import { MetadataAssembly } from '../swarm/metadata-assembly.ts';
-import { PeerList } from '../swarm/peer-list.ts';
-import { POLICIES } from '../swarm/policy/policies.ts';
-import type { Policy } from '../swarm/policy/policy.ts';
-import { MAX_KNOWN_ADDRESSES } from '../swarm/tunables.ts';
-import type { Handshake } from '../wire/handshake.ts';
-import type { MetadataMessage } from '../wire/metadata-message.ts';
-import { addressBytes } from './address-bytes.ts';
-import { Dialler } from './dialler.ts';
-import type { Greeting } from './greeting.ts';
-import { MetadataPeer } from './metadata-peer.ts';
-import type { TorrentSurroundings } from './surroundings.ts';
-import type { SwarmMember } from './swarm-member.ts';
-import type { AddMagnet, MetadataProgress } from './types.ts';
+import type { PeerAddress, SwarmIdentity } from '../../discovery/discovery.ts';
+import { RelayedDiscovery } from '../../discovery/relayed-discovery.ts';
+import { TorrentError } from '../../errors.ts';
+import { MetadataAssembly } from '../../swarm/metadata-assembly.ts';
+import { PeerList } from '../../swarm/peer-list.ts';
+import { POLICIES } from '../../swarm/policy/policies.ts';
+import type { Policy } from '../../swarm/policy/policy.ts';
+import { MAX_KNOWN_ADDRESSES } from '../../swarm/tunables.ts';
+import type { Handshake } from '../../wire/handshake.ts';
+import type { MetadataMessage } from '../../wire/metadata-message.ts';
+import { addressBytes } from '../address-bytes.ts';
+import { Dialler } from '../dialler.ts';
+import type { Greeting } from '../greeting.ts';
+import type { TorrentSurroundings } from '../surroundings.ts';
+import type { SwarmMember } from '../swarm-member.ts';
+import type { AddMagnet, MetadataProgress } from '../types.ts';
+import { MetadataPeer } from './peer.ts';
 
 /** Connections that look for metadata, of which at most half were dialled by the others. */
 const MAX_METADATA_PEERS = 30;

@@ -1,6 +1,6 @@
 // Gives our metadata to peers that came by a magnet link (BEP 9). Invariants: a peer gets each piece a few times at
 // most; all peers together get SERVED_BYTES_PER_SECOND, within the limits on uploads; what waits is bounded.
-import { TokenBucket } from '../swarm/token-bucket.ts';
+import { TokenBucket } from '../../swarm/token-bucket.ts';
 import {
   encodeMetadataData,
   encodeMetadataReject,
@@ -8,8 +8,8 @@ import {
   METADATA_PIECE_BYTES,
   type MetadataMessage,
   metadataPieces,
-} from '../wire/metadata-message.ts';
-import type { PeerConnection } from './connection-owner.ts';
+} from '../../wire/metadata-message.ts';
+import type { PeerConnection } from '../connection-owner.ts';
 
 /** What one torrent gives of its metadata to all peers. */
 const SERVED_BYTES_PER_SECOND = 8 * 1024 * 1024;
