@@ -83,16 +83,17 @@ function personalReport(command: string): Report {
 function line(progress: TorrentProgress, columns: number | undefined): string {
   const { totalBytes, bytesLeft, peers, seeds, uploadBytesPerSecond, uploadedBytes } = progress;
   const isComplete = bytesLeft === 0;
-  const up = `up ${formatBytes(Math.round(uploadBytesPerSecond))}/s, ${formatBytes(uploadedBytes)} sent`;
-  const who = `${counted(peers, 'peer')}${isComplete ? '' : `, ${counted(seeds, 'seed')}`}`;
-  if (isComplete) return `seeding  ${who}  ${up}`;
+  const up = `up ${formatBytes(Math.round(uploadBytesPerSecond))}/s`;
+  const who = counted(peers, 'peer');
+  if (isComplete)
+    return `seeding  ${up}  ${who}  ${formatBytes(uploadedBytes)} sent`.slice(0, columns && columns - 1);
   return progressLine(
     {
       doing: 'downloading',
       doneBytes: totalBytes - bytesLeft,
       totalBytes,
       bytesPerSecond: progress.downloadBytesPerSecond,
-      facts: [who, up],
+      facts: [who, up, counted(seeds, 'seed')],
     },
     columns,
   );

@@ -36,6 +36,7 @@ import {
   SMALL_PIECES,
   writeContent,
 } from './content.ts';
+import { serveFolder } from './web-server.ts';
 
 const MIB = 1024 * 1024;
 const LARGE = largeContent(Number(process.env.ENXAME_INTEROP_MIB ?? 1024));
@@ -264,6 +265,53 @@ describe('all together', () => {
     await theirs.complete;
     await expectContent(LARGE, ours.folder);
     await expectContent(LARGE, theirs.folder);
+  });
+});
+
+describe('peer exchange, where only some know the tracker', () => {
+  /** The same content without a tracker. */
+  async function trackerless(): Promise<string> {
+    await provide(SMALL_PIECES);
+    const torrent = join(target, 'trackerless.torrent');
+    const pieceLength = `${SMALL_PIECES.pieceLength}`;
+    await command('create', join(source, SMALL_PIECES.name), '-o', torrent, '--piece-length', pieceLength);
+    return torrent;
+  }
+
+  test('we learn of the seed from libtorrent', async () => {
+    const torrent = await trackerless();
+    const seed = await start(ENXAME, 'seed', SMALL_PIECES, { upBytesPerSecond: MIB });
+    const theirs = await start(LIBTORRENT, 'leech', SMALL_PIECES);
+    await seed.said((text) => largest(text, 'peers') === 1);
+    await start(ENXAME, 'leech', SMALL_PIECES, { torrent, peers: [theirs.port] });
+    await seed.said((text) => largest(text, 'peers') === 2);
+  });
+
+  test('libtorrent learns of the seed from us', async () => {
+    const torrent = await trackerless();
+    const seed = await start(ENXAME, 'seed', SMALL_PIECES, { upBytesPerSecond: MIB });
+    const ours = await start(ENXAME, 'leech', SMALL_PIECES);
+    await seed.said((text) => largest(text, 'peers') === 1);
+    await start(LIBTORRENT, 'leech', SMALL_PIECES, { torrent, peers: [ours.port] });
+    await seed.said((text) => largest(text, 'peers') === 2);
+  });
+});
+
+describe('web seeds (BEP 19)', () => {
+  test.each([ENXAME, ...OTHERS])('a web server is all that $name needs for 300 files', async (client) => {
+    await provide(MANY_FILES);
+    const server = await serveFolder(source);
+    try {
+      const torrent = join(target, 'web-seeded.torrent');
+      const path = join(source, MANY_FILES.name);
+      await command('create', path, '-o', torrent, '--web-seed', server.url, '--piece-length', '32KiB');
+      const leecher = await start(client, 'leech', MANY_FILES, { torrent });
+      await leecher.complete;
+      await expectContent(MANY_FILES, leecher.folder);
+      expect(server.servedBytes).toBeGreaterThanOrEqual(totalBytes(MANY_FILES));
+    } finally {
+      server.close();
+    }
   });
 });
 
