@@ -6,7 +6,7 @@ import { DEFAULT_REQUEST_QUEUE } from '../wire/extension.ts';
 import type { PeerLink } from './host.ts';
 import { OutstandingBlocks, RequestQueue } from './request-queues.ts';
 import { TransferRate } from './transfer-rate.ts';
-import { FIRST_REQUESTS, RATE_WINDOW_MILLISECONDS } from './tunables.ts';
+import { RATE_WINDOW_MILLISECONDS } from './tunables.ts';
 
 /** How a peer came. */
 export interface Introduction {
@@ -51,9 +51,12 @@ export class Neighbour {
   // Requests to it
   readonly outstanding = new OutstandingBlocks();
   /** How many should be outstanding. */
-  target = FIRST_REQUESTS;
+  target = 1;
   /** Since when nothing came though something is outstanding. */
   waitingSince = 0;
+  /** What it was asked for while it owed nothing has not come yet; and the least time that ever took. */
+  isProbed = false;
+  leastResponse = Number.POSITIVE_INFINITY;
   /** When it last gave us a block, or leave to ask. */
   gaveAt = 0;
   /** It has not given what it was asked for in time, nor anything since. */
@@ -77,6 +80,14 @@ export class Neighbour {
   granted: readonly number[] = [];
   grantedBytes = 0;
   servedAt = 0;
+  /** The piece of the last block that was handed to its link. */
+  servedPiece = -1;
+  /** Its place among those who wait; -1 if it does not wait. */
+  waitingAt = -1;
+  /** What was handed to its link and has not left, since when nothing left, and whether that is long ago. */
+  handedBytes = 0;
+  leftAt = 0;
+  isStuck = false;
   readonly sendRate = new TransferRate(RATE_WINDOW_MILLISECONDS);
   uploadedBytes = 0;
 

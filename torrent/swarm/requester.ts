@@ -7,6 +7,7 @@ import type { Neighbour } from './neighbour.ts';
 import type { StartedPiece } from './started-piece.ts';
 import {
   ENDGAME_COPIES,
+  LEAST_REQUESTED_BYTES,
   MAX_REQUESTS,
   MAX_STARTED_BYTES,
   MAX_UNSOLICITED_BLOCKS,
@@ -31,6 +32,9 @@ const REST_AFTER_REJECT_MILLISECONDS = 1000;
  */
 const STALLED_REST_MILLISECONDS = 12_000;
 
+/** So few neighbours have to answer without pauses; more fill each other's. */
+const FEW_GIVERS = 4;
+
 /** Suggestions of one neighbour that are remembered. */
 const MAX_SUGGESTIONS = 8;
 
@@ -45,9 +49,14 @@ export class Requester {
   /** Pieces that failed with several senders: one neighbour alone gives them next time. */
   readonly #suspect = new Set<number>();
   readonly #mostVerifying: number;
+  readonly #leastRequested: number;
+  #sharers = 1;
+  #hasFewGivers = false;
 
   constructor(context: SwarmContext) {
     this.#context = context;
+    const { blockBytes } = context.geometry;
+    this.#leastRequested = Math.max(1, Math.trunc(LEAST_REQUESTED_BYTES / blockBytes));
     this.#mostVerifying = Math.max(2, Math.trunc(MAX_VERIFYING_BYTES / context.geometry.pieceLength));
   }
 
@@ -57,13 +66,26 @@ export class Requester {
     if (paused || neighbour.useful === 0 || !neighbour.connected) return;
     if (neighbour.peerChoking && neighbour.allowedFast.length === 0) return;
     if (now < neighbour.restsUntil) return;
-    const most = Math.max(1, Math.min(neighbour.target, neighbour.requestQueue, MAX_REQUESTS));
+    const most = this.#mostOutstanding(neighbour, now);
     while (neighbour.outstanding.size < most) {
       if (picker.verifyingCount >= this.#mostVerifying || !host.mayDownload(now)) return;
       const block = neighbour.peerChoking ? this.#chooseFast(neighbour) : this.#choose(neighbour, now);
       if (block < 0) return;
       this.#request(neighbour, block, now);
     }
+  }
+
+  /** Counts among whom is shared what is asked for. */
+  countGivers(): void {
+    let unchoking = 0;
+    let useful = 0;
+    for (const neighbour of this.#context.neighbours) {
+      if (neighbour.peerChoking) continue;
+      unchoking++;
+      if (neighbour.useful > 0) useful++;
+    }
+    this.#sharers = Math.max(1, unchoking);
+    this.#hasFewGivers = useful <= FEW_GIVERS;
   }
 
   /** Asks every neighbour that has room, the fastest first. */
@@ -187,6 +209,7 @@ export class Requester {
   tick(now: number): void {
     const { neighbours, totals } = this.#context;
     let released = false;
+    this.countGivers();
     for (const neighbour of neighbours) {
       if (neighbour.outstanding.size === 0) continue;
       if (now - neighbour.waitingSince <= this.#patience(neighbour, now)) continue;
@@ -207,6 +230,26 @@ export class Requester {
     for (const neighbour of neighbours) if (neighbour.stalled) this.fill(neighbour, now);
   }
 
+  /** How many blocks the neighbour should owe us. Hot. */
+  #mostOutstanding(neighbour: Neighbour, now: number): number {
+    const { geometry, picker, policy } = this.#context;
+    let most = Math.min(neighbour.target, neighbour.requestQueue, MAX_REQUESTS);
+    if (policy.mostShare < 1 && most > this.#leastRequested) {
+      // Towards the end long queues would keep blocks at busy neighbours while others have nothing to do.
+      const missing = (geometry.pieceCount - picker.have.count) * geometry.blocksPerPiece;
+      const share = (missing * policy.mostShare) / this.#sharers;
+      if (most > share)
+        most = Math.max(share, this.#leastRequested, Math.min(most, this.#inTransit(neighbour, now)));
+    }
+    return Math.max(1, most);
+  }
+
+  /** Blocks that must be outstanding at one of few, so that its answers come without a pause. */
+  #inTransit({ leastResponse, receiveRate }: Neighbour, now: number): number {
+    if (!this.#hasFewGivers || leastResponse === Number.POSITIVE_INFINITY) return 0;
+    return (2 * leastResponse * receiveRate.perMillisecond(now)) / this.#context.geometry.blockBytes;
+  }
+
   #patience(neighbour: Neighbour, now: number): number {
     if (neighbour.stalled) return STALLED_REST_MILLISECONDS;
     if (neighbour.downloadedBytes === 0) return FIRST_BLOCK_MILLISECONDS;
@@ -221,6 +264,9 @@ export class Requester {
 
   #gotBlock(neighbour: Neighbour, now: number): void {
     const { geometry, policy } = this.#context;
+    if (neighbour.isProbed)
+      neighbour.leastResponse = Math.min(neighbour.leastResponse, now - neighbour.waitingSince);
+    neighbour.isProbed = false;
     neighbour.waitingSince = now;
     neighbour.gaveAt = now;
     neighbour.stalled = false;
@@ -241,7 +287,10 @@ export class Requester {
   #request(neighbour: Neighbour, block: number, now: number): void {
     const { geometry, host } = this.#context;
     const length = geometry.lengthOf(block);
-    if (neighbour.outstanding.size === 0) neighbour.waitingSince = now;
+    if (neighbour.outstanding.size === 0) {
+      neighbour.waitingSince = now;
+      neighbour.isProbed = true;
+    }
     neighbour.outstanding.push(block);
     host.spendDownload(length);
     neighbour.link.request(geometry.pieceOf(block), geometry.beginOf(block), length);

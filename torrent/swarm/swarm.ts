@@ -16,6 +16,7 @@ import { PiecePicker } from './piece-picker.ts';
 import type { Policy } from './policy/policy.ts';
 import { Requester } from './requester.ts';
 import {
+  FIRST_REQUESTED_BYTES,
   HAVE_DELAY_MILLISECONDS,
   MAX_ALLOWED_FAST,
   MAX_IDLE_MESSAGES_PER_SECOND,
@@ -128,6 +129,7 @@ export class Swarm {
       this.geometry.pieceCount,
       clock.now(),
     );
+    neighbour.target = Math.max(1, Math.trunc(FIRST_REQUESTED_BYTES / this.geometry.blockBytes));
     neighbours.push(neighbour);
     if (neighbour.fast && have.isFull) link.haveAll();
     else if (neighbour.fast && have.isEmpty) link.haveNone();
@@ -145,7 +147,7 @@ export class Swarm {
     neighbours.splice(neighbours.indexOf(neighbour), 1);
     this.#picker.peerGone(neighbour.pieces);
     this.#requester.releaseAll(neighbour);
-    this.#uplink.refuseAll(neighbour);
+    this.#uplink.gone(neighbour);
     this.#direction.gone(neighbour);
     const now = clock.now();
     if (!neighbour.amChoking) this.#choker.admitAny(now);
@@ -203,6 +205,7 @@ export class Swarm {
     neighbour.peerChoking = false;
     neighbour.restsUntil = 0;
     neighbour.gaveAt = now;
+    this.#requester.countGivers();
     this.#requester.fill(neighbour, now);
   }
 
@@ -331,6 +334,7 @@ export class Swarm {
   uploaded(neighbour: Neighbour, bytes: number): void {
     const now = this.#context.clock.now();
     neighbour.spokeAt = now;
+    if (!neighbour.connected) return;
     this.#uplink.uploaded(neighbour, bytes, now);
     this.#uplink.serve(now);
   }
@@ -405,7 +409,7 @@ export class Swarm {
     this.#choker.tick(now);
     this.#direction.tick(now);
     this.#requester.tick(now);
-    this.#uplink.serve(now);
+    this.#uplink.tick(now);
   }
 
   /** Takes requests back and chokes everybody; connections stay. */

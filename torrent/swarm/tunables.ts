@@ -10,8 +10,11 @@ export const HAVE_DELAY_MILLISECONDS = 5;
 /** Pieces that are chosen at random before rarest first begins. */
 export const RANDOM_FIRST_PIECES = 4;
 
-/** Requests a peer gets before anything is known about it. */
-export const FIRST_REQUESTS = 4;
+/** What is asked of a peer before anything is known about it: 4 blocks of 16 KiB. */
+export const FIRST_REQUESTED_BYTES = 64 * 1024;
+
+/** What may be outstanding at a peer whatever its share of the rest is (Policy.mostShare). */
+export const LEAST_REQUESTED_BYTES = 32 * 1024;
 
 /** Requests outstanding at one peer, whatever it allows. */
 export const MAX_REQUESTS = 512;
@@ -50,6 +53,16 @@ export const TURN_MILLISECONDS = 5;
 export const HANDED_MILLISECONDS = 150;
 export const MIN_HANDED_BYTES = 128 * 1024;
 export const MAX_HANDED_BYTES = 1024 * 1024;
+
+/**
+ * What is handed to all sockets together: this long at the present rate, and at least so much. More would be sent
+ * in an order that nobody chose.
+ */
+export const ALL_HANDED_MILLISECONDS = 10;
+export const LEAST_ALL_HANDED_BYTES = 256 * 1024;
+
+/** What was handed to a socket that sent nothing for this long does not count there. */
+export const STUCK_MILLISECONDS = 250;
 
 /** A choker round, and the rounds after which another peer gets the optimistic slot (BEP 3: 10 s and 30 s). */
 export const CHOKER_ROUND_MILLISECONDS = 10_000;

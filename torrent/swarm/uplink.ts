@@ -1,15 +1,19 @@
-// Whom we serve now. Invariant: requests wait here and not in a socket: what is handed to one link is bounded by
-// a moment of its rate, so that a CANCEL, a turn and a limit still mean something.
+// Whom we serve now. Invariants: requests wait here and not in a socket: what is handed to one link, and to all of
+// them, is bounded by a moment of their rate, so that a CANCEL, a turn and a limit still mean something; those who
+// wait stand in `#waiting`, each once; `#handedBytes` counts what links that move have not sent yet.
 import type { SwarmContext } from './context.ts';
 import { FirstCopies } from './first-copies.ts';
 import type { Neighbour } from './neighbour.ts';
 import { TransferRate } from './transfer-rate.ts';
 import {
+  ALL_HANDED_MILLISECONDS,
   HANDED_MILLISECONDS,
+  LEAST_ALL_HANDED_BYTES,
   MAX_HANDED_BYTES,
   MAX_QUEUED_REQUESTS,
   MIN_HANDED_BYTES,
   RATE_WINDOW_MILLISECONDS,
+  STUCK_MILLISECONDS,
   TURN_BLOCKS,
   TURN_MILLISECONDS,
 } from './tunables.ts';
@@ -19,8 +23,10 @@ export class Uplink {
   readonly #context: SwarmContext;
   readonly #largestRequest: number;
   readonly #rate = new TransferRate(RATE_WINDOW_MILLISECONDS);
+  /** Those whose requests wait, in no order. */
   readonly #waiting: Neighbour[] = [];
   readonly #firstCopies: FirstCopies;
+  #handedBytes = 0;
   #turn = 0;
 
   constructor(context: SwarmContext, largestRequest: number) {
@@ -53,6 +59,7 @@ export class Uplink {
       return neighbour.connected;
     }
     neighbour.requests.push(piece, begin, length);
+    this.#noteWaiting(neighbour);
     return true;
   }
 
@@ -60,6 +67,7 @@ export class Uplink {
   cancelled(neighbour: Neighbour, piece: number, begin: number, length: number): void {
     if (piece > 0x7fffffff || begin > 0x7fffffff || length > 0x7fffffff) return;
     if (!neighbour.requests.remove(piece, begin, length)) return;
+    this.#noteWaiting(neighbour);
     if (neighbour.fast) neighbour.link.reject(piece, begin, length);
   }
 
@@ -87,21 +95,46 @@ export class Uplink {
       }
       requests.shift();
     }
+    this.#noteWaiting(neighbour);
   }
 
-  /** Hands blocks to links, turn after turn, as long as somebody waits who has room and the limits allow. */
+  /** The peer is gone: what was handed to its link counts no more. */
+  gone(neighbour: Neighbour): void {
+    this.refuseAll(neighbour);
+    if (!neighbour.isStuck) this.#handedBytes -= neighbour.handedBytes;
+    neighbour.handedBytes = 0;
+  }
+
+  /** What was handed to links that move no more does not keep others waiting. */
+  tick(now: number): void {
+    for (const neighbour of this.#context.neighbours) {
+      if (neighbour.handedBytes === 0 || neighbour.isStuck) continue;
+      if (now - neighbour.leftAt < STUCK_MILLISECONDS) continue;
+      neighbour.isStuck = true;
+      this.#handedBytes -= neighbour.handedBytes;
+    }
+    this.serve(now);
+  }
+
+  /** Hands blocks to links, turn after turn, as long as somebody waits who has room and the limits allow. Hot. */
   serve(now: number): void {
-    const { host, paused, policy } = this.#context;
-    if (paused) return;
-    while (host.mayUpload(now)) {
-      this.#collect(now);
-      if (this.#waiting.length === 0) return;
-      this.#serveOne(policy.nextToServe(this.#waiting), now);
+    const { host, paused } = this.#context;
+    if (paused || this.#waiting.length === 0) return;
+    const most = Math.max(LEAST_ALL_HANDED_BYTES, this.#rate.perMillisecond(now) * ALL_HANDED_MILLISECONDS);
+    while (this.#handedBytes < most && host.mayUpload(now)) {
+      const chosen = this.#next(now);
+      if (chosen === undefined) return;
+      this.#serveOne(chosen, now);
     }
   }
 
   /** A block has left. */
   uploaded(neighbour: Neighbour, bytes: number, now: number): void {
+    if (neighbour.isStuck) this.#handedBytes += neighbour.handedBytes;
+    neighbour.isStuck = false;
+    neighbour.handedBytes -= bytes;
+    this.#handedBytes -= bytes;
+    neighbour.leftAt = now;
     neighbour.uploadedBytes += bytes;
     neighbour.sendRate.add(bytes, now);
     neighbour.sentInRounds[0] = (neighbour.sentInRounds[0] as number) + bytes;
@@ -109,13 +142,22 @@ export class Uplink {
     this.#context.totals.uploadedBytes += bytes;
   }
 
-  #collect(now: number): void {
-    this.#waiting.length = 0;
-    for (const neighbour of this.#context.neighbours) {
-      if (neighbour.requests.size === 0) continue;
-      if (neighbour.link.pendingBytes >= this.#mostHanded(neighbour, now)) continue;
-      this.#waiting.push(neighbour);
+  /** Who is served next, of those that wait and whose link has room. */
+  #next(now: number): Neighbour | undefined {
+    const { picker, policy } = this.#context;
+    const waiting = this.#waiting;
+    const seeding = picker.have.isFull;
+    let chosen: Neighbour | undefined;
+    for (let i = 0; i < waiting.length; i++) {
+      const neighbour = waiting[i] as Neighbour;
+      if (
+        neighbour.link.pendingBytes >= MIN_HANDED_BYTES &&
+        neighbour.link.pendingBytes >= this.#mostHanded(neighbour, now)
+      )
+        continue;
+      if (chosen === undefined || policy.servesBefore(neighbour, chosen, seeding)) chosen = neighbour;
     }
+    return chosen;
   }
 
   #mostHanded(neighbour: Neighbour, now: number): number {
@@ -141,9 +183,31 @@ export class Uplink {
       const length = requests.firstLength;
       bytes -= length;
       host.spendUpload(length);
+      neighbour.servedPiece = requests.firstPiece;
+      if (neighbour.handedBytes === 0) neighbour.leftAt = now;
+      neighbour.handedBytes += length;
+      if (!neighbour.isStuck) this.#handedBytes += length;
       neighbour.link.sendBlock(requests.firstPiece, requests.firstBegin, length);
       requests.shift();
-      if (!host.mayUpload(now)) return;
+      if (!host.mayUpload(now)) break;
     }
+    this.#noteWaiting(neighbour);
+  }
+
+  /** Keeps the list of those who wait. */
+  #noteWaiting(neighbour: Neighbour): void {
+    const waits = neighbour.requests.size > 0 && neighbour.connected;
+    if (waits === neighbour.waitingAt >= 0) return;
+    if (waits) {
+      neighbour.waitingAt = this.#waiting.length;
+      this.#waiting.push(neighbour);
+      return;
+    }
+    const last = this.#waiting.pop() as Neighbour;
+    if (last !== neighbour) {
+      this.#waiting[neighbour.waitingAt] = last;
+      last.waitingAt = neighbour.waitingAt;
+    }
+    neighbour.waitingAt = -1;
   }
 }

@@ -1,5 +1,6 @@
 // Whom we serve: chokes by policy, and the order of the uplink.
 import { describe, expect, test } from '@jest/globals';
+import type { Neighbour } from '../../../torrent/swarm/neighbour.ts';
 import { clusterPolicy } from '../../../torrent/swarm/policy/cluster.ts';
 import { MAX_IDLE_MESSAGES_PER_SECOND, MAX_QUEUED_REQUESTS } from '../../../torrent/swarm/tunables.ts';
 import { BLOCK, makeSwarm, type Peer, type TestSwarm } from './harness.ts';
@@ -146,18 +147,40 @@ describe('cluster', () => {
     expect(unchoked(interestedPeers(world, 7))).toHaveLength(4);
   });
 
-  test('the uplink goes to the eight with the fewest pieces, in turn', () => {
-    const world = makeSwarm({ pieces: 40, policy: 'cluster' });
+  const nextOf = (all: readonly Neighbour[], seeding: boolean) =>
+    all.reduce((chosen, one) => (clusterPolicy.servesBefore(one, chosen, seeding) ? one : chosen));
+
+  test('the uplink goes to those who are far behind, in turn', () => {
+    const world = makeSwarm({ pieces: 64, policy: 'cluster' });
     const all = Array.from({ length: 12 }, (_, index) =>
       world.connect({ ownAgent: true, pieces: Array.from({ length: index + 1 }, (_, piece) => piece) }),
     ).map(({ neighbour }) => neighbour);
-    const served = new Set<number>();
-    for (let turn = 1; turn <= 16; turn++) {
-      const next = clusterPolicy.nextToServe(all);
+    const served: number[] = [];
+    for (let turn = 1; turn <= 6; turn++) {
+      const next = nextOf(all, false);
       next.servedAt = turn;
-      served.add(next.pieces.count);
+      served.push(next.pieces.count);
     }
-    expect([...served].sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(served).toEqual([1, 2, 3, 1, 2, 3]);
+  });
+
+  test('a seed sends a piece in one go, a leecher goes on to the next in turn', () => {
+    const world = makeSwarm({ pieces: 8, policy: 'cluster' });
+    const [first, second] = [0, 1].map(() => world.connect({ ownAgent: true }).neighbour) as [
+      Neighbour,
+      Neighbour,
+    ];
+    for (const [neighbour, piece] of [
+      [first, 3],
+      [second, 5],
+    ] as const)
+      neighbour.requests.push(piece, 0, BLOCK);
+    first.servedPiece = 3;
+    first.servedAt = 1;
+    expect(nextOf([first, second], true)).toBe(first);
+    expect(nextOf([first, second], false)).toBe(second);
+    first.servedPiece = 2;
+    expect(nextOf([first, second], true)).toBe(second);
   });
 });
 

@@ -1,5 +1,4 @@
 // BitTorrent as its literature gives it: tit for tat. Invariant: nobody is unchoked outside the choker's slots.
-import type { Neighbour } from '../neighbour.ts';
 import { RANDOM_FIRST_PIECES } from '../tunables.ts';
 import type { Policy } from './policy.ts';
 
@@ -8,6 +7,7 @@ export const classicPolicy: Policy = {
   name: 'classic',
   neighbours: { most: 80, dial: 40, low: 20 },
   pipelineMilliseconds: 3000,
+  mostShare: 1,
   keepAliveMilliseconds: 120_000,
   silenceMilliseconds: 180_000,
   owingMilliseconds: 60_000,
@@ -16,12 +16,5 @@ export const classicPolicy: Policy = {
   needMoreMilliseconds: 30_000,
   directed: false,
   isAlwaysUnchoked: () => false,
-  nextToServe: longestNotServed,
+  servesBefore: (one, other) => one.servedAt < other.servedAt,
 };
-
-/** Turns: the one that was served longest ago. */
-export function longestNotServed(waiting: readonly Neighbour[]): Neighbour {
-  let chosen = waiting[0] as Neighbour;
-  for (const neighbour of waiting) if (neighbour.servedAt < chosen.servedAt) chosen = neighbour;
-  return chosen;
-}

@@ -1,16 +1,21 @@
 // Between own agents, who are all on one side: the whole swarm is to be done soon, nobody has to earn anything.
 // Invariant: an own agent is choked only while the torrent is paused.
-import { longestNotServed } from './classic.ts';
+import type { Neighbour } from '../neighbour.ts';
 import type { Policy } from './policy.ts';
 
-/** The uplink goes in turn to this many of those who wait, the ones with the fewest pieces. */
-const NEEDIEST = 8;
+/** Neighbours that differ by less than this share of the pieces are served in turn. */
+const NEED_STEPS = 16;
+
+function stepOf({ pieces }: Neighbour): number {
+  return Math.trunc((pieces.count * NEED_STEPS) / pieces.length);
+}
 
 /** The default between agents; peers that are no own agents meet the classic choker. */
 export const clusterPolicy: Policy = {
   name: 'cluster',
   neighbours: { most: 40, dial: 15, low: 20 },
-  pipelineMilliseconds: 250,
+  pipelineMilliseconds: 50,
+  mostShare: 1 / 128,
   keepAliveMilliseconds: 60_000,
   silenceMilliseconds: 120_000,
   owingMilliseconds: 10_000,
@@ -19,9 +24,13 @@ export const clusterPolicy: Policy = {
   needMoreMilliseconds: 5000,
   directed: true,
   isAlwaysUnchoked: (neighbour) => neighbour.ownAgent,
-  nextToServe(waiting) {
-    if (waiting.length <= NEEDIEST) return longestNotServed(waiting);
-    const byNeed = [...waiting].sort((a, b) => a.pieces.count - b.pieces.count);
-    return longestNotServed(byNeed.slice(0, NEEDIEST));
+  servesBefore(one, other, seeding) {
+    if (seeding) {
+      // A piece that leaves in one go is passed on while the next one leaves.
+      const goesOn = one.requests.firstPiece === one.servedPiece;
+      if (goesOn !== (other.requests.firstPiece === other.servedPiece)) return goesOn;
+    }
+    const need = stepOf(one) - stepOf(other);
+    return need === 0 ? one.servedAt < other.servedAt : need < 0;
   },
 };

@@ -12,6 +12,8 @@ export interface Policy {
   readonly neighbours: { readonly most: number; readonly dial: number; readonly low: number };
   /** Outstanding requests are what the peer gives in this time. */
   readonly pipelineMilliseconds: number;
+  /** All neighbours together owe us at most this share of what is missing, as far as delays and LEAST_REQUESTED_BYTES allow. */
+  readonly mostShare: number;
   /** We say something at least this often. */
   readonly keepAliveMilliseconds: number;
   /** A peer that says nothing for this long is gone. */
@@ -28,6 +30,6 @@ export interface Policy {
   readonly directed: boolean;
   /** True if the peer is unchoked as soon as it is known, whatever the choker's rounds say. */
   isAlwaysUnchoked(neighbour: Neighbour): boolean;
-  /** The next to be served of those who wait (at least one), all of whom may be served now. */
-  nextToServe(waiting: readonly Neighbour[]): Neighbour;
+  /** True if, of two who wait and may be served now, `one` comes before `other`. `seeding`: we have every piece. Hot. */
+  servesBefore(one: Neighbour, other: Neighbour, seeding: boolean): boolean;
 }
