@@ -17,6 +17,7 @@ import type { SwarmRegistry } from './registry.ts';
 import { FORWARDED_HEADER, type Replicas } from './replicas.ts';
 import { type Credentials, NO_CREDENTIALS } from './rights.ts';
 import { NO_COUNTS } from './swarm.ts';
+import type { SwarmEvents } from './swarm-events.ts';
 import type { SwarmSummary } from './swarm-summary.ts';
 import type { KnownTorrent, TorrentList } from './torrents.ts';
 import type { WaitingRoom } from './waiting-room.ts';
@@ -39,6 +40,7 @@ export interface ServerParts {
   readonly metrics: TrackerMetrics;
   /** Called with the info hash of each swarm that gets its first seed. */
   readonly holders: WaitingRoom;
+  readonly events: SwarmEvents;
   /** The other trackers of several. */
   readonly replicas: Replicas | undefined;
   /** How long a request for a .torrent file waits for a holder to come. */
@@ -260,7 +262,7 @@ function served(torrents: TorrentList, registry: SwarmRegistry): KnownTorrent[] 
   return all;
 }
 
-function addSwarmRoutes(server: FastifyInstance, { torrents, registry }: ServerParts): void {
+function addSwarmRoutes(server: FastifyInstance, { torrents, registry, events }: ServerParts): void {
   const nobody = (infoHash: string): SwarmSummary => ({
     infoHash,
     ...NO_COUNTS,
@@ -280,6 +282,11 @@ function addSwarmRoutes(server: FastifyInstance, { torrents, registry }: ServerP
   server.get('/swarms', async () => ({
     swarms: [...registry.infoHashes()].map(figures),
   }));
+
+  server.get('/swarms/events', (_, reply) => {
+    if (!events.add(reply.raw)) problem(reply, 503, 'TooManyListeners', 'too many listen already');
+    else reply.hijack();
+  });
 
   server.get<{ Params: { infoHash: string } }>('/swarms/:infoHash', async (request, reply) => {
     const infoHash = request.params.infoHash.toLowerCase();

@@ -12,6 +12,7 @@ import { type RegistryLimits, SwarmRegistry } from './registry.ts';
 import { type ReplicaSettings, Replicas } from './replicas.ts';
 import type { Rights } from './rights.ts';
 import { addMetricsRoute, listen, metricsServer, trackerServer } from './server.ts';
+import { SwarmEvents } from './swarm-events.ts';
 import type { TorrentList } from './torrents.ts';
 import { startUdpServer, type UdpServer } from './udp-server.ts';
 import { nodeTimer, WaitingRoom } from './waiting-room.ts';
@@ -80,6 +81,7 @@ export async function startTracker(settings: TrackerSettings): Promise<RunningTr
   const askHolder = askHolderOverHttp(settings.holderPort ?? HOLDER_PORT);
   const metainfo = new MetainfoStore({ torrents, registry, askHolder, logger, now });
   const replicas = settings.replicas && new Replicas(settings.replicas, logger, now);
+  const events = new SwarmEvents(registry);
   const metrics = new TrackerMetrics({ torrents, registry, metainfo, forwarded: replicas?.counts });
   const announcer = new Announcer({
     torrents,
@@ -109,6 +111,7 @@ export async function startTracker(settings: TrackerSettings): Promise<RunningTr
     metainfo,
     metrics,
     holders,
+    events,
     replicas,
     holderWaitMilliseconds: settings.holderWaitMilliseconds ?? 0,
     logger,
@@ -125,6 +128,7 @@ export async function startTracker(settings: TrackerSettings): Promise<RunningTr
     clearInterval(expiry);
     arrivals.close();
     holders.close();
+    events.close();
     metainfo.close();
     // Closes idle connections at once and waits for the others; whoever keeps one busy is cut off in the end.
     const cut = setTimeout(() => server.server.closeAllConnections(), DRAIN_MILLISECONDS);
