@@ -10,8 +10,6 @@ import { PeerList } from '../swarm/peer-list.ts';
 import { OwnAddress } from '../swarm/peer-priority.ts';
 import { POLICIES } from '../swarm/policy/policies.ts';
 import { Swarm } from '../swarm/swarm.ts';
-import { TokenBucket } from '../swarm/token-bucket.ts';
-import { TransferRate } from '../swarm/transfer-rate.ts';
 import { WebSeed } from '../web-seed/web-seed.ts';
 import type { Handshake } from '../wire/handshake.ts';
 import { Connection } from './connection.ts';
@@ -19,9 +17,11 @@ import type { ConnectionOwner, PeerConnection } from './connection-owner.ts';
 import { Connections } from './connections.ts';
 import { ExtensionProtocol } from './extension-protocol.ts';
 import type { Greeting } from './greeting.ts';
+import { TorrentLimits } from './limits.ts';
 import { MetadataServing } from './metadata/serving.ts';
 import { Outbox } from './outbox.ts';
 import { PieceIntake } from './piece-intake.ts';
+import { ShownState, snapshotOf } from './shown-state.ts';
 import type { TorrentSurroundings } from './surroundings.ts';
 import type { SwarmMember } from './swarm-member.ts';
 import type {
@@ -34,9 +34,6 @@ import type {
   TorrentProgress,
   TransferLimits,
 } from './types.ts';
-
-/** The rates that progress() tells are averaged over this long. */
-const SHOWN_RATE_MILLISECONDS = 5000;
 
 /** See Torrent. */
 export class JoinedTorrent
@@ -56,12 +53,8 @@ export class JoinedTorrent
   readonly #intake: PieceIntake;
   readonly #webSeeds: readonly WebSeed[];
   readonly #outbox = new Outbox();
-  readonly #upload: TokenBucket;
-  readonly #download: TokenBucket;
-  readonly #downloadRate = new TransferRate(SHOWN_RATE_MILLISECONDS);
-  readonly #uploadRate = new TransferRate(SHOWN_RATE_MILLISECONDS);
-  #shownDownloaded = 0;
-  #shownUploaded = 0;
+  readonly #limits: TorrentLimits;
+  readonly #shown: ShownState;
   readonly #isSelfish: boolean;
   #willFlushHaves = false;
   #discovering = false;
@@ -81,8 +74,7 @@ export class JoinedTorrent
     this.#discovery = options.discovery;
     const policy = POLICIES[options.policy];
     this.#peers = new PeerList(policy.longestRedialMilliseconds, around.random);
-    this.#upload = new TokenBucket(options.limits?.uploadBytesPerSecond, now);
-    this.#download = new TokenBucket(options.limits?.downloadBytesPerSecond, now);
+    this.#limits = new TorrentLimits(options.limits, around, now);
     this.#neededAt = now;
     this.#intake = this.#makeIntake(now);
     const host = this.#host();
@@ -97,6 +89,7 @@ export class JoinedTorrent
       host,
       paused: options.paused ?? false,
     });
+    this.#shown = new ShownState(metainfo, this.swarm);
     this.#webSeeds = WebSeed.all(options.webSeeds ?? [], {
       metainfo,
       swarm: this.swarm,
@@ -149,24 +142,7 @@ export class JoinedTorrent
   }
 
   progress(): TorrentProgress {
-    const now = this.clock.now();
-    const { totals } = this.swarm;
-    this.#measure(now);
-    const neighbours = [...this.#connections.all()].map(({ neighbour }) => neighbour);
-    const seeds = neighbours.filter(({ isSeed }) => isSeed).length;
-    return {
-      pieces: this.metainfo.pieceCount,
-      piecesHave: this.swarm.held.count,
-      totalBytes: this.metainfo.totalBytes,
-      bytesLeft: this.#bytesLeft,
-      downloadedBytes: totals.downloadedBytes,
-      uploadedBytes: totals.uploadedBytes,
-      wastedBytes: totals.duplicateBytes + totals.corruptBytes,
-      downloadBytesPerSecond: this.#downloadRate.perMillisecond(now) * 1000,
-      uploadBytesPerSecond: this.#uploadRate.perMillisecond(now) * 1000,
-      peers: neighbours.length,
-      seeds,
-    };
+    return this.#shown.progress(this.#connections.all(), this.#bytesLeft, this.clock.now());
   }
 
   peers(): PeerSnapshot[] {
@@ -175,9 +151,7 @@ export class JoinedTorrent
   }
 
   setLimits(limits: TransferLimits): void {
-    const now = this.clock.now();
-    this.#upload.setRate(limits.uploadBytesPerSecond, now);
-    this.#download.setRate(limits.downloadBytesPerSecond, now);
+    this.#limits.set(limits, this.clock.now());
   }
 
   pause(): void {
@@ -240,7 +214,7 @@ export class JoinedTorrent
   /** Every 100 ms. */
   tick(now: number): void {
     if (this.#stopped !== undefined) return;
-    this.#measure(now);
+    this.#shown.measure(now);
     this.swarm.tick();
     for (const webSeed of this.#webSeeds) webSeed.tick(now);
     this.#dial(now);
@@ -283,6 +257,7 @@ export class JoinedTorrent
   };
 
   #host(): SwarmHost {
+    const limits = this.#limits;
     return {
       storeBlock: (piece, begin, length) => this.#intake.store(piece, begin, length),
       pieceReceived: (piece) => this.#intake.write(piece),
@@ -298,20 +273,11 @@ export class JoinedTorrent
         this.#willFlushHaves = true;
         setImmediate(this.#flushHaves);
       },
-      mayUpload: (now) => this.#upload.isOpen(now) && this.#around.upload.isOpen(now),
-      spendUpload: (bytes) => {
-        this.#upload.spend(bytes);
-        this.#around.upload.spend(bytes);
-      },
-      mayDownload: (now) => this.#download.isOpen(now) && this.#around.download.isOpen(now),
-      spendDownload: (bytes) => {
-        this.#download.spend(bytes);
-        this.#around.download.spend(bytes);
-      },
-      refundDownload: (bytes) => {
-        this.#download.refund(bytes);
-        this.#around.download.refund(bytes);
-      },
+      mayUpload: (now) => limits.mayUpload(now),
+      spendUpload: (bytes) => limits.spendUpload(bytes),
+      mayDownload: (now) => limits.mayDownload(now),
+      spendDownload: (bytes) => limits.spendDownload(bytes),
+      refundDownload: (bytes) => limits.refundDownload(bytes),
     };
   }
 
@@ -365,14 +331,6 @@ export class JoinedTorrent
     return this.metainfo.totalBytes - this.#intake.bytesHeld;
   }
 
-  #measure(now: number): void {
-    const { downloadedBytes, uploadedBytes } = this.swarm.totals;
-    this.#downloadRate.add(downloadedBytes - this.#shownDownloaded, now);
-    this.#uploadRate.add(uploadedBytes - this.#shownUploaded, now);
-    this.#shownDownloaded = downloadedBytes;
-    this.#shownUploaded = uploadedBytes;
-  }
-
   async #stop(): Promise<void> {
     const left = this.#discovery.map((discovery) => discovery.stop());
     this.#connections.stopDialling('the torrent is stopped');
@@ -388,25 +346,4 @@ export class JoinedTorrent
       );
     }
   }
-}
-
-/** A peer for people and metrics. */
-function snapshotOf(connection: PeerConnection, now: number): PeerSnapshot {
-  const { neighbour } = connection;
-  return {
-    address: connection.address,
-    outgoing: connection.outgoing,
-    ownAgent: neighbour.ownAgent,
-    client: connection.client,
-    piecesHave: neighbour.pieces.count,
-    amChoking: neighbour.amChoking,
-    amInterested: neighbour.amInterested,
-    peerChoking: neighbour.peerChoking,
-    peerInterested: neighbour.peerInterested,
-    downloadBytesPerSecond: neighbour.receiveRate.perMillisecond(now) * 1000,
-    uploadBytesPerSecond: neighbour.sendRate.perMillisecond(now) * 1000,
-    downloadedBytes: neighbour.downloadedBytes,
-    uploadedBytes: neighbour.uploadedBytes,
-    requestsOutstanding: neighbour.outstanding.size,
-  };
 }

@@ -1,0 +1,78 @@
+// What people and metrics are shown of a torrent. Invariant: looking changes nothing; rates are measured by measure().
+import type { Metainfo } from '../metainfo.ts';
+import type { Swarm } from '../swarm/swarm.ts';
+import { TransferRate } from '../swarm/transfer-rate.ts';
+import type { PeerConnection } from './connection-owner.ts';
+import type { PeerSnapshot, TorrentProgress } from './types.ts';
+
+/** The rates that are shown are averaged over this long. */
+const SHOWN_RATE_MILLISECONDS = 5000;
+
+/** The progress of one torrent. */
+export class ShownState {
+  readonly #metainfo: Metainfo;
+  readonly #swarm: Swarm;
+  readonly #downloadRate = new TransferRate(SHOWN_RATE_MILLISECONDS);
+  readonly #uploadRate = new TransferRate(SHOWN_RATE_MILLISECONDS);
+  #downloadedBytes = 0;
+  #uploadedBytes = 0;
+
+  constructor(metainfo: Metainfo, swarm: Swarm) {
+    this.#metainfo = metainfo;
+    this.#swarm = swarm;
+  }
+
+  /** Every 100 ms, and before rates are looked at. */
+  measure(now: number): void {
+    const { downloadedBytes, uploadedBytes } = this.#swarm.totals;
+    this.#downloadRate.add(downloadedBytes - this.#downloadedBytes, now);
+    this.#uploadRate.add(uploadedBytes - this.#uploadedBytes, now);
+    this.#downloadedBytes = downloadedBytes;
+    this.#uploadedBytes = uploadedBytes;
+  }
+
+  progress(connections: Iterable<PeerConnection>, bytesLeft: number, now: number): TorrentProgress {
+    this.measure(now);
+    const { totals, held } = this.#swarm;
+    let peers = 0;
+    let seeds = 0;
+    for (const { neighbour } of connections) {
+      peers++;
+      if (neighbour.isSeed) seeds++;
+    }
+    return {
+      pieces: this.#metainfo.pieceCount,
+      piecesHave: held.count,
+      totalBytes: this.#metainfo.totalBytes,
+      bytesLeft,
+      downloadedBytes: totals.downloadedBytes,
+      uploadedBytes: totals.uploadedBytes,
+      wastedBytes: totals.duplicateBytes + totals.corruptBytes,
+      downloadBytesPerSecond: this.#downloadRate.perMillisecond(now) * 1000,
+      uploadBytesPerSecond: this.#uploadRate.perMillisecond(now) * 1000,
+      peers,
+      seeds,
+    };
+  }
+}
+
+/** A peer for people and metrics. */
+export function snapshotOf(connection: PeerConnection, now: number): PeerSnapshot {
+  const { neighbour } = connection;
+  return {
+    address: connection.address,
+    outgoing: connection.outgoing,
+    ownAgent: neighbour.ownAgent,
+    client: connection.client,
+    piecesHave: neighbour.pieces.count,
+    amChoking: neighbour.amChoking,
+    amInterested: neighbour.amInterested,
+    peerChoking: neighbour.peerChoking,
+    peerInterested: neighbour.peerInterested,
+    downloadBytesPerSecond: neighbour.receiveRate.perMillisecond(now) * 1000,
+    uploadBytesPerSecond: neighbour.sendRate.perMillisecond(now) * 1000,
+    downloadedBytes: neighbour.downloadedBytes,
+    uploadedBytes: neighbour.uploadedBytes,
+    requestsOutstanding: neighbour.outstanding.size,
+  };
+}
