@@ -30,7 +30,7 @@ const EVERYWHERE = 'unicast';
 
 const NOBODY: readonly string[] = ['unspecified', 'broadcast', 'multicast', 'name'];
 
-/** True if an address that a peer at `from` tells may be dialled. */
+/** True if an address means the same to us as to a peer at `from`, so that it may be told and dialled. */
 export function isWorthADial(told: { host: string; port: number }, from: string): boolean {
   if (told.port < 1 || told.port > 65535) return false;
   const range = rangeOf(told.host);
@@ -52,10 +52,11 @@ export class ExchangePartner {
     this.#intervalMilliseconds = intervalMilliseconds;
   }
 
-  /** What the peer is to be told now; undefined if it is not time, or nothing changed. */
-  news(present: readonly ExchangedPeer[], now: number): PeerExchange | undefined {
+  /** What the peer at `host` is to be told now; undefined if it is not time, or nothing changed. */
+  news(present: readonly ExchangedPeer[], host: string, now: number): PeerExchange | undefined {
     if (now - this.#tellsAt < this.#intervalMilliseconds) return undefined;
-    const current = new Map(present.map((peer) => [keyOf(peer), peer]));
+    const meaningful = present.filter((peer) => isWorthADial(peer, host));
+    const current = new Map(meaningful.map((peer) => [keyOf(peer), peer]));
     const added: ExchangedPeer[] = [];
     for (const [key, peer] of current) {
       if (added.length < MAX_EXCHANGED && !this.#told.has(key)) added.push(peer);

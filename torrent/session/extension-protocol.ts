@@ -130,7 +130,7 @@ export class ExtensionProtocol implements ExtensionMessages {
       if (other === connection || listenAddress === undefined) continue;
       present.push({ ...listenAddress, isSeed: neighbour.isSeed, isReachable: outgoing });
     }
-    const news = this.#partnerOf(connection).news(present, now);
+    const news = this.#partnerOf(connection).news(present, connection.address.host, now);
     if (news !== undefined) connection.sendExtended(EXCHANGE_EXTENSION, encodePeerExchange(news));
   }
 
