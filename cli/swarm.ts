@@ -129,7 +129,9 @@ export function discoveryOf(
 
 /** A tracker for messages: the rest of its URL may be a person's key. */
 function originOf(url: string): string {
-  return URL.canParse(url) ? new URL(url).origin : url;
+  if (!URL.canParse(url)) return url;
+  const { protocol, host } = new URL(url);
+  return `${protocol}//${host}`;
 }
 
 /** Warnings in plain lines; with ENXAME_LOG_LEVEL set, everything as JSON lines. */

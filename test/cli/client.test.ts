@@ -179,12 +179,12 @@ describe('enxame download and seed', () => {
     expect(await filesBelow(at('out', 'my data'))).toEqual(await filesBelow(path));
   });
 
-  test("peers meet by a tracker that was named, besides the torrent's own", async () => {
+  test.each(['http', 'udp'])('peers meet by a tracker that was named, over %s', async (protocol) => {
     const { torrent, path } = await content();
-    const tracker = enxame(['tracker', '--open', ...LOOPBACK]);
+    const tracker = enxame(['tracker', '--open', '--udp', ...LOOPBACK]);
     seeds.push(tracker);
     const { port } = JSON.parse((await tracker.nextLine()) ?? '');
-    const named = ['-t', `http://127.0.0.1:${port}/announce`];
+    const named = ['-t', `${protocol}://127.0.0.1:${port}/announce`];
     await seed(torrent, path, ...named);
     const { code, stderr } = await enxame(['download', torrent, at('out'), ...LOOPBACK, ...named]).ended;
     expect([code, stderr]).toEqual([0, '']);

@@ -1,4 +1,4 @@
-// What a tracker answers (BEP 3, 7, 23, 24, 31). Invariant: an AnnounceReply has intervals that can be obeyed and
+// What a tracker answers (BEP 3, 7, 15, 23, 24, 31). Invariant: an AnnounceReply has intervals that can be obeyed and
 // addresses that can be dialled, whatever the tracker sent; what is no answer of a tracker is an error.
 import ipaddr from 'ipaddr.js';
 import { type BencodeDictionary, type BencodeValue, decodeBencode, isDictionary } from '../bencode.ts';
@@ -171,5 +171,31 @@ export function parseAnnounceReply(bytes: Uint8Array): AnnounceReply | AnnounceR
     seeders: count(reply.complete),
     leechers: count(reply.incomplete),
     warning: message(reply['warning message']) || undefined,
+  };
+}
+
+/** A refusal in the words of a tracker. */
+export function refusal(reason: Buffer): AnnounceRefusal {
+  return { kind: 'refusal', reason: message(reason) || 'no reason given' };
+}
+
+/**
+ * Reads the answer of a UDP tracker (BEP 15), from its interval on.
+ *
+ * @param bytes at least 12
+ * @param isIpv6 whether the tracker was asked over IPv6: its peers are then of that kind
+ * @throws TorrentError InvalidTrackerReply
+ */
+export function datagramReply(bytes: Buffer, isIpv6: boolean): AnnounceReply {
+  const intervalSeconds = readInterval(bytes.readInt32BE(0));
+  const peers: PeerAddress[] = [];
+  readCompact(bytes.subarray(12), isIpv6 ? IPV6_ENTRY_BYTES : IPV4_ENTRY_BYTES, 'the list of peers', peers);
+  return {
+    kind: 'reply',
+    peers,
+    intervalSeconds,
+    minIntervalSeconds: Math.min(DEFAULT_MIN_INTERVAL_SECONDS, intervalSeconds),
+    leechers: bytes.readUInt32BE(4),
+    seeders: bytes.readUInt32BE(8),
   };
 }

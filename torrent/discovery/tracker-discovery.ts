@@ -7,6 +7,7 @@ import { type Clock, systemClock } from './clock.ts';
 import type { Discovery, PeerAddress, SwarmIdentity } from './discovery.ts';
 import { HttpTrackerClient, type TrackerClient } from './tracker-client.ts';
 import { type BackOff, type Tracker, TrackerTiers } from './tracker-tiers.ts';
+import { UdpTrackerClient } from './udp-tracker-client.ts';
 
 /** An empty first list is asked for again after these seconds (own trackers only): other nodes start just now too. */
 const FIRST_LIST_RETRY_SECONDS = [0.2, 0.5, 1];
@@ -65,6 +66,14 @@ export interface TrackerDiscovery extends Discovery {
   setTiers(tiers: readonly (readonly string[])[]): void;
 }
 
+/** Trackers are spoken to as their URL says. */
+function clientOfEachKind(): TrackerClient {
+  const [http, udp] = [new HttpTrackerClient(), new UdpTrackerClient()];
+  return {
+    announce: (request, signal) => (/^udp:/i.test(request.url) ? udp : http).announce(request, signal),
+  };
+}
+
 /** Peers from trackers. */
 export function trackerDiscovery(options: TrackerDiscoveryOptions): TrackerDiscovery {
   return new Announcer(options);
@@ -103,7 +112,7 @@ class Announcer implements TrackerDiscovery {
 
   constructor(options: TrackerDiscoveryOptions) {
     this.#options = options;
-    this.#client = options.client ?? new HttpTrackerClient();
+    this.#client = options.client ?? clientOfEachKind();
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
     this.#tiers = new TrackerTiers(

@@ -1,0 +1,158 @@
+// One announce to one UDP tracker (BEP 15, 41). Invariant: whatever answers, an announce ends within its time, and is
+// a reply, a refusal or a TorrentError; datagrams of others, and those that answer nothing we asked, change nothing.
+import { randomBytes } from 'node:crypto';
+import { createSocket, type Socket } from 'node:dgram';
+import { lookup } from 'node:dns/promises';
+import { types } from 'node:util';
+import { TorrentError } from '../errors.ts';
+import { type AnnounceRefusal, type AnnounceReply, datagramReply, refusal } from './announce-reply.ts';
+import type { AnnounceRequest, TrackerClient } from './tracker-client.ts';
+
+/** Time for one announce. */
+const ANNOUNCE_TIMEOUT_MILLISECONDS = 15_000;
+
+/** A datagram may be lost: it is sent again after so long. */
+const RESEND_MILLISECONDS = 4_000;
+
+const PROTOCOL_ID = 0x41727101980n;
+const Action = { Connect: 0, Announce: 1, Error: 3 } as const;
+const EVENTS = { none: 0, completed: 1, started: 2, stopped: 3 } as const;
+
+const CONNECT_ANSWER_BYTES = 16;
+const ANNOUNCE_BYTES = 98;
+const ANNOUNCE_ANSWER_BYTES = 20;
+const ERROR_BYTES = 8;
+
+/** Of BEP 41: path and query of the announce URL, in parts. */
+const URL_DATA_OPTION = 2;
+const MAX_OPTION_BYTES = 255;
+/** Longest path and query that is sent: with the rest it fits every link. */
+const MAX_URL_DATA_BYTES = 1_000;
+
+/** What a tracker sent in answer. */
+interface Answer {
+  readonly action: number;
+  readonly bytes: Buffer;
+}
+
+function connectDatagram(): Buffer {
+  const bytes = Buffer.alloc(16);
+  bytes.writeBigUInt64BE(PROTOCOL_ID, 0);
+  bytes.writeUInt32BE(Action.Connect, 8);
+  return bytes;
+}
+
+function urlOptions({ pathname, search }: URL): Buffer {
+  const data = Buffer.from(`${pathname}${search}`, 'latin1');
+  if (data.length === 0 || data.length > MAX_URL_DATA_BYTES) return Buffer.alloc(0);
+  const parts: Buffer[] = [];
+  for (let at = 0; at < data.length; at += MAX_OPTION_BYTES) {
+    const part = data.subarray(at, at + MAX_OPTION_BYTES);
+    parts.push(Buffer.from([URL_DATA_OPTION, part.length]), part);
+  }
+  return Buffer.concat(parts);
+}
+
+function announceDatagram(connectionId: Uint8Array, request: AnnounceRequest, url: URL): Buffer {
+  const bytes = Buffer.alloc(ANNOUNCE_BYTES);
+  bytes.set(connectionId, 0);
+  bytes.writeUInt32BE(Action.Announce, 8);
+  bytes.set(request.infoHash, 16);
+  bytes.set(request.peerId, 36);
+  bytes.writeBigUInt64BE(BigInt(request.totals.downloaded), 56);
+  bytes.writeBigUInt64BE(BigInt(request.totals.left), 64);
+  bytes.writeBigUInt64BE(BigInt(request.totals.uploaded), 72);
+  bytes.writeUInt32BE(EVENTS[request.event ?? 'none'], 80);
+  // The key of an HTTP announce is 32 bits in hex digits.
+  bytes.writeUInt32BE(Number.parseInt(request.key, 16) >>> 0, 88);
+  bytes.writeInt32BE(request.numwant, 92);
+  bytes.writeUInt16BE(request.port, 96);
+  return Buffer.concat([bytes, urlOptions(url)]);
+}
+
+/** Options, for tests. */
+export interface UdpTrackerClientOptions {
+  timeoutMilliseconds?: number;
+  resendMilliseconds?: number;
+}
+
+/** Announces over UDP. */
+export class UdpTrackerClient implements TrackerClient {
+  readonly #timeoutMilliseconds: number;
+  readonly #resendMilliseconds: number;
+
+  constructor(options: UdpTrackerClientOptions = {}) {
+    this.#timeoutMilliseconds = options.timeoutMilliseconds ?? ANNOUNCE_TIMEOUT_MILLISECONDS;
+    this.#resendMilliseconds = options.resendMilliseconds ?? RESEND_MILLISECONDS;
+  }
+
+  async announce(request: AnnounceRequest, signal: AbortSignal): Promise<AnnounceReply | AnnounceRefusal> {
+    const bounded = AbortSignal.any([signal, AbortSignal.timeout(this.#timeoutMilliseconds)]);
+    const url = URL.canParse(request.url) ? new URL(request.url) : undefined;
+    const port = Number(url?.port);
+    if (url?.protocol !== 'udp:' || !(port > 0))
+      throw new TorrentError('TrackerUnreachable', `${JSON.stringify(request.url)} is not udp://HOST:PORT`);
+    const where = `udp://${url.host}`;
+    let socket: Socket | undefined;
+    try {
+      const { address, family } = await lookup(url.hostname.replace(/^\[|\]$/g, ''));
+      bounded.throwIfAborted();
+      socket = createSocket(family === 6 ? 'udp6' : 'udp4');
+      await connectTo(socket, port, address);
+      const hello = await this.#ask(socket, connectDatagram(), CONNECT_ANSWER_BYTES, bounded);
+      if (hello.action === Action.Error) return refusal(hello.bytes.subarray(ERROR_BYTES));
+      const datagram = announceDatagram(hello.bytes.subarray(8, 16), request, url);
+      const answer = await this.#ask(socket, datagram, ANNOUNCE_ANSWER_BYTES, bounded);
+      if (answer.action === Action.Error) return refusal(answer.bytes.subarray(ERROR_BYTES));
+      return datagramReply(answer.bytes.subarray(ERROR_BYTES), family === 6);
+    } catch (cause) {
+      if (cause instanceof TorrentError) throw cause;
+      const isLate = bounded.aborted && !signal.aborted;
+      const why = types.isNativeError(cause) ? cause.message : String(cause);
+      const reason = isLate ? 'the time is over' : why;
+      throw new TorrentError('TrackerUnreachable', `${where} gives no answer: ${reason}`, { cause });
+    } finally {
+      socket?.close();
+    }
+  }
+
+  /** Sends a request until it is answered. A tracker may answer each with an error. */
+  #ask(socket: Socket, datagram: Buffer, leastBytes: number, signal: AbortSignal): Promise<Answer> {
+    // A number that nobody can guess who does not see our datagrams.
+    randomBytes(4).copy(datagram, 12);
+    const action = datagram.readUInt32BE(8);
+    return new Promise((resolve, reject) => {
+      const send = () => socket.send(datagram, (error) => error && end(() => reject(error)));
+      const resending = setInterval(send, this.#resendMilliseconds);
+      const end = (settle: () => void) => {
+        clearInterval(resending);
+        signal.removeEventListener('abort', abort);
+        socket.removeAllListeners('message');
+        socket.removeAllListeners('error');
+        settle();
+      };
+      const abort = () => end(() => reject(signal.reason));
+      signal.addEventListener('abort', abort, { once: true });
+      socket.on('error', (error) => end(() => reject(error)));
+      socket.on('message', (bytes: Buffer) => {
+        if (bytes.length < ERROR_BYTES || !bytes.subarray(4, 8).equals(datagram.subarray(12, 16))) return;
+        const answered = bytes.readUInt32BE(0);
+        const isWhole = answered === action && bytes.length >= leastBytes;
+        if (isWhole || answered === Action.Error) end(() => resolve({ action: answered, bytes }));
+      });
+      if (signal.aborted) abort();
+      else send();
+    });
+  }
+}
+
+/** From here on the system drops datagrams of anybody else. */
+function connectTo(socket: Socket, port: number, address: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject);
+    socket.connect(port, address, () => {
+      socket.off('error', reject);
+      resolve();
+    });
+  });
+}
