@@ -1,0 +1,45 @@
+/** aria2, by Debian's package aria2. What it does is seen from outside, and by the command that it calls at the end. */
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MeasuredProcess } from '../measured-process.ts';
+import type { Client } from './client.ts';
+
+const LOOK_MILLISECONDS = 5;
+
+export const ARIA2: Client = {
+  name: 'aria2',
+  start({ role, torrent, folder, name, port, namespace }) {
+    const process = new MeasuredProcess(
+      [
+        'aria2c',
+        '--no-conf',
+        '--console-log-level=warn',
+        '--on-bt-download-complete=/bin/echo',
+        '--summary-interval=0',
+        '--show-console-readout=false',
+        '--file-allocation=none',
+        '--enable-dht=false',
+        '--bt-enable-lpd=false',
+        '--allow-overwrite=true',
+        '--seed-ratio=0',
+        `--listen-port=${port}`,
+        `--dir=${folder}`,
+        ...(role === 'seed' ? ['--bt-seed-unverified=true'] : []),
+        torrent,
+      ],
+      namespace,
+    );
+    return {
+      process,
+      added: listens(process.pid, port),
+      complete: async () => void (await process.line((line) => line.endsWith(`/${name}`))),
+      sentBytes: async () => undefined,
+    };
+  },
+};
+
+/** Waits until a socket listens on the port, in the network that the process is in. */
+async function listens(pid: number, port: number): Promise<void> {
+  const row = new RegExp(`:${port.toString(16).toUpperCase().padStart(4, '0')} \\S+ 0A `);
+  while (!row.test(readFileSync(`/proc/${pid}/net/tcp`, 'utf8'))) await sleep(LOOK_MILLISECONDS);
+}

@@ -1,0 +1,93 @@
+/**
+ * `npm run bench`: compares Enxame with other programs on this machine, side by side and in turn, prints one table
+ * and writes bench/RESULTS.md when all benches ran.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpus, release, totalmem } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { formatBytes, parseQuantity } from '../api/index.ts';
+import { bundle } from '../image/bundle.ts';
+import type { Bench, Row } from './bench.ts';
+import { CREATE } from './create.ts';
+import { requirePeers } from './prerequisites.ts';
+import { SHAPED } from './shaped.ts';
+import { tableOf } from './table.ts';
+import { TRACKER } from './tracker.ts';
+import { FAN_OUT, TRANSFER } from './transfer.ts';
+
+const BENCHES: readonly Bench[] = [TRANSFER, FAN_OUT, SHAPED, CREATE, TRACKER];
+const RESULTS = join(import.meta.dirname, 'RESULTS.md');
+
+const HELP = `npm run bench -- [BENCH…] [--runs N] [--size BYTES] [--output FILE]
+
+${BENCHES.map(({ name, about }) => `  ${name.padEnd(10)}${about}`).join('\n')}
+
+  --runs N        how often each contender runs (5)
+  --size BYTES    bytes of content, such as 512Mi; the benches' own by default
+  --output FILE   where the table is written; bench/RESULTS.md when all benches run
+`;
+
+const log = (line: string) => void process.stderr.write(`${line}\n`);
+
+/** What the numbers were measured with. */
+function surroundings(versions: readonly string[]): string {
+  const [first] = cpus();
+  return [
+    `- ${new Date().toISOString().slice(0, 10)}, ${cpus().length} × ${first?.model.trim()}, ${formatBytes(totalmem())} of memory, Linux ${release()}`,
+    `- congestion control ${readFileSync('/proc/sys/net/ipv4/tcp_congestion_control', 'utf8').trim()}`,
+    `- Node ${process.versions.node}; ${versions.join(', ')}`,
+  ].join('\n');
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      runs: { type: 'string', default: '5' },
+      size: { type: 'string' },
+      output: { type: 'string' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const unknown = positionals.filter((name) => BENCHES.every((bench) => bench.name !== name));
+  const runs = Number(values.runs);
+  if (unknown.length > 0 || !Number.isInteger(runs) || runs < 1) {
+    process.stderr.write(
+      unknown.length > 0 ? `there is no bench ${unknown.join(', ')}\n\n` : '--runs is a number from 1 on\n\n',
+    );
+    process.stderr.write(HELP);
+    return 2;
+  }
+  const size = values.size === undefined ? undefined : parseQuantity(values.size);
+  const chosen = BENCHES.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
+  const versions = await requirePeers(log);
+  await bundle();
+  const rows: Row[] = [];
+  const texts: string[] = [];
+  for (const bench of chosen) {
+    log(`\n${bench.name}: ${bench.about}`);
+    const result = await bench.run({ runs, size, log });
+    rows.push(...result.rows);
+    if (result.text !== undefined) texts.push(`### ${bench.name}\n\n\`\`\`\n${result.text}\n\`\`\``);
+  }
+  const table = tableOf(rows);
+  process.stdout.write(`\n${table}\n`);
+  const output = values.output ?? (positionals.length === 0 ? RESULTS : undefined);
+  if (output === undefined) return 0;
+  const head =
+    '# Benches\n\nWritten by `npm run bench`. Medians of runs that took turns, least and most in brackets; × is ours by theirs.';
+  mkdirSync(dirname(resolve(output)), { recursive: true });
+  writeFileSync(
+    output,
+    `${[head, `${surroundings(versions)}\n- ${runs} runs each`, table, ...texts].join('\n\n')}\n`,
+  );
+  log(`written to ${output}`);
+  return 0;
+}
+
+process.exitCode = await main();

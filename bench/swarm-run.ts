@@ -1,0 +1,88 @@
+/** One seed and some leechers of one kind of client, from nothing to everybody complete. */
+import { rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client, RunningClient } from './clients/client.ts';
+import type { Stage } from './content.ts';
+
+const LOOK_MILLISECONDS = 2;
+const FIRST_PORT = 17_000;
+
+/** Where a client runs; the seed's place comes first. */
+export interface Place {
+  readonly host: string;
+  readonly namespace: string | undefined;
+}
+
+/** What one run came to. */
+export interface SwarmRun {
+  /** From the first leecher's torrent being added to the last byte verified at the last one. */
+  readonly seconds: number;
+  /** From the first leecher's torrent being added to the first bytes in its file. */
+  readonly firstByteSeconds: number;
+  /** CPU time since the torrent was added. */
+  readonly seedCpuSeconds: number;
+  readonly leechCpuSeconds: number;
+  readonly seedPeakBytes: number;
+  readonly leechPeakBytes: number;
+  /** Payload that the seed sent, if the client says so. */
+  readonly seedSentBytes: number | undefined;
+}
+
+let nextPort = FIRST_PORT;
+
+/** Runs a swarm to its end. Every process is gone afterwards. */
+export async function runSwarm(client: Client, stage: Stage, places: readonly Place[]): Promise<SwarmRun> {
+  const { torrent, name } = stage;
+  const running: RunningClient[] = [];
+  const folders: string[] = [];
+  const start = (role: 'seed' | 'leech', folder: string, { host, namespace }: Place) => {
+    const one = client.start({ role, torrent, folder, name, host, port: nextPort++, namespace });
+    running.push(one);
+    return one;
+  };
+  try {
+    const seed = start('seed', stage.folder, places[0] as Place);
+    await seed.added;
+    // Its announce: before, leechers would find nobody, and that is not what is measured.
+    await sleep(500);
+    const seedCpu = seed.process.cpuSeconds();
+    const leechers = places.slice(1).map((place) => {
+      const folder = stage.empty();
+      folders.push(folder);
+      return start('leech', folder, place);
+    });
+    const before = leechers.map(() => 0);
+    const added = leechers.map(async (leecher, index) => {
+      await leecher.added;
+      before[index] = leecher.process.cpuSeconds();
+      return performance.now();
+    });
+    const first = added[0] as Promise<number>;
+    const firstByte = first.then((at) => firstBytes(join(folders[0] as string, name), at));
+    await Promise.all(leechers.map((leecher) => leecher.complete()));
+    const end = performance.now();
+    const seconds = (end - Math.min(...(await Promise.all(added)))) / 1000;
+    let leechCpuSeconds = 0;
+    for (const [index, { process }] of leechers.entries())
+      leechCpuSeconds += process.cpuSeconds() - (before[index] as number);
+    return {
+      seconds,
+      firstByteSeconds: await firstByte,
+      seedCpuSeconds: seed.process.cpuSeconds() - seedCpu,
+      leechCpuSeconds,
+      seedPeakBytes: seed.process.peakBytes(),
+      leechPeakBytes: Math.max(...leechers.map(({ process }) => process.peakBytes())),
+      seedSentBytes: await seed.sentBytes(),
+    };
+  } finally {
+    await Promise.all(running.map(({ process }) => process.stop()));
+    for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Seconds since `from` until the file holds anything. */
+async function firstBytes(path: string, from: number): Promise<number> {
+  while ((statSync(path, { throwIfNoEntry: false })?.blocks ?? 0) === 0) await sleep(LOOK_MILLISECONDS);
+  return (performance.now() - from) / 1000;
+}
