@@ -33,6 +33,15 @@ import { fetchMetainfo } from './revisions/fetch-metainfo.ts';
 import { Trackers } from './revisions/trackers.ts';
 import { fileSystemSpace, Space } from './space/space.ts';
 
+/** Label of a node's zone. */
+const ZONE_LABEL = 'topology.kubernetes.io/zone';
+
+/** The zone as an announce states it: trackers tell a node of those of its zone first. */
+function zoneOf(node: { metadata?: { labels?: Record<string, string> } } | undefined): { zone?: string } {
+  const zone = node?.metadata?.labels?.[ZONE_LABEL];
+  return zone ? { zone } : {};
+}
+
 /** Objects as they were last seen, and whether they have been listed since the start. */
 export interface Seen<T> {
   readonly objects: readonly T[];
@@ -234,7 +243,7 @@ export async function startAgent(
       const discovery = trackerDiscovery({
         tiers: trackers.tiers(infoHash),
         ownTrackers: true,
-        parameters: { node: nodeName },
+        parameters: { node: nodeName, ...zoneOf(cluster.node()) },
       });
       const unsubscribe = trackers.onChange(() => discovery.setTiers(trackers.tiers(infoHash)));
       return {

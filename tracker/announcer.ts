@@ -12,7 +12,7 @@ import type { Replicas } from './replicas.ts';
 import { announceReply, failureReply, type RetryIn, scrapeReply } from './reply.ts';
 import { type Credentials, OPEN_RIGHTS, type Rights } from './rights.ts';
 import { parseScrape } from './scrape-request.ts';
-import { NO_COUNTS, type SwarmCounts } from './swarm.ts';
+import { NO_COUNTS, type PeerReport, type SwarmCounts } from './swarm.ts';
 import type { KnownTorrent, TorrentList } from './torrents.ts';
 import type { WaitingRoom } from './waiting-room.ts';
 
@@ -42,6 +42,29 @@ export interface RawAnnounce {
   readonly credentials: Credentials;
   /** Another replica handed it on. */
   readonly isForwarded?: boolean;
+}
+
+/** What an announce states, as the registry takes it: a class, since copies by spread cost more than all else. */
+class StatedPeer implements PeerReport {
+  readonly compact: Uint8Array;
+  readonly peerId: Uint8Array;
+  readonly key: number;
+  readonly uploadedBytes: number;
+  readonly downloadedBytes: number;
+  readonly leftBytes: number;
+  readonly node: string | undefined;
+  readonly zone: string | undefined;
+
+  constructor(request: AnnounceRequest, leftBytes: number, compact: Uint8Array) {
+    this.compact = compact;
+    this.peerId = request.peerId;
+    this.key = request.key;
+    this.uploadedBytes = request.uploadedBytes;
+    this.downloadedBytes = request.downloadedBytes;
+    this.leftBytes = leftBytes;
+    this.node = request.node;
+    this.zone = request.zone;
+  }
 }
 
 /** Makes an answer of what an announce led to. */
@@ -191,7 +214,7 @@ export class Announcer {
     const intervals = announceIntervals(leftBytes === 0, this.#registry.leecherCount, this.#random);
     const announced = this.#registry.announce(
       request.infoHashHex,
-      { ...request, leftBytes, compact: host },
+      new StatedPeer(request, leftBytes, host),
       request.event,
       request.wantedPeers,
       this.#now() + INTERVALS_UNTIL_EXPIRY * intervals.intervalSeconds * 1000,

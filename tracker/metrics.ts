@@ -1,7 +1,7 @@
 /** What a tracker tells Prometheus: `enxame_tracker_<what>_<unit>`, and the figures of the process. */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { AnnounceEvent } from './announce-request.ts';
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Answer } from './announcer.ts';
+import { DurationHistogram } from './duration-histogram.ts';
 import type { MetainfoStore } from './metainfo-store.ts';
 import type { SwarmRegistry } from './registry.ts';
 import type { ForwardCounts } from './replicas.ts';
@@ -9,6 +9,8 @@ import type { TorrentList } from './torrents.ts';
 
 /** From 50 µs, what an announce takes when nothing is in its way, to the seconds of one that waits. */
 const ANNOUNCE_SECONDS = [0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.25, 1, 5];
+
+const ACCEPTED_EVENTS = ['none', 'started', 'completed', 'stopped', 'paused'] as const;
 
 /** What is looked at whenever somebody reads the metrics. */
 interface Observed {
@@ -21,9 +23,9 @@ interface Observed {
 export class TrackerMetrics {
   readonly #register = new Registry();
   readonly #announces: Counter<'event' | 'result'>;
-  /** The counters of those that went well, by event: to look one up by its labels takes as long as an announce. */
-  readonly #accepted: Readonly<Record<AnnounceEvent, Counter.Internal>>;
-  readonly #announceSeconds: Histogram;
+  /** Those that went well since the metrics were read last: a look-up by labels would take as long as an announce. */
+  readonly #accepted = { none: 0, started: 0, completed: 0, stopped: 0, paused: 0 };
+  readonly #announceSeconds: DurationHistogram;
   readonly #scrapes: Counter<'result'>;
   readonly #metainfo: Counter<'result'>;
   readonly #udpDropped: Counter;
@@ -31,21 +33,20 @@ export class TrackerMetrics {
   constructor(observed: Observed) {
     const registers = [this.#register];
     collectDefaultMetrics({ register: this.#register });
+    const accepted = this.#accepted;
     this.#announces = new Counter({
       name: 'enxame_tracker_announces_total',
       help: 'Announces by event and result; requests that could not be read have the event unknown.',
       labelNames: ['event', 'result'],
       registers,
+      collect() {
+        for (const event of ACCEPTED_EVENTS) {
+          this.inc({ event, result: 'ok' }, accepted[event]);
+          accepted[event] = 0;
+        }
+      },
     });
-    const accepted = (event: AnnounceEvent) => this.#announces.labels({ event, result: 'ok' });
-    this.#accepted = {
-      none: accepted('none'),
-      started: accepted('started'),
-      completed: accepted('completed'),
-      stopped: accepted('stopped'),
-      paused: accepted('paused'),
-    };
-    this.#announceSeconds = new Histogram({
+    this.#announceSeconds = new DurationHistogram({
       name: 'enxame_tracker_announce_duration_seconds',
       help: 'Time from reading an announce to its answer.',
       buckets: ANNOUNCE_SECONDS,
@@ -73,9 +74,9 @@ export class TrackerMetrics {
 
   /** Hot: counts an announce that took `seconds`. */
   announced({ event = 'none', outcome }: Omit<Answer, 'body'>, seconds: number): void {
-    if (outcome === 'ok') this.#accepted[event].inc();
+    if (outcome === 'ok') this.#accepted[event] += 1;
     else this.#announces.inc({ event: 'unknown', result: outcome });
-    this.#announceSeconds.observe(seconds);
+    this.#announceSeconds.note(seconds);
   }
 
   scraped({ outcome }: Pick<Answer, 'outcome'>): void {

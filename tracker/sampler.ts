@@ -69,7 +69,8 @@ export class Sampler {
 
   #take(drawn: number): void {
     let place = this.#excluded >= 0 && drawn >= this.#excluded ? drawn + 1 : drawn;
-    for (const list of this.#lists) {
+    for (let at = 0; at < this.#lists.length; at += 1) {
+      const list = this.#lists[at] as readonly number[];
       if (place < list.length) {
         this.#put(list[place] as number);
         return;
