@@ -26,6 +26,8 @@ export interface ResumeData {
 
 const FORMAT = 'enxame-resume/1';
 const CHECKSUM_BYTES = 32;
+/** A file that is longer is no resume data of ours: less than 64 bytes for each file that 8 MiB of metainfo can name. */
+const MAX_RESUME_BYTES = 64 * 1024 * 1024;
 const NANOSECONDS = 1_000_000_000n;
 
 /** True if two stamps say that a file is unchanged. */
@@ -97,7 +99,9 @@ export async function readResume(
     return undefined;
   }
   try {
-    const bytes = Buffer.alloc((await disk.status(fd)).sizeBytes);
+    const { sizeBytes } = await disk.status(fd);
+    if (sizeBytes > MAX_RESUME_BYTES) return undefined;
+    const bytes = Buffer.alloc(sizeBytes);
     const count = await readFully(disk, fd, bytes, 0);
     return decodeResume(metainfo, bytes.subarray(0, count));
   } catch {

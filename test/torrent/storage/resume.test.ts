@@ -1,11 +1,14 @@
 import { createHash } from 'node:crypto';
+import { truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { decodeBencode, type Encodable, encodeBencode } from '../../../torrent/bencode.ts';
 import { Bitfield } from '../../../torrent/bitfield.ts';
-import { decodeResume, encodeResume, type ResumeData } from '../../../torrent/storage/resume.ts';
+import { decodeResume, encodeResume, type ResumeData, readResume } from '../../../torrent/storage/resume.ts';
 import { fuzzParameters, mutated } from '../fuzz.ts';
-import { makeTorrent } from './content.ts';
+import { makeFolder, makeTorrent } from './content.ts';
+import { FaultyDisk } from './faulty-disk.ts';
 
 const { metainfo } = makeTorrent([
   { path: 'a', length: 100_000 },
@@ -79,4 +82,20 @@ test('any damage without a new checksum is ignored', () => {
     }),
     fuzzParameters(1000),
   );
+});
+
+test('a resume file of a tebibyte is none, and is not read', async () => {
+  const { folder, remove } = makeFolder();
+  try {
+    const path = join(folder, 'resume');
+    writeFileSync(path, encodeResume(metainfo, someData()));
+    const disk = new FaultyDisk();
+    expect(await readResume(disk, path, metainfo)).toBeDefined();
+    const reads = disk.count('read');
+    truncateSync(path, 2 ** 40);
+    expect(await readResume(disk, path, metainfo)).toBeUndefined();
+    expect(disk.count('read')).toBe(reads);
+  } finally {
+    remove();
+  }
 });
