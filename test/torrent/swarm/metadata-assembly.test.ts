@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { MetadataAssembly, type MetadataSource } from '../../../torrent/swarm/metadata-assembly.ts';
+import { fuzzParameters } from '../fuzz.ts';
 
 const PIECE = 16 * 1024;
 const info = Buffer.alloc(5 * PIECE + 100, 0);
@@ -155,6 +156,6 @@ test('one honest peer is enough, whoever lies, refuses and in whatever order', (
         throw new Error('it never came together');
       },
     ),
-    { numRuns: 200 },
+    fuzzParameters(200),
   );
 });

@@ -3,6 +3,7 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { Bitfield } from '../../../torrent/bitfield.ts';
 import { RarityOrder } from '../../../torrent/swarm/rarity-order.ts';
+import { fuzzParameters } from '../fuzz.ts';
 import { same } from '../same.ts';
 
 const PIECES = 24;
@@ -82,7 +83,7 @@ test('the lowest is what sorting would find, after any sequence of changes', () 
         }
       }
     }),
-    { numRuns: 500 },
+    fuzzParameters(500),
   );
 });
 

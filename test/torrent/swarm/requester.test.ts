@@ -278,6 +278,36 @@ describe('peers that do not deliver', () => {
     expect(peer.link.wanted.length).toBeGreaterThan(0);
   });
 
+  test('pieces that come after their cancel are accepted quietly, however many', () => {
+    const world = makeSwarm({ pieces: 64 });
+    const peer = world.connect({ pieces: 'all' });
+    for (let rounds = 0; peer.link.takenBack.length <= 2 * MAX_UNSOLICITED_BLOCKS; rounds++) {
+      world.swarm.unchoke(peer.neighbour);
+      world.swarm.pause();
+      world.swarm.resume();
+      expect(rounds).toBeLessThan(100);
+    }
+    world.swarm.pause();
+    const late = peer.link.takenBack.splice(0);
+    for (const block of late) world.swarm.block(peer.neighbour, ...block);
+    expect(late.length).toBeGreaterThan(MAX_UNSOLICITED_BLOCKS);
+    expect(peer.link.closedBecause).toBeUndefined();
+  });
+
+  test('a block that comes again and again is stored once, and its sender is dropped before long', () => {
+    const world = makeSwarm({ pieces: 64, blocksPerPiece: 4 });
+    const peer = world.connect({ pieces: 'all' });
+    world.swarm.unchoke(peer.neighbour);
+    const [piece, begin, length] = peer.link.wanted[0] as [number, number, number];
+    for (let i = 0; i <= MAX_UNSOLICITED_BLOCKS; i++) {
+      expect(peer.link.closedBecause).toBeUndefined();
+      world.swarm.block(peer.neighbour, piece, begin, length);
+    }
+    world.swarm.block(peer.neighbour, piece, begin, length);
+    expect(peer.link.closedBecause).toMatch(/nobody had asked/);
+    expect(world.events.filter((event) => event === `store ${piece} ${begin}`)).toHaveLength(1);
+  });
+
   test('blocks that nobody asked for are not stored, and their sender is dropped before long', () => {
     const world = makeSwarm({ pieces: 64 });
     const peer = world.connect({ pieces: 'all' });

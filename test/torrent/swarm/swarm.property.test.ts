@@ -2,6 +2,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { seededRandom } from '../../../simulation/random.ts';
+import { fuzzParameters } from '../fuzz.ts';
 import { same } from '../same.ts';
 import { makeSwarm, type Peer, type TestSwarm } from './harness.ts';
 
@@ -202,7 +203,7 @@ test.each(['classic', 'cluster'] as const)(
           expect(world.events.filter((event) => event === 'completed')).toHaveLength(1);
         },
       ),
-      { numRuns: 300 },
+      fuzzParameters(300),
     );
   },
 );

@@ -8,6 +8,7 @@ import {
   parseExtensionHandshake,
 } from '../../../torrent/wire/extension.ts';
 import { failureOf } from '../failure.ts';
+import { fuzzParameters } from '../fuzz.ts';
 
 const own = {
   client: 'Enxame 0.1.0',
@@ -93,6 +94,6 @@ test('rubbish is a TorrentError and nothing else', () => {
         expect(error).toMatchObject({ code: 'InvalidBencode' });
       }
     }),
-    { numRuns: 500 },
+    fuzzParameters(500),
   );
 });

@@ -5,6 +5,7 @@ import { MessageReader } from '../../../torrent/wire/message-reader.ts';
 import { MessageWriter } from '../../../torrent/wire/message-writer.ts';
 import { BLOCK_BYTES, MAX_EXTENDED_BYTES } from '../../../torrent/wire/messages.ts';
 import { failureOf } from '../failure.ts';
+import { fuzzParameters } from '../fuzz.ts';
 import { recorder } from './recorder.ts';
 
 const bounds = { bitfieldBytes: 3, maxBlockBytes: BLOCK_BYTES };
@@ -71,7 +72,7 @@ test('what the writer says the reader hears, however the bytes are cut', () => {
         expect(heard).toEqual(messages.map(({ expected }) => expected));
       },
     ),
-    { numRuns: 300 },
+    fuzzParameters(300),
   );
 });
 
@@ -163,6 +164,6 @@ test('rubbish never does anything but report messages or end in a protocol error
         }
       },
     ),
-    { numRuns: 500 },
+    fuzzParameters(500),
   );
 });
