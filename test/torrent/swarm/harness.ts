@@ -96,7 +96,7 @@ export function makeSwarm(setup: SwarmSetup) {
     pieceDropped: (piece) => events.push(`dropped ${piece}`),
     completed: () => events.push('completed'),
     banned: (identity) => events.push(`banned ${identity}`),
-    wakeForHaves: () => events.push('wake'),
+    wakeForHaves: (milliseconds) => events.push(`wake within ${milliseconds}`),
     mayUpload: () => limits.upload > 0,
     spendUpload: (bytes) => {
       limits.upload -= bytes;

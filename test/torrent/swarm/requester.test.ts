@@ -441,3 +441,23 @@ test('of a piece that a peer lost, what was outstanding is asked elsewhere (BEP 
   expect(swarm.swarm.picker.availability(0)).toBe(2);
   expect(a.neighbour.amInterested).toBe(true);
 });
+
+test('HAVE leaves within 5 ms: the pieces of a burst together, to everybody', () => {
+  const world = makeSwarm({ pieces: 4, blocksPerPiece: 1 });
+  const giver = world.connect({ pieces: 'all' });
+  const other = world.connect({ pieces: [] });
+  world.swarm.unchoke(giver.neighbour);
+  for (let blocks = 0; blocks < 2; blocks++) world.answer(giver);
+  const [first, second] = world.received.splice(0) as [number, number];
+  world.swarm.pieceVerified(first);
+  world.swarm.pieceVerified(second);
+  expect(world.events.filter((event) => event.startsWith('wake'))).toEqual(['wake within 5']);
+  const said = () => other.link.said.filter((words) => words.startsWith('have '));
+  expect(said()).toEqual([]);
+  world.swarm.flushHaves();
+  world.swarm.flushHaves();
+  expect(said()).toEqual([`have ${first}`, `have ${second}`]);
+  world.answer(giver);
+  world.swarm.pieceVerified(world.received[0] as number);
+  expect(world.events.filter((event) => event.startsWith('wake'))).toHaveLength(2);
+});
