@@ -132,6 +132,7 @@ beforeAll(async () => {
   tracker = await startTracker({
     torrents: OPEN_LIST,
     listen: { host: '127.0.0.1', port: 0 },
+    udp: true,
     logger: collectedLog(),
   });
 }, 300_000);
@@ -254,6 +255,29 @@ describe('all together', () => {
     ];
     await Promise.all(leechers.map(({ complete }) => complete));
     for (const leecher of leechers) await expectContent(SMALL_PIECES, leecher.folder);
+  });
+
+  test('one swarm, found by the tracker over UDP', async () => {
+    await provide(SMALL_PIECES);
+    const torrent = join(target, 'udp.torrent');
+    const url = announceUrl().replace('http:', 'udp:');
+    await command(
+      'create',
+      join(source, SMALL_PIECES.name),
+      '-o',
+      torrent,
+      '-t',
+      url,
+      '--piece-length',
+      '16KiB',
+    );
+    await start(ENXAME, 'seed', SMALL_PIECES, { torrent });
+    // aria2 speaks to UDP trackers with its DHT alone.
+    for (const client of [ENXAME, LIBTORRENT]) {
+      const leecher = await start(client, 'leech', SMALL_PIECES, { torrent });
+      await leecher.complete;
+      await expectContent(SMALL_PIECES, leecher.folder);
+    }
   });
 
   test(`${LARGE.what}, from libtorrent to us and from us to aria2`, async () => {
