@@ -292,7 +292,8 @@ export class Swarm {
   }
 
   cancel(neighbour: Neighbour, piece: number, begin: number, length: number): void {
-    this.#uplink.cancelled(neighbour, piece, begin, length);
+    // To look through 2,000 requests for nothing is more work than to ask for it.
+    if (!this.#uplink.cancelled(neighbour, piece, begin, length)) this.#idle(neighbour);
   }
 
   reject(neighbour: Neighbour, piece: number, begin: number, length: number): void {

@@ -63,12 +63,16 @@ export class Uplink {
     return true;
   }
 
-  /** A peer takes a request back. What was handed to the link already is sent all the same. */
-  cancelled(neighbour: Neighbour, piece: number, begin: number, length: number): void {
-    if (piece > 0x7fffffff || begin > 0x7fffffff || length > 0x7fffffff) return;
-    if (!neighbour.requests.remove(piece, begin, length)) return;
-    this.#noteWaiting(neighbour);
+  /**
+   * A peer takes a request back. What was handed to the link already is sent all the same. False if we looked through
+   * what it waits for and it was not there.
+   */
+  cancelled(neighbour: Neighbour, piece: number, begin: number, length: number): boolean {
+    if (neighbour.requests.size === 0) return true;
+    if (piece > 0x7fffffff || begin > 0x7fffffff || length > 0x7fffffff) return false;
+    if (!neighbour.requests.remove(piece, begin, length)) return false;
     if (neighbour.fast) neighbour.link.reject(piece, begin, length);
+    return true;
   }
 
   /** True if a choked peer may have the block all the same (BEP 6), as long as it has few pieces itself. */

@@ -62,6 +62,12 @@ export const MISDEEDS: { readonly [name: string]: Misdeed } = {
       peer.writer.cancel(i % metainfo.pieceCount, 0, BLOCK);
     });
   },
+  'cancels of what was never asked for': (peer, { metainfo }) => {
+    peer.writer.extended(0, encodeBencode(OWN_AGENT));
+    peer.writer.interested();
+    times(1900, (i) => peer.writer.request(i % metainfo.pieceCount, 0, BLOCK));
+    times(5000, () => peer.writer.cancel(0, 1, 7));
+  },
   'pieces nobody asked for': (peer, { metainfo, random }) => {
     const block = Buffer.alloc(BLOCK, random() * 256);
     times(60, (i) => peer.writer.block(i % metainfo.pieceCount, 0, block));

@@ -256,6 +256,18 @@ describe('requests of a peer', () => {
     expect(peer.link.sending).toEqual([[2, 0, BLOCK]]);
   });
 
+  test('that are taken back without having been made, in a flood, end the connection', () => {
+    const world = seed();
+    world.limits.upload = 0;
+    const [peer] = interestedPeers(world, 1) as [Peer];
+    // Whoever waits for nothing may have been refused or served while the cancels were on their way.
+    for (let i = 0; i <= MAX_IDLE_MESSAGES_PER_SECOND; i++) world.swarm.cancel(peer.neighbour, 1, 0, BLOCK);
+    expect(peer.link.closedBecause).toBeUndefined();
+    world.swarm.request(peer.neighbour, 2, 0, BLOCK);
+    for (let i = 0; i <= MAX_IDLE_MESSAGES_PER_SECOND; i++) world.swarm.cancel(peer.neighbour, 1, 0, BLOCK);
+    expect(peer.link.closedBecause).toMatch(/floods/);
+  });
+
   test('keep to the limit on uploads', () => {
     const world = seed();
     world.limits.upload = 3 * BLOCK;
