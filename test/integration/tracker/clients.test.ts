@@ -1,0 +1,66 @@
+// Clients that others wrote find each other through our tracker, over HTTP and over UDP, with a key and without.
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { parseMetainfo } from '../../../torrent/metainfo.ts';
+import { announceKey, KeyRights, OPEN_RIGHTS } from '../../../tracker/rights.ts';
+import { OPEN_LIST } from '../../../tracker/torrents.ts';
+import { type RunningTracker, startTracker } from '../../../tracker/tracker.ts';
+import { enxame } from '../../cli/enxame-process.ts';
+import { collectedLog } from '../../tracker/collected-log.ts';
+import { ARIA2, endClients, ensureClient, LIBTORRENT, startClient } from '../interop/clients.ts';
+import { digestsOf, MANY_FILES, writeContent } from '../interop/content.ts';
+
+const SECRET = Buffer.from('a secret of more than sixteen bytes');
+
+let folder: string;
+let tracker: RunningTracker;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'enxame-clients-'));
+});
+
+afterEach(async () => {
+  await endClients();
+  await tracker.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function create(path: string, torrent: string, ...more: string[]): Promise<string> {
+  const { code, stderr } = await enxame(['create', path, '-o', torrent, ...more]).ended;
+  if (code !== 0) throw new Error(stderr);
+  return parseMetainfo(readFileSync(torrent)).infoHashHex;
+}
+
+test.each([
+  { client: LIBTORRENT, protocol: 'http', hasKey: true },
+  { client: LIBTORRENT, protocol: 'udp', hasKey: false },
+  { client: LIBTORRENT, protocol: 'udp', hasKey: true },
+  { client: ARIA2, protocol: 'http', hasKey: true },
+])('$client.name over $protocol, with a key: $hasKey', async ({ client, protocol, hasKey }) => {
+  await ensureClient(client);
+  const source = join(folder, 'source');
+  const target = join(folder, 'target');
+  mkdirSync(source);
+  mkdirSync(target);
+  writeContent(MANY_FILES, source);
+  tracker = await startTracker({
+    torrents: OPEN_LIST,
+    listen: { host: '127.0.0.1', port: 0 },
+    udp: true,
+    rights: hasKey ? new KeyRights(SECRET) : OPEN_RIGHTS,
+    logger: collectedLog(),
+  });
+  const path = join(source, MANY_FILES.name);
+  const infoHash = await create(path, join(folder, 'without.torrent'));
+  const key = hasKey ? `/${announceKey(SECRET, infoHash)}` : '';
+  const torrent = join(folder, 'content.torrent');
+  const url = `${protocol}://127.0.0.1:${tracker.port}/announce${key}`;
+  expect(await create(path, torrent, '-t', url)).toBe(infoHash);
+  const task = { torrent, name: MANY_FILES.name };
+  await startClient(client, { ...task, role: 'seed', folder: source });
+  const leecher = await startClient(client, { ...task, role: 'leech', folder: target });
+  await leecher.complete;
+  expect(await digestsOf(MANY_FILES, target)).toEqual(await digestsOf(MANY_FILES, source));
+});
