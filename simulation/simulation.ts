@@ -6,6 +6,7 @@ import { TICK_MILLISECONDS } from '../torrent/swarm/tunables.ts';
 import { EventQueue } from './event-queue.ts';
 import { EVENT, SimulatedLink, SimulatedNode, type Surroundings } from './node.ts';
 import { seededRandom } from './random.ts';
+import { Timeline, type TimelinePoint } from './timeline.ts';
 import { fullMesh, nearRegular } from './topology.ts';
 
 /** What to simulate. */
@@ -17,10 +18,14 @@ export interface SimulationOptions {
   pieceLength: number;
   /** Blocks of the simulation; larger than 16 KiB makes it faster and coarser. */
   blockBytes?: number;
-  /** Of every node, both ways. */
+  /** Of every node, both ways … */
   linkBytesPerSecond: number;
+  /** … unless its uplink is another. */
+  upBytesPerSecond?: number;
   /** One way; default 0.5. */
   delayMilliseconds?: number;
+  /** A link's delay may be longer by this; each link draws its own; default 0. */
+  delaySpreadMilliseconds?: number;
   /** Neighbours of a node; default everybody. */
   degree?: number;
   /** Decides the graph, ties and phases. */
@@ -29,6 +34,13 @@ export interface SimulationOptions {
   joinSeconds?: ReadonlyMap<number, number>;
   /** Node number → seconds after which it vanishes. */
   leaveSeconds?: ReadonlyMap<number, number>;
+  /** Share of the leechers that vanish at a random moment of the ideal time; default 0. */
+  churnShare?: number;
+  /** Share of the leechers that join late, spread over `lateSeconds` (default the ideal time); default 0. */
+  lateShare?: number;
+  lateSeconds?: number;
+  /** The seed vanishes as soon as every piece is held by somebody else too. */
+  seedLeavesOnceOut?: boolean;
   /** Virtual seconds after which it ends anyhow; default 100 times the content's time on one link. */
   limitSeconds?: number;
 }
@@ -47,6 +59,11 @@ export interface SimulationResult {
   duplicateShare: number;
   /** Requests for second copies ÷ blocks of all leechers. */
   endgameShare: number;
+  /** Leechers that left, and those that stayed and did not complete. */
+  left: number;
+  incomplete: number;
+  /** How nodes and pieces stood from time to time. */
+  timeline: TimelinePoint[];
   /** Events that were handled. */
   events: number;
 }
@@ -59,6 +76,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
   const linkBytesPerMillisecond = options.linkBytesPerSecond / 1000;
   const idealSeconds = totalBytes / options.linkBytesPerSecond;
   let missing = options.leechers;
+  const timeline = new Timeline(options.pieceCount, idealSeconds);
   const around: Surroundings = {
     queue,
     clock: { now: () => queue.time },
@@ -68,26 +86,29 @@ export function simulate(options: SimulationOptions): SimulationResult {
     totalBytes,
     blockBytes: options.blockBytes ?? 16 * 1024,
     delayMilliseconds: options.delayMilliseconds ?? 0.5,
+    delaySpreadMilliseconds: options.delaySpreadMilliseconds ?? 0,
     hashMilliseconds: 0.5,
     completed: (node) => {
-      if (node.present) missing--;
+      if (!node.present) return;
+      missing--;
+      timeline.completed();
     },
   };
+  const uplink = (options.upBytesPerSecond ?? options.linkBytesPerSecond) / 1000;
   const nodes: SimulatedNode[] = [];
   for (let number = 0; number <= options.leechers; number++) {
-    nodes.push(
-      new SimulatedNode(number, number === 0, linkBytesPerMillisecond, linkBytesPerMillisecond, around),
-    );
+    nodes.push(new SimulatedNode(number, number === 0, uplink, linkBytesPerMillisecond, around));
   }
   const pairs =
     options.degree === undefined ? fullMesh(nodes.length) : nearRegular(nodes.length, options.degree, random);
   for (const [a, b] of pairs) SimulatedLink.pair(nodes[a] as SimulatedNode, nodes[b] as SimulatedNode);
   for (const node of nodes) {
-    queue.push((options.joinSeconds?.get(node.number) ?? 0) * 1000, node, EVENT.join);
-    const leaves = options.leaveSeconds?.get(node.number);
+    const { joins, leaves } = fate(node.number, options, idealSeconds, random);
+    queue.push(joins * 1000, node, EVENT.join);
     if (leaves !== undefined) queue.push(leaves * 1000, node, EVENT.leave);
   }
 
+  queue.push(0, nodes[0] as SimulatedNode, EVENT.sample);
   const limit = (options.limitSeconds ?? 100 * idealSeconds) * 1000;
   let events = 0;
   while (missing > 0 && queue.next() && queue.time <= limit) {
@@ -101,7 +122,19 @@ export function simulate(options: SimulationOptions): SimulationResult {
     const node = target as SimulatedNode;
     switch (kind) {
       case EVENT.verified:
-        if (node.present) node.swarm.pieceVerified(queue.a);
+        if (!node.present) break;
+        timeline.got(queue.a);
+        node.swarm.pieceVerified(queue.a);
+        if (options.seedLeavesOnceOut && timeline.isOut && nodes[0]?.present) {
+          leave(nodes[0], timeline);
+        }
+        break;
+      case EVENT.spread:
+        if (node.present) node.spread(queue.extra as readonly number[]);
+        break;
+      case EVENT.sample:
+        timeline.sample(queue.time / 1000);
+        queue.push(queue.time + timeline.stepSeconds * 1000, node, EVENT.sample);
         break;
       case EVENT.flush:
         node.swarm.flushHaves();
@@ -113,14 +146,16 @@ export function simulate(options: SimulationOptions): SimulationResult {
         break;
       case EVENT.join:
         join(node, queue, random);
+        timeline.joined(node.swarm.held, node.number === 0);
         break;
       case EVENT.leave:
         if (node.present && node.completedAt < 0) missing--;
-        leave(node);
+        leave(node, timeline);
         break;
     }
   }
-  return report(nodes, options, idealSeconds, totalBytes, events);
+  timeline.sample(queue.time / 1000);
+  return report(nodes, options, idealSeconds, totalBytes, timeline.points, events);
 }
 
 function join(
@@ -139,7 +174,25 @@ function join(
   }
 }
 
-function leave(node: SimulatedNode): void {
+/** When a node comes and goes, in seconds. */
+function fate(
+  number: number,
+  options: SimulationOptions,
+  idealSeconds: number,
+  random: () => number,
+): { joins: number; leaves: number | undefined } {
+  const { churnShare = 0, lateShare = 0, lateSeconds = idealSeconds, leechers } = options;
+  let joins = options.joinSeconds?.get(number) ?? 0;
+  let leaves = options.leaveSeconds?.get(number);
+  // Numbers say nothing about the graph, so that the first may vanish and the last be late.
+  if (number > 0 && number <= Math.round(churnShare * leechers)) leaves ??= random() * idealSeconds;
+  if (number > leechers - Math.round(lateShare * leechers)) joins ||= random() * lateSeconds;
+  return { joins, leaves };
+}
+
+function leave(node: SimulatedNode, timeline: Timeline): void {
+  if (!node.present) return;
+  timeline.left(node.swarm.held, node.number !== 0 && node.completedAt >= 0, node.number === 0);
   node.present = false;
   for (const link of node.links) {
     if (link.neighbour?.connected) node.swarm.drop(link.neighbour, 'the node leaves');
@@ -152,6 +205,7 @@ function report(
   options: SimulationOptions,
   idealSeconds: number,
   totalBytes: number,
+  timeline: TimelinePoint[],
   events: number,
 ): SimulationResult {
   const leechers = nodes.slice(1);
@@ -175,6 +229,9 @@ function report(
     seedCopies: (nodes[0] as SimulatedNode).sentBytes / totalBytes,
     duplicateShare: received === 0 ? 0 : duplicate / received,
     endgameShare: endgame / Math.max(1, (options.leechers * totalBytes) / blockBytes),
+    left: leechers.length - stayed.length,
+    incomplete: stayed.filter(({ completedAt }) => completedAt < 0).length,
+    timeline,
     events,
   };
 }

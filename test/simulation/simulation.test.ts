@@ -30,9 +30,9 @@ describe('20 nodes, everybody connected with everybody', () => {
       expect(result.completedSeconds).toHaveLength(20);
       expect(result.completedSeconds.every(isComplete)).toBe(true);
       expect(result.makespanRatio).toBeGreaterThanOrEqual(1);
-      expect(result.makespanRatio).toBeLessThan(1.15);
+      expect(result.makespanRatio).toBeLessThan(1.12);
       expect(result.seedCopies).toBeGreaterThanOrEqual(1);
-      expect(result.seedCopies).toBeLessThan(1.15);
+      expect(result.seedCopies).toBeLessThan(1.12);
       expect(result.duplicateShare).toBeLessThan(0.01);
     },
   );
@@ -88,6 +88,77 @@ describe.each(['cluster', 'classic'] as const)('%s', (policy) => {
     const first = Math.min(...alone.completedSeconds);
     const result = await simulate({ ...SMALL, policy, leaveSeconds: new Map([[0, first]]) });
     expect(result.completedSeconds.every(isComplete)).toBe(true);
+  });
+});
+
+/** 1 Gbit/s, 0.5 ms, 30 neighbours; a block is a quarter of a piece. */
+const LARGE: SimulationOptions = {
+  leechers: Number(process.env.ENXAME_SIMULATED_NODES ?? 60),
+  policy: 'cluster',
+  pieceCount: 1000,
+  pieceLength: 512 * 1024,
+  blockBytes: 128 * 1024,
+  linkBytesPerSecond: 125_000_000,
+  degree: 30,
+  seed: 1,
+};
+
+test('8 nodes take hardly longer than one copy, which leaves the seed once', async () => {
+  const result = await simulate({ ...TWENTY, leechers: 8 });
+  expect(result.makespanRatio).toBeLessThan(1.05);
+  expect(result.seedCopies).toBeLessThan(1.05);
+});
+
+test('many nodes with 30 neighbours each: 12 % above what nobody can beat (ENXAME_SIMULATED_NODES=1000 for more)', async () => {
+  const result = await simulate(LARGE);
+  expect(result.incomplete).toBe(0);
+  expect(result.makespanRatio).toBeGreaterThanOrEqual(1);
+  expect(result.makespanRatio).toBeLessThan(1.12);
+  expect(result.seedCopies).toBeLessThan(1.12);
+  expect(result.duplicateShare).toBeLessThan(0.005);
+});
+
+describe('what happens to swarms', () => {
+  const PART: SimulationOptions = { ...LARGE, leechers: 40, pieceCount: 200 };
+
+  test('a tenth vanishes, a fifth is late, the seed is lost as soon as every piece is out: the others complete', async () => {
+    const result = await simulate({ ...PART, churnShare: 0.1, lateShare: 0.2, seedLeavesOnceOut: true });
+    expect(result.left).toBe(4);
+    expect(result.incomplete).toBe(0);
+    expect(result.completedSeconds.filter(isComplete)).toHaveLength(36);
+    // Once each, and what was asked for twice before the last one was out.
+    expect(result.seedCopies).toBeLessThan(1.3);
+  });
+
+  test.each([
+    ['20 ms between any two', { delayMilliseconds: 20 }],
+    ['0.5 to 20 ms, by link', { delaySpreadMilliseconds: 20 }],
+    ['uplinks of half the rate', { upBytesPerSecond: 62_500_000 }],
+  ])('%s: everybody completes, twice the same', async (_, options) => {
+    const [first, second] = await Promise.all([
+      simulate({ ...PART, ...options }),
+      simulate({ ...PART, ...options }),
+    ]);
+    expect(first.incomplete).toBe(0);
+    expect(second).toEqual(first);
+  });
+
+  test('the timeline ends with everybody complete and every piece everywhere', async () => {
+    const { timeline, makespanSeconds } = await simulate(PART);
+    expect(timeline[0]).toMatchObject({ seconds: 0, complete: 0 });
+    expect(timeline.at(-1)).toEqual({
+      seconds: makespanSeconds,
+      present: 40,
+      complete: 40,
+      rarest: 41,
+      mean: 41,
+      commonest: 41,
+    });
+    const complete = timeline.map((point) => point.complete);
+    expect(complete).toEqual([...complete].sort((a, b) => a - b));
+    for (const { rarest, mean, commonest } of timeline) {
+      if (!(rarest <= mean && mean <= commonest)) throw new Error(`${rarest} ${mean} ${commonest}`);
+    }
   });
 });
 

@@ -59,7 +59,7 @@ export const MAX_HANDED_BYTES = 1024 * 1024;
  * in an order that nobody chose.
  */
 export const ALL_HANDED_MILLISECONDS = 10;
-export const LEAST_ALL_HANDED_BYTES = 256 * 1024;
+export const LEAST_ALL_HANDED_BYTES = 64 * 1024;
 
 /** What was handed to a socket that sent nothing for this long does not count there. */
 export const STUCK_MILLISECONDS = 250;

@@ -1,0 +1,189 @@
+/**
+ * `enxame simulate`: the product's own decisions on a virtual network, as a table, as JSON, or as a page. The same
+ * options give the same figures on every machine.
+ */
+import { writeFile } from 'node:fs/promises';
+import { formatBytes } from '../api/index.ts';
+import { type SimulationOptions, type SimulationResult, simulate } from '../simulation/simulation.ts';
+import { inOneLine, UsageError } from './errors.ts';
+import type { Program } from './run.ts';
+import { simulationPage } from './simulation-page.ts';
+
+/** Longer pieces have no more blocks than this, so that a simulation does not take longer for them. */
+const BLOCKS_PER_PIECE = 4;
+const BLOCK_BYTES = 16 * 1024;
+const MOST_NODES = 100_000;
+const MOST_PIECES = 100_000;
+/** Nodes × pieces: what an hour and 16 GiB are enough for. */
+const MOST_WORK = 50_000_000;
+
+/** The options of the command line. */
+export interface SimulateOptions {
+  readonly nodes: number;
+  readonly pieces: number;
+  readonly pieceLength: number;
+  readonly blockLength?: number;
+  readonly rate: number;
+  readonly up?: number;
+  readonly delay: number;
+  readonly delaySpread: number;
+  readonly neighbours: number;
+  readonly policy: 'cluster' | 'classic';
+  readonly churn: number;
+  readonly late: number;
+  readonly lateBy?: number;
+  readonly seedLoss?: boolean;
+  readonly seed: number;
+  readonly html?: string;
+  readonly json?: boolean;
+}
+
+/** What is simulated, as the simulation takes it. @throws UsageError */
+function simulationOf(options: SimulateOptions): SimulationOptions {
+  const { nodes, pieces, pieceLength, rate, neighbours } = options;
+  within('--nodes', nodes, 1, MOST_NODES);
+  within('--pieces', pieces, 1, MOST_PIECES);
+  within('--neighbours', neighbours, 1, MOST_NODES);
+  within('--piece-length', pieceLength, 1024, 2 ** 30);
+  if (nodes * pieces > MOST_WORK)
+    throw new UsageError(
+      `${nodes} nodes × ${pieces} pieces is more than can be simulated; give --nodes or --pieces a smaller number, their product may be ${MOST_WORK}`,
+    );
+  for (const [option, value] of [
+    ['--rate', rate],
+    ['--up', options.up ?? rate],
+  ] as const) {
+    if (!(value > 0))
+      throw new UsageError(`${option} is 0; it must be a positive number of bytes per second`);
+  }
+  const blockBytes = options.blockLength ?? Math.max(BLOCK_BYTES, Math.ceil(pieceLength / BLOCKS_PER_PIECE));
+  within('--block-length', blockBytes, 1, Math.max(pieceLength, BLOCK_BYTES));
+  const total = pieces * pieceLength;
+  if (total > Number.MAX_SAFE_INTEGER)
+    throw new UsageError(
+      `${pieces} pieces of ${pieceLength} bytes are too much; use a smaller --piece-length`,
+    );
+  return {
+    leechers: nodes,
+    policy: options.policy,
+    pieceCount: pieces,
+    pieceLength,
+    blockBytes: Math.min(blockBytes, pieceLength),
+    linkBytesPerSecond: rate,
+    ...(options.up !== undefined && { upBytesPerSecond: options.up }),
+    delayMilliseconds: options.delay,
+    delaySpreadMilliseconds: options.delaySpread,
+    ...(neighbours < nodes && { degree: neighbours }),
+    seed: options.seed,
+    churnShare: options.churn,
+    lateShare: options.late,
+    ...(options.lateBy !== undefined && { lateSeconds: options.lateBy }),
+    seedLeavesOnceOut: options.seedLoss ?? false,
+  };
+}
+
+function within(option: string, value: number, least: number, most: number): void {
+  if (Number.isInteger(value) && value >= least && value <= most) return;
+  throw new UsageError(`${option} is ${value}; it must be a whole number from ${least} to ${most}`);
+}
+
+/** Simulates a swarm and says what came of it. 1 if some node that stayed could not complete. */
+export function simulation(options: SimulateOptions): Program {
+  return async () => {
+    const simulated = simulationOf(options);
+    const result = simulate(simulated);
+    if (options.html !== undefined) await writePage(options.html, simulated, result);
+    process.stdout.write(
+      options.json ? `${JSON.stringify(asJson(simulated, result))}\n` : asText(simulated, result),
+    );
+    return result.incomplete === 0 ? 0 : 1;
+  };
+}
+
+async function writePage(path: string, options: SimulationOptions, result: SimulationResult): Promise<void> {
+  try {
+    await writeFile(path, simulationPage(options, result, facts(options, result)));
+  } catch (error) {
+    throw new Error(
+      `cannot write the page: ${inOneLine(error)}; use --html with a file in a folder that exists`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+/** At which second a share of those who completed were complete. */
+function quantile(result: SimulationResult, share: number): number | undefined {
+  const sorted = result.completedSeconds.filter((seconds) => seconds >= 0).sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.trunc(share * sorted.length))];
+}
+
+function ratioOf(options: SimulationOptions, seconds: number | undefined): string {
+  if (seconds === undefined || !Number.isFinite(seconds)) return 'never';
+  const ideal = (options.pieceCount * options.pieceLength) / options.linkBytesPerSecond;
+  return `${inSeconds(seconds)} (${(seconds / ideal).toFixed(3)} × the ideal)`;
+}
+
+/** Four digits: what matters is the difference between times that are nearly the same. */
+function inSeconds(seconds: number): string {
+  return `${Number(seconds.toPrecision(4))} s`;
+}
+
+/** What people want to know, line by line. */
+function facts(options: SimulationOptions, result: SimulationResult): [string, string][] {
+  const total = options.pieceCount * options.pieceLength;
+  const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
+  return [
+    [
+      'Swarm',
+      `1 seed and ${options.leechers} nodes, ${options.policy} policy, ${options.degree ?? 'all'} neighbours each`,
+    ],
+    ['Content', `${formatBytes(total)}: ${options.pieceCount} pieces of ${formatBytes(options.pieceLength)}`],
+    ['Ideal time', `${inSeconds(total / options.linkBytesPerSecond)} (size ÷ rate)`],
+    ['First node', ratioOf(options, quantile(result, 0))],
+    ['Half of the nodes', ratioOf(options, quantile(result, 0.5))],
+    ['Last node', ratioOf(options, result.makespanSeconds)],
+    [
+      'Complete',
+      `${result.completedSeconds.filter((seconds) => seconds >= 0).length} nodes; ${result.left} left, ${result.incomplete} stayed behind`,
+    ],
+    ['Sent by the seed', `${result.seedCopies.toFixed(3)} × the content`],
+    ['Received twice', percent(result.duplicateShare)],
+    ['Asked for twice', percent(result.endgameShare)],
+  ];
+}
+
+function asText(options: SimulationOptions, result: SimulationResult): string {
+  const rows = facts(options, result);
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join('');
+}
+
+/** The figures as data; what never happened is null. */
+function asJson(options: SimulationOptions, result: SimulationResult): object {
+  const orNull = (seconds: number | undefined) =>
+    seconds === undefined || !Number.isFinite(seconds) ? null : seconds;
+  return {
+    nodes: options.leechers,
+    pieces: options.pieceCount,
+    pieceLength: options.pieceLength,
+    blockLength: options.blockBytes,
+    neighbours: options.degree ?? options.leechers,
+    policy: options.policy,
+    seed: options.seed,
+    idealSeconds: (options.pieceCount * options.pieceLength) / options.linkBytesPerSecond,
+    makespanSeconds: orNull(result.makespanSeconds),
+    makespanRatio: orNull(result.makespanRatio),
+    firstSeconds: orNull(quantile(result, 0)),
+    medianSeconds: orNull(quantile(result, 0.5)),
+    complete: result.completedSeconds.filter((seconds) => seconds >= 0).length,
+    left: result.left,
+    incomplete: result.incomplete,
+    seedCopies: result.seedCopies,
+    duplicateShare: result.duplicateShare,
+    endgameShare: result.endgameShare,
+    events: result.events,
+    timeline: result.timeline,
+  };
+}
