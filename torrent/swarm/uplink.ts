@@ -18,6 +18,12 @@ import {
   TURN_MILLISECONDS,
 } from './tunables.ts';
 
+/**
+ * A seed of so many neighbours sends a piece in one go: in turns, the first piece would be out only when all the
+ * first ones are. Fewer neighbours are better off with a block each in turn.
+ */
+const MANY_NEIGHBOURS = 25;
+
 /** The serving side of a torrent. */
 export class Uplink {
   readonly #context: SwarmContext;
@@ -150,7 +156,7 @@ export class Uplink {
   #next(now: number): Neighbour | undefined {
     const { picker, policy } = this.#context;
     const waiting = this.#waiting;
-    const seeding = picker.have.isFull;
+    const inOneGo = picker.have.isFull && this.#context.neighbours.length >= MANY_NEIGHBOURS;
     let chosen: Neighbour | undefined;
     for (let i = 0; i < waiting.length; i++) {
       const neighbour = waiting[i] as Neighbour;
@@ -159,7 +165,7 @@ export class Uplink {
         neighbour.link.pendingBytes >= this.#mostHanded(neighbour, now)
       )
         continue;
-      if (chosen === undefined || policy.servesBefore(neighbour, chosen, seeding)) chosen = neighbour;
+      if (chosen === undefined || policy.servesBefore(neighbour, chosen, inOneGo)) chosen = neighbour;
     }
     return chosen;
   }

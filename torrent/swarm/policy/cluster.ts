@@ -24,8 +24,8 @@ export const clusterPolicy: Policy = {
   needMoreMilliseconds: 5000,
   directed: true,
   isAlwaysUnchoked: (neighbour) => neighbour.ownAgent,
-  servesBefore(one, other, seeding) {
-    if (seeding) {
+  servesBefore(one, other, inOneGo) {
+    if (inOneGo) {
       // A piece that leaves in one go is passed on while the next one leaves.
       const goesOn = one.requests.firstPiece === one.servedPiece;
       if (goesOn !== (other.requests.firstPiece === other.servedPiece)) return goesOn;

@@ -30,6 +30,6 @@ export interface Policy {
   readonly directed: boolean;
   /** True if the peer is unchoked as soon as it is known, whatever the choker's rounds say. */
   isAlwaysUnchoked(neighbour: Neighbour): boolean;
-  /** True if, of two who wait and may be served now, `one` comes before `other`. `seeding`: we have every piece. Hot. */
-  servesBefore(one: Neighbour, other: Neighbour, seeding: boolean): boolean;
+  /** True if, of two who wait and may be served now, `one` comes before `other`. `inOneGo`: a piece that was begun is finished first. Hot. */
+  servesBefore(one: Neighbour, other: Neighbour, inOneGo: boolean): boolean;
 }
