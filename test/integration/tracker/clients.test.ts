@@ -9,10 +9,20 @@ import { OPEN_LIST } from '../../../tracker/torrents.ts';
 import { type RunningTracker, startTracker } from '../../../tracker/tracker.ts';
 import { enxame } from '../../cli/enxame-process.ts';
 import { collectedLog } from '../../tracker/collected-log.ts';
-import { ARIA2, endClients, ensureClient, LIBTORRENT, startClient } from '../interop/clients.ts';
+import { ARIA2, type Client, endClients, ensureClient, LIBTORRENT, startClient } from '../interop/clients.ts';
 import { digestsOf, MANY_FILES, writeContent } from '../interop/content.ts';
 
 const SECRET = Buffer.from('a secret of more than sixteen bytes');
+
+/** aria2 speaks to UDP trackers through the socket of its DHT, which knows nobody here. */
+const ARIA2_WITH_UDP: Client = {
+  ...ARIA2,
+  command: (task, port) => {
+    const [program, ...args] = ARIA2.command(task, port);
+    const dht = ['--enable-dht=true', `--dht-listen-port=${port}`, `--dht-file-path=${folder}/dht-${port}`];
+    return [program, ...args.filter((argument) => argument !== '--enable-dht=false'), ...dht];
+  },
+};
 
 let folder: string;
 let tracker: RunningTracker;
@@ -38,6 +48,7 @@ test.each([
   { client: LIBTORRENT, protocol: 'udp', hasKey: false },
   { client: LIBTORRENT, protocol: 'udp', hasKey: true },
   { client: ARIA2, protocol: 'http', hasKey: true },
+  { client: ARIA2_WITH_UDP, protocol: 'udp', hasKey: false },
 ])('$client.name over $protocol, with a key: $hasKey', async ({ client, protocol, hasKey }) => {
   await ensureClient(client);
   const source = join(folder, 'source');
