@@ -119,7 +119,13 @@ export class PieceThread {
     if (this.#waiting.length > 0) return;
     // It keeps the process alive while it works, and no longer.
     worker.unref();
-    this.#idling = setTimeout(() => void worker.terminate(), this.#idleMilliseconds).unref();
+    this.#idling = setTimeout(() => this.#retire(worker), this.#idleMilliseconds).unref();
+  }
+
+  /** Ends a thread without work. From here on pieces go to the next one: this one would lose them while it ends. */
+  #retire(worker: Worker): void {
+    if (this.#worker === worker) this.#worker = undefined;
+    void worker.terminate();
   }
 
   /** The next piece starts another thread. */

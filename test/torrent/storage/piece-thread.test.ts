@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { PieceThread } from '../../../torrent/storage/piece-thread.ts';
 import { openStorage } from '../../../torrent/storage/storage.ts';
@@ -92,6 +93,29 @@ describe('the thread for pieces', () => {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     await brief.close();
+  });
+
+  test('a piece that comes while it ends for want of work goes to the next one', async () => {
+    const data = shared(1);
+    const piece = { data, expected: sha1(data), parts: whole(data) };
+    const { terminate } = Worker.prototype;
+    let duringEnd: Promise<string> | undefined;
+    const brief = new PieceThread(1);
+    const { promise: ended, resolve } = Promise.withResolvers<void>();
+    Worker.prototype.terminate = function (this: Worker) {
+      const code = terminate.call(this);
+      duringEnd ??= brief.write(piece);
+      resolve();
+      return code;
+    };
+    try {
+      await brief.write(piece);
+      await ended;
+      expect(await duringEnd).toBe('verified');
+    } finally {
+      Worker.prototype.terminate = terminate;
+      await brief.close();
+    }
   });
 });
 
