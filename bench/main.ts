@@ -12,11 +12,12 @@ import type { Bench, Row } from './bench.ts';
 import { CREATE } from './create.ts';
 import { requirePeers } from './prerequisites.ts';
 import { SHAPED } from './shaped.ts';
+import { SIMULATE } from './simulate.ts';
 import { tableOf } from './table.ts';
 import { TRACKER } from './tracker.ts';
 import { FAN_OUT, TRANSFER } from './transfer.ts';
 
-const BENCHES: readonly Bench[] = [TRANSFER, FAN_OUT, SHAPED, CREATE, TRACKER];
+const BENCHES: readonly Bench[] = [TRANSFER, FAN_OUT, SHAPED, CREATE, TRACKER, SIMULATE];
 const RESULTS = join(import.meta.dirname, 'RESULTS.md');
 
 const HELP = `npm run bench -- [BENCH…] [--runs N] [--size BYTES] [--output FILE]
