@@ -3,11 +3,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { bound } from '../test/cluster/bound-process.ts';
 
 /** Clock ticks a second of the times in /proc. */
 const TICKS_PER_SECOND = 100;
 
-/** A program that runs. Invariant: after stop() it is gone. */
+/** A program that runs. Invariant: after stop() it is gone, and also when this process ends in whatever way. */
 export class MeasuredProcess {
   readonly #child: ChildProcess;
   readonly #name: string;
@@ -21,7 +22,8 @@ export class MeasuredProcess {
   constructor(command: readonly [string, ...string[]], namespace?: string) {
     const [program, ...args] = namespace === undefined ? command : inNamespace(namespace, command);
     this.#name = command.join(' ');
-    this.#child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const ends = bound(program, args, 'KILL');
+    this.#child = spawn(ends.program, ends.args, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#ended = once(this.#child, 'close').catch(() => undefined);
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#errors = `${this.#errors}${text}`.slice(-2000);
