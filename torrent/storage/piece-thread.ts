@@ -67,6 +67,11 @@ export class PieceThread {
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
   }
 
+  /** Starts the thread for pieces that are about to come, so that the first need not wait for it. */
+  prepare(): void {
+    if (this.#worker === undefined) this.#idle(this.#start());
+  }
+
   /** Ends the thread; for tests. What waits fails. */
   async close(): Promise<void> {
     clearTimeout(this.#idling);
@@ -116,7 +121,10 @@ export class PieceThread {
       if (typeof outcome === 'string') resolve(outcome);
       else reject(Object.assign(new Error(outcome.message), { code: outcome.code }));
     }
-    if (this.#waiting.length > 0) return;
+    if (this.#waiting.length === 0) this.#idle(worker);
+  }
+
+  #idle(worker: Worker): void {
     // It keeps the process alive while it works, and no longer.
     worker.unref();
     this.#idling = setTimeout(() => this.#retire(worker), this.#idleMilliseconds).unref();

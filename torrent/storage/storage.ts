@@ -97,6 +97,7 @@ export async function openStorage(options: StorageOptions): Promise<PieceStorage
     const isWorthThread =
       disk === nodeDisk && options.hash === undefined && metainfo.totalBytes >= THREAD_BYTES;
     const thread = options.pieceThread ?? (isWorthThread ? processPieceThread : undefined);
+    if (!have.isFull) thread?.prepare();
     const { resumeFile } = options;
     return new FileStorage({
       metainfo,
