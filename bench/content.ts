@@ -36,7 +36,7 @@ export async function setStage(
   place?: TrackerPlace,
 ): Promise<Stage> {
   const { host = '127.0.0.1', namespace } = place ?? {};
-  const base = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'enxame-bench-'));
+  const base = memoryFolder();
   const folder = join(base, 'content');
   mkdirSync(folder);
   const name = 'content.bin';
@@ -70,6 +70,16 @@ export async function setStage(
     await stage.close();
     throw error;
   }
+}
+
+/**
+ * A new folder in memory, where /dev/shm is. It is gone at the latest when this process ends: what is forgotten
+ * there stays in memory.
+ */
+export function memoryFolder(): string {
+  const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'enxame-bench-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
 }
 
 /** Random bytes: nothing compresses them, and no two pieces are alike. */

@@ -1,4 +1,4 @@
-/** Contenders take turns, so that what disturbs the machine disturbs all of them. */
+/** Contenders take turns, and another one begins each time, so that what disturbs the machine disturbs all of them. */
 import type { BenchOptions } from './bench.ts';
 
 /**
@@ -13,7 +13,9 @@ export async function contest<T>(
 ): Promise<Record<string, T[]>> {
   const results: Record<string, T[]> = {};
   for (let run = 1; run <= runs; run += 1) {
-    for (const [name, contend] of Object.entries(contenders)) {
+    const all = Object.entries(contenders);
+    const first = (run - 1) % all.length;
+    for (const [name, contend] of [...all.slice(first), ...all.slice(0, first)]) {
       const result = await contend();
       const list = results[name] ?? [];
       list.push(result);

@@ -1,11 +1,11 @@
 /** Row 8: making a torrent of content in memory. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Bench } from './bench.ts';
 import { PROGRAM } from './clients/enxame.ts';
 import { PYTHON } from './clients/libtorrent.ts';
-import { writeContent } from './content.ts';
+import { memoryFolder, writeContent } from './content.ts';
 import { contest, peersOf } from './contest.ts';
 import { MeasuredProcess } from './measured-process.ts';
 import { median } from './statistics.ts';
@@ -29,7 +29,7 @@ export const CREATE: Bench = {
   about: 'row 8: create a torrent of one file in memory, pieces of 512 KiB (2 GiB)',
   async run(options) {
     const size = options.size ?? 2 * GIB;
-    const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'enxame-bench-'));
+    const folder = memoryFolder();
     try {
       const content = join(folder, 'content.bin');
       writeContent(content, size);

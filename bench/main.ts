@@ -41,30 +41,39 @@ function surroundings(versions: readonly string[]): string {
   ].join('\n');
 }
 
+const OPTIONS = {
+  runs: { type: 'string', default: '5' },
+  size: { type: 'string' },
+  output: { type: 'string' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
+
+/** What is wrong with how it was called, and how it is meant. */
+function misused(problem: string): number {
+  process.stderr.write(`bench: ${problem}\n\n${HELP}`);
+  return 2;
+}
+
 async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      runs: { type: 'string', default: '5' },
-      size: { type: 'string' },
-      output: { type: 'string' },
-      help: { type: 'boolean', short: 'h' },
-    },
-  });
+  // Folders and networks are removed when the process exits; a signal alone would leave them.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+  let parsed: ReturnType<typeof parseArgs<{ options: typeof OPTIONS; allowPositionals: true }>>;
+  let size: number | undefined;
+  try {
+    parsed = parseArgs({ allowPositionals: true, options: OPTIONS });
+    size = parsed.values.size === undefined ? undefined : parseQuantity(parsed.values.size);
+  } catch (error) {
+    return misused((error as Error).message);
+  }
+  const { values, positionals } = parsed;
   if (values.help) {
     process.stdout.write(HELP);
     return 0;
   }
   const unknown = positionals.filter((name) => BENCHES.every((bench) => bench.name !== name));
   const runs = Number(values.runs);
-  if (unknown.length > 0 || !Number.isInteger(runs) || runs < 1) {
-    process.stderr.write(
-      unknown.length > 0 ? `there is no bench ${unknown.join(', ')}\n\n` : '--runs is a number from 1 on\n\n',
-    );
-    process.stderr.write(HELP);
-    return 2;
-  }
-  const size = values.size === undefined ? undefined : parseQuantity(values.size);
+  if (unknown.length > 0) return misused(`there is no bench ${unknown.join(', ')}`);
+  if (!Number.isInteger(runs) || runs < 1) return misused('--runs is a number from 1 on');
   const chosen = BENCHES.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
   const versions = await requirePeers(log);
   await bundle();

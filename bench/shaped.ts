@@ -19,6 +19,7 @@ const OURS_AUTOMATIC = 'Enxame, automatic piece length';
 interface ShapedRun {
   /** Makespan by the time that one link needs for the content. */
   readonly makespan: number;
+  readonly firstByteSeconds: number;
   /** What the seed's link carried by the content, headers included. */
   readonly wireCopies: number;
   /** Payload that the seed says it sent, by the content. */
@@ -42,10 +43,11 @@ export const SHAPED: Bench = {
       const one = (client: Client, stage: Stage) => async (): Promise<ShapedRun> => {
         const [seed] = network.hosts;
         const before = seed === undefined ? 0 : sentBytes(seed);
-        const { seconds, seedSentBytes } = await runSwarm(client, stage, network.hosts);
+        const { seconds, firstByteSeconds, seedSentBytes } = await runSwarm(client, stage, network.hosts);
         const wire = seed === undefined ? 0 : sentBytes(seed) - before;
         return {
           makespan: seconds / bound,
+          firstByteSeconds,
           wireCopies: wire / size,
           copies: (seedSentBytes ?? Number.NaN) / size,
         };
@@ -88,6 +90,7 @@ export const SHAPED: Bench = {
         };
         rows.push(
           row(size < 256 * MIB ? '5' : '6', 'makespan ÷ lower bound', (run) => run.makespan, target, true),
+          row('5', 's to the first byte', (run) => run.firstByteSeconds, 0.2, true),
           row('7', "seed's payload ÷ content", (run) => run.copies, 1.05, false),
           row('7', "bytes on the seed's wire ÷ content", (run) => run.wireCopies, 1.1, true),
         );

@@ -7,6 +7,8 @@ import type { Stage } from './content.ts';
 
 const LOOK_MILLISECONDS = 2;
 const FIRST_PORT = 17_000;
+/** Longer than any swarm of these benches needs. */
+const LONGEST_MILLISECONDS = 300_000;
 
 /** Where a client runs; the seed's place comes first. */
 export interface Place {
@@ -16,7 +18,7 @@ export interface Place {
 
 /** What one run came to. */
 export interface SwarmRun {
-  /** From the first leecher's torrent being added to the last byte verified at the last one. */
+  /** Of the leecher that took longest: from its torrent being added to its last byte verified. */
   readonly seconds: number;
   /** From the first leecher's torrent being added to the first bytes in its file. */
   readonly firstByteSeconds: number;
@@ -59,10 +61,13 @@ export async function runSwarm(client: Client, stage: Stage, places: readonly Pl
       return performance.now();
     });
     const first = added[0] as Promise<number>;
+    const times = leechers.map(async (leecher, index) => {
+      const begun = await added[index];
+      await leecher.complete();
+      return performance.now() - (begun as number);
+    });
     const firstByte = first.then((at) => firstBytes(join(folders[0] as string, name), at));
-    await Promise.all(leechers.map((leecher) => leecher.complete()));
-    const end = performance.now();
-    const seconds = (end - Math.min(...(await Promise.all(added)))) / 1000;
+    const seconds = Math.max(...(await within(client.name, Promise.all(times)))) / 1000;
     let leechCpuSeconds = 0;
     for (const [index, { process }] of leechers.entries())
       leechCpuSeconds += process.cpuSeconds() - (before[index] as number);
@@ -78,6 +83,20 @@ export async function runSwarm(client: Client, stage: Stage, places: readonly Pl
   } finally {
     await Promise.all(running.map(({ process }) => process.stop()));
     for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Fails when it takes so long that something must be stuck. */
+async function within<T>(name: string, work: Promise<T>): Promise<T> {
+  const late = new AbortController();
+  const timeout = sleep(LONGEST_MILLISECONDS, undefined, { signal: late.signal, ref: false }).then(() => {
+    throw new Error(`a swarm of ${name} was not complete after ${LONGEST_MILLISECONDS / 1000} s`);
+  });
+  try {
+    return await Promise.race([work, timeout]);
+  } finally {
+    late.abort();
+    timeout.catch(() => undefined);
   }
 }
 

@@ -57,7 +57,14 @@ export const TRANSFER: Bench = {
     };
     return {
       rows: [
-        row('1', '1 → 1: MB/s', megabytesASecond(size), 0, '≥ 1.5 × libtorrent', (a, b) => a >= 1.5 * b),
+        row(
+          '1',
+          `1 → 1, ${gib} GiB: MB/s`,
+          megabytesASecond(size),
+          0,
+          '≥ 1.5 × libtorrent',
+          (a, b) => a >= 1.5 * b,
+        ),
         row(
           '2',
           '1 → 1: CPU s per GiB, seed',
@@ -116,7 +123,7 @@ export const FAN_OUT: Bench = {
       rows: [
         {
           number: '4',
-          work: '1 → 8 on one host: CPU s per delivered GiB, all processes',
+          work: `1 → 8 on one host, ${size / MIB} MiB: CPU s per delivered GiB, all processes`,
           ours,
           peers,
           digits: 2,
