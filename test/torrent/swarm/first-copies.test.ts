@@ -4,14 +4,22 @@ import fc from 'fast-check';
 import { RequestQueue } from '../../../torrent/swarm/request-queues.ts';
 import { BLOCK, makeSwarm, type Peer } from './harness.ts';
 
+type World = ReturnType<typeof makeSwarm>;
+
 function seedOf(pieces: number) {
   return makeSwarm({ pieces, have: [...Array(pieces).keys()], shortBy: 0 });
 }
 
-/** Pieces that were handed to a peer's link, in order; they leave at once. */
-function handed({ link }: Peer): number[] {
-  link.pendingBytes = 0;
-  return link.sending.splice(0).map(([piece]) => piece);
+/** Pieces that were handed to a peer's link, in order; each leaves, and what follows it is handed over. */
+function handed(world: World, { link, neighbour }: Peer): number[] {
+  const pieces: number[] = [];
+  for (let block = link.sending.shift(); block !== undefined; block = link.sending.shift()) {
+    const [piece, , length] = block;
+    link.pendingBytes -= length;
+    pieces.push(piece);
+    world.swarm.uploaded(neighbour, length);
+  }
+  return pieces;
 }
 
 test('what was never sent comes first, then the rest, and nothing is refused', () => {
@@ -20,11 +28,11 @@ test('what was never sent comes first, then the rest, and nothing is refused', (
   for (const { neighbour } of [a, b]) world.swarm.interested(neighbour);
   for (const piece of [0, 1, 2, 3]) world.swarm.request(a.neighbour, piece, 0, BLOCK);
   world.swarm.settle();
-  expect(handed(a)).toEqual([0, 1, 2, 3]);
+  expect(handed(world, a)).toEqual([0, 1, 2, 3]);
   // Both asked for the same; the second gets what is new first.
   for (const piece of [0, 1, 4, 2, 5]) world.swarm.request(b.neighbour, piece, 0, BLOCK);
   world.swarm.settle();
-  expect(handed(b)).toEqual([4, 5, 0, 1, 2]);
+  expect(handed(world, b)).toEqual([4, 5, 0, 1, 2]);
   expect(b.link.said.join()).not.toContain('reject');
 });
 
@@ -36,10 +44,10 @@ test('once everything has left, requests are served as they come', () => {
     for (const begin of [0, BLOCK]) world.swarm.request(a.neighbour, piece, begin, BLOCK);
   }
   world.swarm.settle();
-  expect(handed(a)).toEqual([0, 0, 1, 1]);
+  expect(handed(world, a)).toEqual([0, 0, 1, 1]);
   for (const piece of [1, 0, 1]) world.swarm.request(a.neighbour, piece, 0, BLOCK);
   world.swarm.settle();
-  expect(handed(a)).toEqual([1, 0, 1]);
+  expect(handed(world, a)).toEqual([1, 0, 1]);
 });
 
 test('a leecher serves in the order asked: its copies are not the only ones', () => {
@@ -49,7 +57,7 @@ test('a leecher serves in the order asked: its copies are not the only ones', ()
   world.swarm.request(a.neighbour, 0, 0, BLOCK);
   for (const piece of [0, 1]) world.swarm.request(b.neighbour, piece, 0, BLOCK);
   world.swarm.settle();
-  expect(handed(b)).toEqual([0, 1]);
+  expect(handed(world, b)).toEqual([0, 1]);
 });
 
 test('bringing a request forward keeps all others in order', () => {
