@@ -15,6 +15,9 @@ export class Sampler {
   #choice = 0;
   #total = 0;
   #excluded = -1;
+  /** Where in `picked` begins what is picked of the present lists. */
+  #begin = 0;
+  readonly #mixed: Int32Array;
   readonly picked: Int32Array;
   pickedCount = 0;
 
@@ -25,6 +28,7 @@ export class Sampler {
   constructor(maxWanted: number, random: () => number) {
     this.#random = random;
     this.picked = new Int32Array(maxWanted);
+    this.#mixed = new Int32Array(maxWanted);
   }
 
   /** Forgets what was picked. */
@@ -38,6 +42,7 @@ export class Sampler {
     this.#lists.length = 0;
     this.#total = 0;
     this.#excluded = -1;
+    this.#begin = this.pickedCount;
   }
 
   /** How many can be picked of the lists that were added. */
@@ -67,6 +72,24 @@ export class Sampler {
     }
   }
 
+  /**
+   * Hot: puts what was picked in another order: of the first ones, however many, `share` are of the `leading` ones
+   * that were picked first, as long as there are such and others.
+   */
+  mix(leading: number, share: number): void {
+    const { picked, pickedCount } = this;
+    const mixed = this.#mixed;
+    const phase = this.#random();
+    let first = 0;
+    let second = leading;
+    for (let place = 0; place < pickedCount; place += 1) {
+      const isFirst = Math.floor((place + 1) * share + phase) > first;
+      const takesFirst = first < leading && (isFirst || second === pickedCount);
+      mixed[place] = picked[takesFirst ? first++ : second++] as number;
+    }
+    for (let place = 0; place < pickedCount; place += 1) picked[place] = mixed[place] as number;
+  }
+
   #take(drawn: number): void {
     let place = this.#excluded >= 0 && drawn >= this.#excluded ? drawn + 1 : drawn;
     for (let at = 0; at < this.#lists.length; at += 1) {
@@ -82,7 +105,7 @@ export class Sampler {
   /** At a random place: askers take the first ones first. */
   #put(item: number): void {
     const { picked, pickedCount } = this;
-    const place = Math.floor(this.#random() * (pickedCount + 1));
+    const place = this.#begin + Math.floor(this.#random() * (pickedCount - this.#begin + 1));
     picked[pickedCount] = picked[place] as number;
     picked[place] = item;
     this.pickedCount += 1;

@@ -185,9 +185,11 @@ export class Swarm implements SwarmCounts {
       Math.max(wanted - Math.floor(wanted * localShare), wanted - local),
     );
     sampler.pick(wanted - fromElsewhere);
+    const fromOwn = sampler.pickedCount;
     sampler.clear();
     for (const group of this.groups) if (group !== own) this.#offer(group, asker, sampler);
     sampler.pick(fromElsewhere);
+    sampler.mix(fromOwn, localShare); // Askers take the first ones first.
   }
 
   #offer(group: PeerGroup, asker: number, sampler: Sampler): void {

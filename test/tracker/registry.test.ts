@@ -170,6 +170,14 @@ describe('zones', () => {
     expect(hosts.filter((host) => zoneOf(host) === 0)).toHaveLength(local);
   });
 
+  test('the first ones, whom the asker dials, are mixed alike, also where an answer tells of everybody', () => {
+    for (const wanted of [60, 150]) {
+      const { hosts } = announce(filled(), A, report(0, 1, { zone: 'zone-0' }), 'none', wanted, 1e9);
+      const own = hosts.slice(0, 15).filter((host) => zoneOf(host) === 0);
+      expect(own).toHaveLength(10);
+    }
+  });
+
   test('where the own zone has too few, others fill the answer, and the other way round', () => {
     const registry = filled();
     const few = announce(registry, A, report(200, 1, { zone: 'zone-9' }), 'none', 30, 1e9);
