@@ -101,6 +101,11 @@ function addTracker(enxame: Command): void {
       [] as readonly string[],
     )
     .option('--replica-secret-file <file>', 'the secret that the replicas share')
+    .option(
+      '--zone-share <share>',
+      'how much of an answer is of the zone of whoever asks, as long as there are others; 66% at most and by default',
+      parseShare,
+    )
     .option('--metrics <host:port>', 'serve /metrics there and not on the main port')
     .option('--json', 'print events as JSON lines on stdout, and logs on stderr')
     .action(async (options: import('./tracker.ts').TrackerOptions) => {
@@ -136,6 +141,18 @@ function addSimulate(enxame: Command): void {
       0,
     )
     .option('--neighbours <number>', 'neighbours of a node', parseWhole, 30)
+    .option(
+      '--zones <number>',
+      'zones that the nodes are in; a tracker tells them of each other',
+      parseWhole,
+      1,
+    )
+    .option(
+      '--zone-share <share>',
+      "how much of the tracker's answers is of the asker's own zone, as in enxame tracker; without it, zones are not known",
+      parseShare,
+    )
+    .option('--zone-rate <bytes>', 'bytes per second that a zone can send to the others in all', parseRate)
     .addOption(
       new Option('--policy <policy>', 'how nodes treat each other')
         .choices(['cluster', 'classic'])
@@ -159,6 +176,7 @@ function addSimulate(enxame: Command): void {
         'enxame simulate --nodes 300 --html swarm.html',
         'enxame simulate --nodes 8 --rate 12.5M --pieces 256 --piece-length 256Ki',
         'enxame simulate --nodes 200 --churn 10% --late 20% --seed-loss',
+        'enxame simulate --nodes 200 --zones 3 --zone-share 66%',
       ]),
     )
     .action(async (options: import('./simulate.ts').SimulateOptions) => {

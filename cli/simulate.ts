@@ -7,6 +7,7 @@ import { formatBytes } from '../api/index.ts';
 import { type SimulationOptions, type SimulationResult, simulate } from '../simulation/simulation.ts';
 import { inOneLine, UsageError } from './errors.ts';
 import type { Program } from './run.ts';
+import { introducedPairs } from './simulated-tracker.ts';
 import { simulationPage } from './simulation-page.ts';
 
 /** Longer pieces have no more blocks than this, so that a simulation does not take longer for them. */
@@ -28,6 +29,9 @@ export interface SimulateOptions {
   readonly delay: number;
   readonly delaySpread: number;
   readonly neighbours: number;
+  readonly zones: number;
+  readonly zoneShare?: number;
+  readonly zoneRate?: number;
   readonly policy: 'cluster' | 'classic';
   readonly churn: number;
   readonly late: number;
@@ -40,11 +44,14 @@ export interface SimulateOptions {
 
 /** What is simulated, as the simulation takes it. @throws UsageError */
 function simulationOf(options: SimulateOptions): SimulationOptions {
-  const { nodes, pieces, pieceLength, rate, neighbours } = options;
+  const { nodes, pieces, pieceLength, rate, neighbours, zones } = options;
   within('--nodes', nodes, 1, MOST_NODES);
   within('--pieces', pieces, 1, MOST_PIECES);
   within('--neighbours', neighbours, 1, MOST_NODES);
   within('--piece-length', pieceLength, 1024, 2 ** 30);
+  within('--zones', zones, 1, nodes + 1);
+  if (zones === 1 && (options.zoneShare !== undefined || options.zoneRate !== undefined))
+    throw new UsageError('--zone-share and --zone-rate need several zones; add --zones NUMBER');
   if (nodes * pieces > MOST_WORK)
     throw new UsageError(
       `${nodes} nodes × ${pieces} pieces is more than can be simulated; give --nodes or --pieces a smaller number, their product may be ${MOST_WORK}`,
@@ -52,6 +59,7 @@ function simulationOf(options: SimulateOptions): SimulationOptions {
   for (const [option, value] of [
     ['--rate', rate],
     ['--up', options.up ?? rate],
+    ['--zone-rate', options.zoneRate ?? rate],
   ] as const) {
     if (!(value > 0))
       throw new UsageError(`${option} is 0; it must be a positive number of bytes per second`);
@@ -74,11 +82,24 @@ function simulationOf(options: SimulateOptions): SimulationOptions {
     delayMilliseconds: options.delay,
     delaySpreadMilliseconds: options.delaySpread,
     ...(neighbours < nodes && { degree: neighbours }),
+    ...(zones > 1 && zonesOf(options)),
     seed: options.seed,
     churnShare: options.churn,
     lateShare: options.late,
     ...(options.lateBy !== undefined && { lateSeconds: options.lateBy }),
     seedLeavesOnceOut: options.seedLoss ?? false,
+  };
+}
+
+/** Nodes that a tracker brings together, and the lines between their zones. */
+function zonesOf(
+  options: SimulateOptions,
+): Pick<SimulationOptions, 'zones' | 'pairs' | 'zoneBytesPerSecond'> {
+  const { nodes, neighbours, zones, zoneShare, zoneRate, seed } = options;
+  return {
+    zones,
+    pairs: introducedPairs({ nodes: nodes + 1, neighbours, zones, zoneShare, seed }),
+    ...(zoneRate !== undefined && { zoneBytesPerSecond: zoneRate }),
   };
 }
 
@@ -148,10 +169,19 @@ function facts(options: SimulationOptions, result: SimulationResult): [string, s
       'Complete',
       `${result.completedSeconds.filter((seconds) => seconds >= 0).length} nodes; ${result.left} left, ${result.incomplete} stayed behind`,
     ],
+    ...((options.zones ?? 1) > 1
+      ? [['Between zones', betweenZones(options, result)] as [string, string]]
+      : []),
     ['Sent by the seed', `${result.seedCopies.toFixed(3)} × the content`],
     ['Received twice', percent(result.duplicateShare)],
     ['Asked for twice', percent(result.endgameShare)],
   ];
+}
+
+/** What went from zone to zone, of what nodes got in all. */
+function betweenZones({ zones }: SimulationOptions, { crossZoneBytes, sentBytes }: SimulationResult): string {
+  const share = sentBytes === 0 ? 0 : crossZoneBytes / sentBytes;
+  return `${formatBytes(crossZoneBytes)}, ${(100 * share).toFixed(1)} % of all bytes; ${zones} zones`;
 }
 
 function asText(options: SimulationOptions, result: SimulationResult): string {
@@ -180,6 +210,9 @@ function asJson(options: SimulationOptions, result: SimulationResult): object {
     complete: result.completedSeconds.filter((seconds) => seconds >= 0).length,
     left: result.left,
     incomplete: result.incomplete,
+    zones: options.zones ?? 1,
+    sentBytes: result.sentBytes,
+    crossZoneBytes: result.crossZoneBytes,
     seedCopies: result.seedCopies,
     duplicateShare: result.duplicateShare,
     endgameShare: result.endgameShare,

@@ -3,6 +3,7 @@
  * ContentRevisions, or everything.
  */
 import { readFile, stat } from 'node:fs/promises';
+import { MOST_LOCAL_SHARE } from '../tracker/registry.ts';
 import type { ReplicaSettings } from '../tracker/replicas.ts';
 import { KeyRights, MIN_SECRET_BYTES, type Rights } from '../tracker/rights.ts';
 import { TorrentDirectory } from '../tracker/torrent-directory.ts';
@@ -27,6 +28,7 @@ export interface TrackerOptions {
   readonly name?: string;
   readonly replica?: readonly string[];
   readonly replicaSecretFile?: string;
+  readonly zoneShare?: number;
   readonly metrics?: string;
   readonly json?: boolean;
 }
@@ -96,12 +98,20 @@ async function readReplicas(options: TrackerOptions): Promise<ReplicaSettings | 
   return { name, urls, secret: await readSecret('--replica-secret-file', replicaSecretFile) };
 }
 
+/** At least a third of an answer comes from elsewhere, so that no zone becomes a swarm of its own. */
+function checkedZoneShare(share: number | undefined): number | undefined {
+  if (share === undefined || share <= MOST_LOCAL_SHARE) return share;
+  throw new UsageError(
+    `--zone-share is ${share}; at least a third of the peers must be of other zones, so use 0.66 or less`,
+  );
+}
+
 async function start(
   options: TrackerOptions,
   listen: ListenAddress,
   metrics: ListenAddress | undefined,
   torrents: TorrentList,
-  more: Pick<TrackerSettings, 'rights' | 'replicas'>,
+  more: Pick<TrackerSettings, 'rights' | 'replicas' | 'localShare'>,
   { logger }: ProgramContext,
 ): Promise<RunningTracker> {
   try {
@@ -134,7 +144,11 @@ export function tracker(options: TrackerOptions): Program {
     const listen = parseListenAddress('--listen', options.listen);
     const metrics =
       options.metrics === undefined ? undefined : parseListenAddress('--metrics', options.metrics);
-    const more = { rights: await readRights(options), replicas: await readReplicas(options) };
+    const more = {
+      rights: await readRights(options),
+      replicas: await readReplicas(options),
+      localShare: checkedZoneShare(options.zoneShare),
+    };
     const lists = await openLists(options, context);
     try {
       const running = await start(options, listen, metrics, lists.torrents, more, context);

@@ -36,6 +36,7 @@ export const EVENT = {
   leave: 22,
   spread: 23,
   sample: 24,
+  crossed: 25,
 } as const;
 
 /** What happens to what. */
@@ -56,12 +57,19 @@ export interface Surroundings {
   readonly delaySpreadMilliseconds: number;
   /** From the last block of a piece to its HAVE. */
   readonly hashMilliseconds: number;
+  /** How many zones there are; nodes are dealt out to them by number. */
+  readonly zones: number;
+  /** Of each zone, its line to all others, in bytes per millisecond; infinite if it holds nothing up. */
+  readonly zoneUplink: number;
+  /** When each zone's line has sent what it was given. */
+  readonly zoneUplinkFreeAt: Float64Array;
   completed(node: SimulatedNode): void;
 }
 
 /** A node with its own uplink and downlink, in bytes per millisecond. */
 export class SimulatedNode {
   readonly number: number;
+  readonly zone: number;
   readonly swarm: Swarm;
   readonly links: SimulatedLink[] = [];
   readonly uplink: number;
@@ -70,6 +78,8 @@ export class SimulatedNode {
   present = false;
   completedAt = -1;
   sentBytes = 0;
+  /** Of those, what went to other zones. */
+  crossZoneBytes = 0;
   downlinkFreeAt = 0;
   readonly #waiting: SimulatedLink[] = [];
   #isSending = false;
@@ -78,6 +88,7 @@ export class SimulatedNode {
 
   constructor(number: number, isSeed: boolean, uplink: number, downlink: number, around: Surroundings) {
     this.number = number;
+    this.zone = number % around.zones;
     this.uplink = uplink;
     this.downlink = downlink;
     this.around = around;
@@ -274,13 +285,31 @@ export class SimulatedLink implements PeerLink {
     this.blocks.shift();
     this.pendingBytes -= length;
     this.node.sentBytes += length;
-    const { clock, queue } = this.node.around;
-    const now = clock.now();
-    const receiver = this.other.node;
-    const arrival = Math.max(now + this.#delay, receiver.downlinkFreeAt + length / receiver.downlink);
-    receiver.downlinkFreeAt = arrival;
-    queue.push(arrival, this.other, EVENT.block, piece, begin, length);
+    if (this.node.zone === this.other.node.zone) this.other.arrive(piece, begin, length);
+    else this.#cross(piece, begin, length);
     if (this.neighbour !== undefined && !this.isClosed) this.node.swarm.uploaded(this.neighbour, length);
+  }
+
+  /** A block comes to this end: it is there when the downlink has room for it. Hot. */
+  arrive(piece: number, begin: number, length: number): void {
+    const { downlink, downlinkFreeAt, around } = this.node;
+    const arrival = Math.max(around.clock.now() + this.#delay, downlinkFreeAt + length / downlink);
+    this.node.downlinkFreeAt = arrival;
+    around.queue.push(arrival, this, EVENT.block, piece, begin, length);
+  }
+
+  /** The first step of a block to another zone: over the line that all of its zone share. */
+  #cross(piece: number, begin: number, length: number): void {
+    const { zone, around } = this.node;
+    this.node.crossZoneBytes += length;
+    if (around.zoneUplink === Number.POSITIVE_INFINITY) {
+      this.other.arrive(piece, begin, length);
+      return;
+    }
+    const freeAt = around.zoneUplinkFreeAt[zone] as number;
+    const crossed = Math.max(around.clock.now(), freeAt) + length / around.zoneUplink;
+    around.zoneUplinkFreeAt[zone] = crossed;
+    around.queue.push(crossed, this.other, EVENT.crossed, piece, begin, length);
   }
 
   /** Tells the node's swarm what has come over this link. */

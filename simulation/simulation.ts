@@ -28,6 +28,12 @@ export interface SimulationOptions {
   delaySpreadMilliseconds?: number;
   /** Neighbours of a node; default everybody. */
   degree?: number;
+  /** Who is connected with whom, by number, instead of a graph of `degree`. */
+  pairs?: readonly (readonly [number, number])[];
+  /** Zones that nodes are dealt out to by number; default 1. */
+  zones?: number;
+  /** What all nodes of a zone can send to others together; default without bound. */
+  zoneBytesPerSecond?: number;
   /** Decides the graph, ties and phases. */
   seed: number;
   /** Node number → seconds after which it joins; the others are there at once. */
@@ -57,6 +63,9 @@ export interface SimulationResult {
   seedCopies: number;
   /** Bytes that leechers received twice ÷ all they received. */
   duplicateShare: number;
+  /** Bytes of blocks that were sent, and those of them that went from one zone to another. */
+  sentBytes: number;
+  crossZoneBytes: number;
   /** Requests for second copies ÷ blocks of all leechers. */
   endgameShare: number;
   /** Leechers that left, and those that stayed and did not complete. */
@@ -88,6 +97,9 @@ export function simulate(options: SimulationOptions): SimulationResult {
     delayMilliseconds: options.delayMilliseconds ?? 0.5,
     delaySpreadMilliseconds: options.delaySpreadMilliseconds ?? 0,
     hashMilliseconds: 0.5,
+    zones: options.zones ?? 1,
+    zoneUplink: (options.zoneBytesPerSecond ?? Number.POSITIVE_INFINITY) / 1000,
+    zoneUplinkFreeAt: new Float64Array(options.zones ?? 1),
     completed: (node) => {
       if (!node.present) return;
       missing--;
@@ -99,9 +111,8 @@ export function simulate(options: SimulationOptions): SimulationResult {
   for (let number = 0; number <= options.leechers; number++) {
     nodes.push(new SimulatedNode(number, number === 0, uplink, linkBytesPerMillisecond, around));
   }
-  const pairs =
-    options.degree === undefined ? fullMesh(nodes.length) : nearRegular(nodes.length, options.degree, random);
-  for (const [a, b] of pairs) SimulatedLink.pair(nodes[a] as SimulatedNode, nodes[b] as SimulatedNode);
+  for (const [a, b] of pairsOf(options, random))
+    SimulatedLink.pair(nodes[a] as SimulatedNode, nodes[b] as SimulatedNode);
   for (const node of nodes) {
     const { joins, leaves } = fate(node.number, options, idealSeconds, random);
     queue.push(joins * 1000, node, EVENT.join);
@@ -116,6 +127,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
     const { target, kind } = queue;
     if (target instanceof SimulatedLink) {
       if (kind === EVENT.sent) target.node.sent(target);
+      else if (kind === EVENT.crossed) target.arrive(queue.a, queue.b, queue.c);
       else target.receive(kind, queue.a, queue.b, queue.c, queue.extra);
       continue;
     }
@@ -156,6 +168,14 @@ export function simulate(options: SimulationOptions): SimulationResult {
   }
   timeline.sample(queue.time / 1000);
   return report(nodes, options, idealSeconds, totalBytes, timeline.points, events);
+}
+
+function pairsOf(
+  { leechers, degree, pairs }: SimulationOptions,
+  random: () => number,
+): readonly (readonly [number, number])[] {
+  if (pairs !== undefined) return pairs;
+  return degree === undefined ? fullMesh(leechers + 1) : nearRegular(leechers + 1, degree, random);
 }
 
 function join(
@@ -228,6 +248,8 @@ function report(
     completedSeconds: leechers.map(({ completedAt }) => (completedAt < 0 ? -1 : completedAt / 1000)),
     seedCopies: (nodes[0] as SimulatedNode).sentBytes / totalBytes,
     duplicateShare: received === 0 ? 0 : duplicate / received,
+    sentBytes: nodes.reduce((sum, node) => sum + node.sentBytes, 0),
+    crossZoneBytes: nodes.reduce((sum, node) => sum + node.crossZoneBytes, 0),
     endgameShare: endgame / Math.max(1, (options.leechers * totalBytes) / blockBytes),
     left: leechers.length - stayed.length,
     incomplete: stayed.filter(({ completedAt }) => completedAt < 0).length,

@@ -35,8 +35,8 @@ export const DEFAULT_LIMITS: RegistryLimits = {
   maxPeersPerAddress: 50_000,
 };
 
-/** Of the peers in an answer this part is of the asker's zone, as long as others are to be had. */
-const DEFAULT_LOCAL_SHARE = 2 / 3;
+/** Of the peers in an answer at most this part is of the asker's zone, as long as others are to be had. */
+export const MOST_LOCAL_SHARE = 2 / 3;
 const EXPIRY_SLOT_MILLISECONDS = 5_000;
 const MAX_ZONES = 256;
 
@@ -109,7 +109,7 @@ export class SwarmRegistry {
 
   constructor(options: RegistryOptions) {
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
-    this.#localShare = options.localShare ?? DEFAULT_LOCAL_SHARE;
+    this.#localShare = options.localShare ?? MOST_LOCAL_SHARE;
     this.#random = options.random;
     this.#sampler = new Sampler(MAX_WANTED_PEERS, options.random);
     this.#announced = { counts: NO_COUNTS, picked: this.#sampler.picked, pickedCount: 0 };

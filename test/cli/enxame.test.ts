@@ -48,6 +48,7 @@ describe('enxame', () => {
     [['wait', 'a/b', '--timeout', '-1'], 'it must be a positive number of seconds'],
     [['tracker'], 'enxame tracker: nothing to serve; use --torrents DIR'],
     [['tracker', '--open', '--listen', 'x'], "enxame tracker: --listen is 'x'; it must be HOST:PORT"],
+    [['tracker', '--open', '--zone-share', '0.8'], 'at least a third of the peers must be of other zones'],
     [['tracker', '--open', '--metrics', 'x'], "enxame tracker: --metrics is 'x'; it must be HOST:PORT"],
     [['tracker', '--torrents', '/does/not/exist'], "--torrents is '/does/not/exist', which is no folder"],
   ])('%j is bad usage, told in one line', async (args, message) => {

@@ -34,6 +34,16 @@ test('prints the same JSON for the same seed, and another one for another', asyn
   expect(figures.timeline.at(-1).complete).toBe(6);
 });
 
+test('tells what goes between zones, and that less does where the tracker knows them', async () => {
+  const zoned = ['simulate', '--nodes', '90', '--pieces', '10', '--zones', '3'];
+  const run = async (...more: string[]) => (await enxame([...zoned, ...more]).ended).stdout;
+  const [unknown, known] = await Promise.all([run('--json'), run('--zone-share', '66%', '--json')]);
+  const [without, with_] = [JSON.parse(unknown as string), JSON.parse(known as string)];
+  expect([without.zones, without.complete, with_.complete]).toEqual([3, 90, 90]);
+  expect(with_.crossZoneBytes).toBeLessThan(without.crossZoneBytes);
+  expect(await run()).toMatch(/^Between zones +[0-9.]+ MiB, 6[0-9.]+ % of all bytes; 3 zones$/m);
+});
+
 test('writes a page that loads nothing from elsewhere', async () => {
   const path = join(folder, 'page.html');
   const { code, stderr } = await enxame([...SMALL, '--html', path]).ended;
@@ -55,6 +65,8 @@ describe('bad options', () => {
     ['--up', 'fast', 'it must be a number of bytes per second'],
     ['--delay', '-1', 'it must be a number of milliseconds'],
     ['--churn', '95%', 'it must be a share from 0 to 0.9'],
+    ['--zones', '8', '--zones is 8; it must be a whole number from 1 to 7'],
+    ['--zone-share', '0.5', 'need several zones; add --zones NUMBER'],
     ['--policy', 'random', 'Allowed choices are cluster, classic'],
     ['--html', '/nowhere/page.html', 'cannot write the page'],
   ])('%s %s', async (option, value, message) => {
