@@ -1,4 +1,5 @@
-// The kinds and the words that our programs share. Other rooms import from here and nowhere deeper.
+// The kinds and the words that our programs share. Other rooms import from here and nowhere deeper; but commands for
+// people take quantity.ts by itself, because their start is waited for and the kinds' schemas take time to make.
 export * from './conditions.ts';
 export * from './defaults.ts';
 export * from './errors.ts';

@@ -1,6 +1,6 @@
 /** `enxame create`: makes a .torrent file of a file or a folder. */
 import { rename, rm, stat, writeFile } from 'node:fs/promises';
-import { formatBytes } from '../api/index.ts';
+import { formatBytes } from '../api/quantity.ts';
 import {
   automaticPieceLength,
   buildInfoDictionary,

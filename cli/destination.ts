@@ -5,7 +5,7 @@
 import type { Stats } from 'node:fs';
 import { rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { formatBytes } from '../api/index.ts';
+import { formatBytes } from '../api/quantity.ts';
 import {
   type Bitfield,
   type Metainfo,

@@ -1,5 +1,5 @@
 /** `enxame inspect`: says what a torrent holds. */
-import { formatBytes } from '../api/index.ts';
+import { formatBytes } from '../api/quantity.ts';
 import { formatMagnet, type Magnet, type Metainfo } from '../torrent/index.ts';
 import { isMagnet, loadTorrent, readMagnet } from './load-torrent.ts';
 import { printable } from './printable.ts';

@@ -1,6 +1,6 @@
 /** Numbers as the options of the command line take them. */
 import { InvalidArgumentError } from 'commander';
-import { parseQuantity } from '../api/index.ts';
+import { parseQuantity } from '../api/quantity.ts';
 
 /**
  * Bytes, as in `500000`, `64Ki`, `1.5M` or `20MiB` (units of 1024 with an i, of 1000 without).

@@ -1,5 +1,5 @@
 /** One line that says how far something is: a bar where there is room for one, and the numbers. */
-import { formatBytes, formatSeconds } from '../api/index.ts';
+import { formatBytes, formatSeconds } from '../api/quantity.ts';
 
 const MIN_BAR = 10;
 const MAX_BAR = 40;

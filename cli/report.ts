@@ -2,7 +2,7 @@
  * What download and seed tell: a line that changes for people, or one JSON object a line for programs.
  * Invariant: with --json stdout carries nothing but events; warnings go to stderr in both forms.
  */
-import { formatBytes, formatSeconds } from '../api/index.ts';
+import { formatBytes, formatSeconds } from '../api/quantity.ts';
 import type { TorrentProgress } from '../torrent/session/types.ts';
 import { progressLine } from './progress-line.ts';
 import { Screen } from './screen.ts';

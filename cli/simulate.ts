@@ -3,7 +3,7 @@
  * options give the same figures on every machine.
  */
 import { writeFile } from 'node:fs/promises';
-import { formatBytes } from '../api/index.ts';
+import { formatBytes } from '../api/quantity.ts';
 import { type SimulationOptions, type SimulationResult, simulate } from '../simulation/simulation.ts';
 import { inOneLine, UsageError } from './errors.ts';
 import type { Program } from './run.ts';

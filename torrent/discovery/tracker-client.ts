@@ -1,9 +1,9 @@
 // One announce to one HTTP tracker (BEP 3, 7, 23). Invariant: whatever answers, an announce ends within its time,
 // reads at most 1 MiB (also of what that decompresses to), follows at most 3 redirects, and is a reply, a refusal
 // or a TorrentError.
+import type { Agent, IncomingMessage } from 'node:http';
 import { promisify, types } from 'node:util';
 import { gunzip, inflate } from 'node:zlib';
-import { Agent, type Dispatcher } from 'undici';
 import { TorrentError } from '../errors.ts';
 import {
   type AnnounceRefusal,
@@ -12,6 +12,7 @@ import {
   parseAnnounceReply,
 } from './announce-reply.ts';
 import type { TransferTotals } from './discovery.ts';
+import { get } from './http-get.ts';
 import { percentEncode } from './percent.ts';
 
 /** Redirects that are followed. */
@@ -19,9 +20,6 @@ const MAX_REDIRECTS = 3;
 
 /** Time for one announce, redirects included. */
 const ANNOUNCE_TIMEOUT_MILLISECONDS = 15_000;
-
-/** Time for a connection to stand: a replica that is gone must not hold up the next one. */
-const CONNECT_TIMEOUT_MILLISECONDS = 5_000;
 
 /** Longest `Retry-After` that is obeyed, in seconds. */
 const MAX_RETRY_AFTER_SECONDS = 60 * 60;
@@ -94,29 +92,17 @@ export function announceUrl(request: AnnounceRequest): URL {
 /** Options of the HTTP client, all for tests and special networks. */
 export interface HttpTrackerClientOptions {
   /** Makes the connections: the seam for proxies and private certificate authorities. */
-  dispatcher?: Dispatcher;
+  agent?: Agent;
   timeoutMilliseconds?: number;
-}
-
-let processDispatcher: Dispatcher | undefined;
-
-/** Connections to trackers are the process's: hundreds of torrents announce to the same few. */
-function defaultDispatcher(): Dispatcher {
-  processDispatcher ??= new Agent({
-    connect: { timeout: CONNECT_TIMEOUT_MILLISECONDS },
-    connections: 4,
-    keepAliveTimeout: 30_000,
-  });
-  return processDispatcher;
 }
 
 /** Announces over HTTP and HTTPS. */
 export class HttpTrackerClient implements TrackerClient {
-  readonly #dispatcher: Dispatcher;
+  readonly #agent: Agent | undefined;
   readonly #timeoutMilliseconds: number;
 
   constructor(options: HttpTrackerClientOptions = {}) {
-    this.#dispatcher = options.dispatcher ?? defaultDispatcher();
+    this.#agent = options.agent;
     this.#timeoutMilliseconds = options.timeoutMilliseconds ?? ANNOUNCE_TIMEOUT_MILLISECONDS;
   }
 
@@ -140,10 +126,7 @@ export class HttpTrackerClient implements TrackerClient {
   ): Promise<AnnounceReply | AnnounceRefusal> {
     let url = first;
     for (let redirects = 0; ; redirects++) {
-      const reply = await this.#dispatcher.request({
-        origin: url.origin,
-        path: url.pathname + url.search,
-        method: 'GET',
+      const reply = await get(url, {
         // Ask for no compression: a compressed answer is read all the same, within the same bound.
         headers: {
           'user-agent': 'enxame',
@@ -151,12 +134,13 @@ export class HttpTrackerClient implements TrackerClient {
           'accept-encoding': 'identity',
           ...(url.origin === first.origin ? headers : {}),
         },
+        agent: this.#agent,
         signal,
       });
       const { location } = reply.headers;
-      if (reply.statusCode >= 300 && reply.statusCode < 400 && typeof location === 'string') {
+      if (isRedirect(reply.statusCode) && location !== undefined) {
         // Nobody wants to know what was behind a redirect, nor that it was not read.
-        reply.body.on('error', () => undefined).destroy();
+        reply.on('error', () => undefined).destroy();
         if (redirects === MAX_REDIRECTS) {
           throw new TorrentError(
             'InvalidTrackerReply',
@@ -171,6 +155,8 @@ export class HttpTrackerClient implements TrackerClient {
   }
 }
 
+const isRedirect = (status = 0) => status >= 300 && status < 400;
+
 function redirectTarget(location: string, from: URL): URL {
   if (!URL.canParse(location, from.href)) {
     throw new TorrentError('InvalidTrackerReply', `${from.origin} redirects to what is not a URL`);
@@ -184,10 +170,10 @@ function redirectTarget(location: string, from: URL): URL {
 }
 
 /** A body up to the bound; what is longer is given up, and its connection with it. */
-async function readBody(url: URL, reply: Dispatcher.ResponseData): Promise<Buffer> {
+async function readBody(url: URL, reply: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of reply.body as AsyncIterable<Buffer>) {
+  for await (const chunk of reply as AsyncIterable<Buffer>) {
     bytes += chunk.length;
     if (bytes > MAX_REPLY_BYTES) {
       throw new TorrentError('InvalidTrackerReply', `${url.origin} sends more than ${MAX_REPLY_BYTES} bytes`);
@@ -223,11 +209,12 @@ async function decompress(url: URL, body: Buffer, encoding: unknown): Promise<Bu
   }
 }
 
-async function readReply(url: URL, reply: Dispatcher.ResponseData): Promise<AnnounceReply | AnnounceRefusal> {
+async function readReply(url: URL, reply: IncomingMessage): Promise<AnnounceReply | AnnounceRefusal> {
   const body = await decompress(url, await readBody(url, reply), reply.headers['content-encoding']);
-  if (reply.statusCode >= 200 && reply.statusCode < 300) return parseAnnounceReply(body);
+  const { statusCode = 0 } = reply;
+  if (statusCode >= 200 && statusCode < 300) return parseAnnounceReply(body);
 
-  const status = `${url.origin} answers HTTP ${reply.statusCode}`;
+  const status = `${url.origin} answers HTTP ${statusCode}`;
   const retryInSeconds = readRetryAfter(reply.headers['retry-after']);
   try {
     // Some trackers put a status on their refusals.
@@ -241,7 +228,7 @@ async function readReply(url: URL, reply: Dispatcher.ResponseData): Promise<Anno
   throw new TorrentError('TrackerUnreachable', status);
 }
 
-function readRetryAfter(value: string | string[] | undefined): number | undefined {
-  if (typeof value !== 'string' || !/^[0-9]{1,6}$/.test(value)) return undefined;
+function readRetryAfter(value: string | undefined): number | undefined {
+  if (value === undefined || !/^[0-9]{1,6}$/.test(value)) return undefined;
   return Math.min(Number(value), MAX_RETRY_AFTER_SECONDS);
 }

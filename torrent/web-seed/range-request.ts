@@ -1,7 +1,7 @@
 // One range of one file over HTTP. Invariant: it hands out exactly the bytes asked for, in order, or fails within its
 // time with a TorrentError; nothing that a server sends is kept beyond one chunk.
 import { types } from 'node:util';
-import { Agent, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 import { TorrentError } from '../errors.ts';
 import type { FileSpan } from './urls.ts';
 
@@ -21,7 +21,9 @@ const MAX_RETRY_AFTER_SECONDS = 60 * 60;
 
 let processDispatcher: Dispatcher | undefined;
 
-function defaultDispatcher(): Dispatcher {
+/** Loaded when a web seed is first used: most torrents have none, and every start would wait for it. */
+async function defaultDispatcher(): Promise<Dispatcher> {
+  const { Agent } = await import('undici');
   processDispatcher ??= new Agent({
     connect: { timeout: CONNECT_TIMEOUT_MILLISECONDS },
     connections: CONNECTIONS_PER_ORIGIN,
@@ -109,10 +111,10 @@ async function open(span: FileSpan, signal: AbortSignal, dispatcher: Dispatcher)
 export async function* readSpan(
   span: FileSpan,
   signal: AbortSignal,
-  dispatcher: Dispatcher = defaultDispatcher(),
+  dispatcher?: Dispatcher,
 ): AsyncGenerator<Buffer> {
   try {
-    const { origin, reply } = await open(span, signal, dispatcher);
+    const { origin, reply } = await open(span, signal, dispatcher ?? (await defaultDispatcher()));
     // Whoever stops reading destroys the body, which is an error to nobody.
     reply.body.on('error', () => undefined);
     try {

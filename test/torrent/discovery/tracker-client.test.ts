@@ -1,9 +1,8 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { Agent, createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { Agent } from 'undici';
 import { encodeBencode } from '../../../torrent/bencode.ts';
 import { MAX_REPLY_BYTES } from '../../../torrent/discovery/announce-reply.ts';
 import { percentEncode } from '../../../torrent/discovery/percent.ts';
@@ -38,11 +37,11 @@ beforeEach(async () => {
     requests.push(request);
     handle(request, response);
   });
-  agent = new Agent();
+  agent = new Agent({ keepAlive: true });
 });
 
 afterEach(async () => {
-  await agent.destroy();
+  agent.destroy();
   server.closeAllConnections();
   await new Promise((resolve) => server.close(resolve));
 });
@@ -62,7 +61,7 @@ function request(more: Partial<AnnounceRequest> = {}): AnnounceRequest {
 
 const never = new AbortController().signal;
 const announce = (more: Partial<AnnounceRequest> = {}, timeoutMilliseconds = 5000) =>
-  new HttpTrackerClient({ dispatcher: agent, timeoutMilliseconds }).announce(request(more), never);
+  new HttpTrackerClient({ agent, timeoutMilliseconds }).announce(request(more), never);
 
 describe('the query', () => {
   test('carries bytes one by one, and all that a tracker needs', async () => {
@@ -225,6 +224,18 @@ describe('an announce ends with an error', () => {
     );
   });
 
+  test('but not when a kept connection is closed as the next announce comes', async () => {
+    await announce();
+    await new Promise(setImmediate); // The connection is kept from here on.
+    handle = (received) => {
+      handle = (_, response) => response.end(REPLY);
+      received.socket.resetAndDestroy();
+    };
+    expect((await announce()).kind).toBe('reply');
+    expect(requests[1]?.socket).toBe(requests[0]?.socket);
+    expect(requests).toHaveLength(3);
+  });
+
   test('when a tracker answers with an error page', async () => {
     handle = (_, response) => response.writeHead(500).end('<html>oops</html>');
     const error = await rejectionOf(announce({ url: `${origin}/announce?passkey=secret` }));
@@ -235,7 +246,7 @@ describe('an announce ends with an error', () => {
   test('when it is given up', async () => {
     handle = () => undefined;
     const controller = new AbortController();
-    const announcing = new HttpTrackerClient({ dispatcher: agent }).announce(request(), controller.signal);
+    const announcing = new HttpTrackerClient({ agent }).announce(request(), controller.signal);
     controller.abort();
     expect((await rejectionOf(announcing)).code).toBe('TrackerUnreachable');
   });
