@@ -21,7 +21,7 @@ import { Turns } from './turns.ts';
 /** Files that are flushed at the same time. */
 const CONCURRENT_FLUSHES = 8;
 
-/** Content of this size on is hashed and written by a thread of its own: less is done before one has started. */
+/** Pieces of content of this size on may go to a thread: less is done before one has started. */
 const THREAD_BYTES = 32 * 1024 * 1024;
 
 /** A piece of more parts than this is written where we are: its files would all be open at once. */
@@ -49,7 +49,7 @@ export interface StorageOptions {
   openFiles?: OpenFiles;
   readCache?: ReadCache;
   hash?: PieceHash;
-  /** By default the process's, for content of 32 MiB and more on the real disk. */
+  /** By default the process's, for content of 32 MiB and more on the real disk, when it comes fast. */
   pieceThread?: PieceThread;
 }
 
@@ -97,7 +97,6 @@ export async function openStorage(options: StorageOptions): Promise<PieceStorage
     const isWorthThread =
       disk === nodeDisk && options.hash === undefined && metainfo.totalBytes >= THREAD_BYTES;
     const thread = options.pieceThread ?? (isWorthThread ? processPieceThread : undefined);
-    if (!have.isFull) thread?.prepare();
     const { resumeFile } = options;
     return new FileStorage({
       metainfo,
@@ -208,7 +207,7 @@ class FileStorage implements PieceStorage {
     }
     if (this.have.get(piece)) return 'verified';
     const { thread } = this.#parts;
-    if (thread !== undefined && data.buffer instanceof SharedArrayBuffer) {
+    if (thread?.wants(data.length) && data.buffer instanceof SharedArrayBuffer) {
       const segments = this.#layout.pieceSegments(piece).filter(({ padding }) => !padding);
       if (segments.length <= MAX_THREAD_PARTS)
         return this.#writes.share(() => this.#writeByThread(thread, piece, data, segments));

@@ -14,7 +14,7 @@ let fd: number;
 
 beforeEach(() => {
   ({ folder, remove } = makeFolder());
-  thread = new PieceThread();
+  thread = new PieceThread({ worthBytesPerSecond: 0 });
   fd = openSync(join(folder, 'file'), 'w+');
 });
 
@@ -85,8 +85,23 @@ describe('the thread for pieces', () => {
     expect(await thread.write(piece)).toBe('verified');
   });
 
+  test('it is wanted for long pieces, and for others once they come fast', async () => {
+    const choosy = new PieceThread({ worthBytesPerSecond: 10 * PIECE });
+    expect(choosy.wants(PIECE)).toBe(false);
+    expect(choosy.wants(1024 * 1024 + 1)).toBe(true);
+    // Fast: this loop lets no time pass but for the thread to start.
+    let calls = 0;
+    while (!choosy.wants(5 * PIECE) && calls < 1e5) {
+      calls++;
+      await new Promise(setImmediate);
+    }
+    expect(calls).toBeGreaterThan(0);
+    expect(calls).toBeLessThan(1e5);
+    await choosy.close();
+  });
+
   test('it ends by itself when there is nothing to do', async () => {
-    const brief = new PieceThread(1);
+    const brief = new PieceThread({ idleMilliseconds: 1 });
     const data = shared(1);
     for (let i = 0; i < 3; i++) {
       expect(await brief.write({ data, expected: sha1(data), parts: [] })).toBe('verified');
@@ -100,7 +115,7 @@ describe('the thread for pieces', () => {
     const piece = { data, expected: sha1(data), parts: whole(data) };
     const { terminate } = Worker.prototype;
     let duringEnd: Promise<string> | undefined;
-    const brief = new PieceThread(1);
+    const brief = new PieceThread({ idleMilliseconds: 1 });
     const { promise: ended, resolve } = Promise.withResolvers<void>();
     Worker.prototype.terminate = function (this: Worker) {
       const code = terminate.call(this);
