@@ -5,6 +5,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { Readable } from 'node:stream';
 import { type FastifyInstance, type FastifyReply, fastify } from 'fastify';
 import { AnnounceConnections } from './announce-connections.ts';
 import type { Announcer, Answer, RawAnnounce } from './announcer.ts';
@@ -18,6 +19,7 @@ import { FORWARDED_HEADER, type Replicas } from './replicas.ts';
 import { type Credentials, NO_CREDENTIALS } from './rights.ts';
 import { NO_COUNTS } from './swarm.ts';
 import type { SwarmEvents } from './swarm-events.ts';
+import { swarmList } from './swarm-list.ts';
 import type { SwarmSummary } from './swarm-summary.ts';
 import type { KnownTorrent, TorrentList } from './torrents.ts';
 import type { WaitingRoom } from './waiting-room.ts';
@@ -276,12 +278,13 @@ function addSwarmRoutes(server: FastifyInstance, { torrents, registry, events }:
     slowest: [],
   });
 
-  const figures = (infoHash: string) =>
-    registry.summary(infoHash, torrents.get(infoHash)?.totalBytes) ?? nobody(infoHash);
+  const figures = (infoHash: string) => registry.summary(infoHash, torrents.get(infoHash)?.totalBytes);
 
-  server.get('/swarms', async () => ({
-    swarms: [...registry.infoHashes()].map(figures),
-  }));
+  server.get('/swarms', (_, reply) =>
+    reply
+      .type('application/json; charset=utf-8')
+      .send(Readable.from(swarmList(registry.infoHashes(), figures), { objectMode: false })),
+  );
 
   server.get('/swarms/events', (_, reply) => {
     if (!events.add(reply.raw)) problem(reply, 503, 'TooManyListeners', 'too many listen already');
@@ -292,6 +295,6 @@ function addSwarmRoutes(server: FastifyInstance, { torrents, registry, events }:
     const infoHash = request.params.infoHash.toLowerCase();
     if (!INFO_HASH.test(infoHash) || torrents.get(infoHash) === undefined)
       return problem(reply, 404, 'UnknownTorrent', 'this tracker does not serve such a torrent');
-    return figures(infoHash);
+    return figures(infoHash) ?? nobody(infoHash);
   });
 }

@@ -1,5 +1,5 @@
 /** One swarm in figures, for the operator and for people. It looks at every member once, and at no text. */
-import type { Names } from './names.ts';
+import { type Names, NO_NAME } from './names.ts';
 import { Flag, type PeerTable } from './peer-table.ts';
 import type { Swarm, SwarmCounts } from './swarm.ts';
 
@@ -39,15 +39,58 @@ export interface SwarmRates {
 const SLOWEST_NODES = 10;
 const WHOLE_PERCENT = 100;
 
-/** Keeps the peers of nodes that lack most, in order. */
-function noteSlowest(slowest: number[], peer: number, leftBytes: Float64Array): void {
-  const left = leftBytes[peer] as number;
-  const last = slowest[SLOWEST_NODES - 1];
-  if (last !== undefined && left <= (leftBytes[last] as number)) return;
-  let place = slowest.length;
-  while (place > 0 && (leftBytes[slowest[place - 1] as number] as number) < left) place -= 1;
-  slowest.splice(place, 0, peer);
-  slowest.length = Math.min(slowest.length, SLOWEST_NODES);
+/** What is found out by looking at members. */
+class Look {
+  readonly #table: PeerTable;
+  readonly #totalBytes: number | undefined;
+  bytesLeft = 0;
+  /** Members by whole percent of progress. */
+  readonly counts = new Uint32Array(WHOLE_PERCENT + 1);
+  /** Peers of the nodes that lack most, in order. */
+  readonly slowest: number[] = [];
+
+  constructor(table: PeerTable, totalBytes: number | undefined) {
+    this.#table = table;
+    this.#totalBytes = totalBytes;
+  }
+
+  /** Hot: one plain loop over what may be all peers there are. */
+  at(peers: readonly number[]): void {
+    const { leftBytes, node } = this.#table;
+    const totalBytes = this.#totalBytes;
+    const { counts } = this;
+    let bytesLeft = 0;
+    /** Nodes that lack no more are not among the slowest. */
+    let least = this.#leastOfSlowest();
+    for (let at = 0; at < peers.length; at += 1) {
+      const peer = peers[at] as number;
+      const left = leftBytes[peer] as number;
+      bytesLeft += left;
+      if (left > least && node[peer] !== NO_NAME) {
+        this.#noteSlowest(peer, left);
+        least = this.#leastOfSlowest();
+      }
+      if (totalBytes === undefined) continue;
+      const had = totalBytes === 0 ? 0 : ((totalBytes - left) * WHOLE_PERCENT) / totalBytes;
+      const percent = had > 0 ? Math.floor(had) : 0;
+      counts[percent] = (counts[percent] as number) + 1;
+    }
+    this.bytesLeft += bytesLeft;
+  }
+
+  #leastOfSlowest(): number {
+    const last = this.slowest[SLOWEST_NODES - 1];
+    return last === undefined ? -1 : (this.#table.leftBytes[last] as number);
+  }
+
+  #noteSlowest(peer: number, left: number): void {
+    const { slowest } = this;
+    const { leftBytes } = this.#table;
+    let place = slowest.length;
+    while (place > 0 && (leftBytes[slowest[place - 1] as number] as number) < left) place -= 1;
+    slowest.splice(place, 0, peer);
+    if (slowest.length > SLOWEST_NODES) slowest.pop();
+  }
 }
 
 /** The percentiles of counts by whole percent. */
@@ -77,23 +120,13 @@ export function summarize(
   rates: SwarmRates,
   totalBytes: number | undefined,
 ): SwarmSummary {
-  const slowest: number[] = [];
-  const counts = new Uint32Array(WHOLE_PERCENT + 1);
-  counts[WHOLE_PERCENT] = swarm.seeders;
-  let bytesLeft = 0;
-  const look = (peer: number) => {
-    const left = table.leftBytes[peer] as number;
-    bytesLeft += left;
-    if (table.node[peer] !== 0) noteSlowest(slowest, peer, table.leftBytes);
-    if (totalBytes === undefined) return;
-    const percent = totalBytes === 0 ? 0 : Math.floor(((totalBytes - left) * WHOLE_PERCENT) / totalBytes);
-    const bounded = Math.max(0, Math.min(WHOLE_PERCENT, percent));
-    counts[bounded] = (counts[bounded] as number) + 1;
-  };
+  const look = new Look(table, totalBytes);
+  look.counts[WHOLE_PERCENT] = swarm.seeders;
   for (const { uploaders, leechers } of swarm.groups) {
-    for (const peer of leechers) look(peer);
-    if (swarm.partialSeeds > 0) for (const peer of uploaders) if (!table.has(peer, Flag.Seed)) look(peer);
+    look.at(leechers);
+    if (swarm.partialSeeds > 0) look.at(uploaders.filter((peer) => !table.has(peer, Flag.Seed)));
   }
+  const { bytesLeft, counts, slowest } = look;
   return {
     infoHash: swarm.infoHashHex,
     seeders: swarm.seeders,

@@ -9,6 +9,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { figuresCost } from './figures.ts';
 import type { LoadResult, LoadSettings } from './load.ts';
 import { firstLine, type Server, startBareHttp, startEnxame, startOpentracker } from './servers.ts';
 
@@ -79,9 +80,19 @@ async function compare(shape: Shape, runs: number, seconds: number, only: string
           `${spread(perCpu.get(server) ?? [])} per CPU s; p99 ${median(slow.get(server) ?? []).toFixed(1)} ms; ` +
           `${Math.round(memory.get(server) ?? 0)} B of memory a peer\n`,
       );
+    const enxame = servers.find(({ name }) => name === 'enxame');
+    if (enxame !== undefined) await printFigures(enxame.port);
   } finally {
     for (const server of servers) await server.stop();
   }
+}
+
+async function printFigures(port: number): Promise<void> {
+  const { oneSwarmMilliseconds, allSwarmsMilliseconds, announceMilliseconds } = await figuresCost(port);
+  process.stdout.write(
+    `  figures: /swarms/INFOHASH ${oneSwarmMilliseconds.toFixed(1)} ms, /swarms ${allSwarmsMilliseconds.toFixed(1)} ms a call; ` +
+      `an announce meanwhile ${announceMilliseconds.toFixed(1)} ms at most\n`,
+  );
 }
 
 /** Ten thousand connections, each with one `started`, all at once. */
