@@ -72,6 +72,8 @@ export class SimulatedNode {
   readonly zone: number;
   readonly swarm: Swarm;
   readonly links: SimulatedLink[] = [];
+  /** The other ends of the links. */
+  readonly farEnds: SimulatedLink[] = [];
   readonly uplink: number;
   readonly downlink: number;
   readonly around: Surroundings;
@@ -83,8 +85,6 @@ export class SimulatedNode {
   downlinkFreeAt = 0;
   readonly #waiting: SimulatedLink[] = [];
   #isSending = false;
-  /** The HAVEs that are on their way to all links, once for all of them. */
-  #spreading: readonly number[] | undefined;
 
   constructor(number: number, isSeed: boolean, uplink: number, downlink: number, around: Surroundings) {
     this.number = number;
@@ -110,18 +110,16 @@ export class SimulatedNode {
    * HAVEs go to all neighbours at once: one event for all of them, which is a thirtieth of the events of a large
    * simulation. A link that came meanwhile hears what its bitfield said already, which does no harm.
    */
-  spreadHaves(pieces: readonly number[]): void {
-    if (this.#spreading === pieces) return;
-    this.#spreading = pieces;
+  #spreadHaves(pieces: readonly number[]): void {
     const { clock, delayMilliseconds, queue } = this.around;
     queue.push(clock.now() + delayMilliseconds, this, EVENT.spread, 0, 0, 0, pieces);
   }
 
   /** The HAVEs arrive. Hot. */
   spread(pieces: readonly number[]): void {
-    for (let i = 0; i < this.links.length; i++) {
-      const { other } = this.links[i] as SimulatedLink;
-      if (other.neighbour !== undefined && !other.isClosed) other.hearHaves(pieces);
+    for (let i = 0; i < this.farEnds.length; i++) {
+      const end = this.farEnds[i] as SimulatedLink;
+      if (end.neighbour !== undefined && !end.isClosed) end.hearHaves(pieces);
     }
   }
 
@@ -162,7 +160,12 @@ export class SimulatedNode {
         around.completed(this);
       },
       banned: () => undefined,
-      wakeForHaves: () => around.queue.push(around.clock.now() + 1, this, EVENT.flush),
+      wakeForHaves: (within) => around.queue.push(around.clock.now() + within, this, EVENT.flush),
+      tellAll: (pieces) => {
+        if (around.delaySpreadMilliseconds > 0) return false;
+        this.#spreadHaves(pieces);
+        return true;
+      },
       mayUpload: () => true,
       spendUpload: () => undefined,
       mayDownload: () => true,
@@ -201,7 +204,9 @@ export class SimulatedLink implements PeerLink {
     atA.other = atB;
     atB.other = atA;
     a.links.push(atA);
+    a.farEnds.push(atB);
     b.links.push(atB);
+    b.farEnds.push(atA);
   }
 
   close(): void {
@@ -227,8 +232,7 @@ export class SimulatedLink implements PeerLink {
   }
 
   haves(pieces: readonly number[]): void {
-    if (this.node.around.delaySpreadMilliseconds === 0) this.node.spreadHaves(pieces);
-    else this.#send(EVENT.haves, 0, 0, 0, pieces);
+    this.#send(EVENT.haves, 0, 0, 0, pieces);
   }
 
   /** The node over there has more pieces. Hot. */

@@ -1,5 +1,6 @@
 // What the swarm's modules share. Invariant: there is one of these per torrent, and its parts are never replaced.
 import type { Geometry } from './geometry.ts';
+import type { Holders } from './holders.ts';
 import type { SwarmClock, SwarmHost } from './host.ts';
 import type { Neighbour } from './neighbour.ts';
 import type { PiecePicker } from './piece-picker.ts';
@@ -29,6 +30,8 @@ export interface SwarmContext {
   readonly host: SwarmHost;
   /** Connected peers, in order of arrival. */
   readonly neighbours: Neighbour[];
+  /** The same by piece. */
+  readonly holders: Holders;
   readonly totals: SwarmTotals;
   paused: boolean;
   /** Drops a peer that broke a rule or is of no use. */

@@ -48,6 +48,8 @@ export interface SwarmHost {
   banned(identity: string, reason: string): void;
   /** Call Swarm.flushHaves() within `withinMilliseconds`. */
   wakeForHaves(withinMilliseconds: number): void;
+  /** Tells all neighbours at once, where that is less work than PeerLink.haves() for each; false if it is not. */
+  tellAll?(pieces: readonly number[]): boolean;
   /** False if a limit leaves no room now; asked again at the next tick. */
   mayUpload(now: number): boolean;
   spendUpload(bytes: number): void;

@@ -1,5 +1,5 @@
 // What the swarm knows of one connected peer. Invariant: plain state; the modules that own a field are the only
-// ones to write it: membership and interest (swarm.ts), requests to the peer (requester.ts), requests of the
+// ones to write it: membership and interest (swarm.ts), its slot (holders.ts), requests to the peer (requester.ts), requests of the
 // peer (uplink.ts), chokes (choker.ts), suggestions (direction.ts).
 import { Bitfield } from '../bitfield.ts';
 import { DEFAULT_REQUEST_QUEUE } from '../wire/extension.ts';
@@ -28,6 +28,10 @@ export class Neighbour {
   readonly connectedAt: number;
   /** What it has. */
   pieces: Bitfield;
+  /** How many of these it has, in sixteenths. */
+  sixteenths = 0;
+  /** Its place in Holders. */
+  slot = -1;
 
   connected = true;
   ownAgent = false;
@@ -43,7 +47,9 @@ export class Neighbour {
   useful = 0;
   /** Of those, the ones nobody was asked for yet. */
   pickable = 0;
+  /** Whole milliseconds, which are stored without an allocation: written for every message. */
   heardAt: number;
+  /** When it was told something of its own; Swarm knows when all were told the same. */
   spokeAt: number;
   idleMessages = 0;
   idleSince: number;
@@ -118,7 +124,7 @@ export class Neighbour {
     this.identityNumber = identityNumber;
     this.fast = introduction.fast;
     this.connectedAt = now;
-    this.heardAt = now;
+    this.heardAt = Math.trunc(now);
     this.spokeAt = now;
     this.idleSince = now;
     this.pieces = new Bitfield(pieceCount);

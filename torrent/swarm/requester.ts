@@ -52,6 +52,8 @@ export class Requester {
   readonly #leastRequested: number;
   #sharers = 1;
   #hasFewGivers = false;
+  /** Something was not asked for because too many pieces wait for their hash. */
+  #waitsForHash = false;
 
   constructor(context: SwarmContext) {
     this.#context = context;
@@ -68,7 +70,11 @@ export class Requester {
     if (now < neighbour.restsUntil) return;
     const most = this.#mostOutstanding(neighbour, now);
     while (neighbour.outstanding.size < most) {
-      if (picker.verifyingCount >= this.#mostVerifying || !host.mayDownload(now)) return;
+      if (picker.verifyingCount >= this.#mostVerifying) {
+        this.#waitsForHash = true;
+        return;
+      }
+      if (!host.mayDownload(now)) return;
       const block = neighbour.peerChoking ? this.#chooseFast(neighbour) : this.#choose(neighbour, now);
       if (block < 0) return;
       this.#request(neighbour, block, now);
@@ -202,7 +208,14 @@ export class Requester {
 
   /** The piece is held. */
   settled(piece: number): void {
-    this.#suspect.delete(piece);
+    if (this.#suspect.size > 0) this.#suspect.delete(piece);
+  }
+
+  /** A piece waits for its hash no more: asks for what had to wait for that. Hot. */
+  hashed(now: number): void {
+    if (!this.#waitsForHash && !this.#context.picker.isEndgame) return;
+    this.#waitsForHash = false;
+    this.fillAll(now);
   }
 
   /** Asks elsewhere for what a silent neighbour owes. */
@@ -234,6 +247,8 @@ export class Requester {
   #mostOutstanding(neighbour: Neighbour, now: number): number {
     const { geometry, picker, policy } = this.#context;
     let most = Math.min(neighbour.target, neighbour.requestQueue, MAX_REQUESTS);
+    // Mostly there is no room, and the rest need not be looked at.
+    if (neighbour.outstanding.size >= most) return Math.max(1, most);
     if (policy.mostShare < 1 && most > this.#leastRequested) {
       // Towards the end long queues would keep blocks at busy neighbours while others have nothing to do.
       const missing = (geometry.pieceCount - picker.have.count) * geometry.blocksPerPiece;
@@ -349,8 +364,10 @@ export class Requester {
   }
 
   #takeFirst(neighbour: Neighbour, piece: number): number {
-    const { neighbours, picker } = this.#context;
-    for (const other of neighbours) if (other.pieces.get(piece)) other.pickable--;
+    const { holders, picker } = this.#context;
+    for (let slot = holders.next(piece, 0); slot >= 0; slot = holders.next(piece, slot + 1)) {
+      holders.at(slot).pickable--;
+    }
     return this.#take(picker.start(piece, neighbour.number, this.#suspect.has(piece)));
   }
 
@@ -366,9 +383,9 @@ export class Requester {
     const { open } = picker;
     for (let i = 0; i < open.length; i++) {
       const started = open[i] as StartedPiece;
-      if (!neighbour.pieces.get(started.piece)) continue;
       if ((started.starter === neighbour.number) !== own) continue;
       if (!own && started.exclusive) continue;
+      if (!neighbour.pieces.get(started.piece)) continue;
       if (sparing && picker.availability(started.piece) > picker.seeds) continue;
       return started;
     }

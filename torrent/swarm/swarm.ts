@@ -9,6 +9,7 @@ import type { SwarmContext, SwarmTotals } from './context.ts';
 import { Direction } from './direction.ts';
 import { fastSet, fastSetSize } from './fast-set.ts';
 import { Geometry } from './geometry.ts';
+import { Holders } from './holders.ts';
 import type { PeerLink, SwarmClock, SwarmHost } from './host.ts';
 import { Identities } from './identities.ts';
 import { type Introduction, Neighbour } from './neighbour.ts';
@@ -41,6 +42,10 @@ export interface SwarmOptions {
   paused?: boolean;
 }
 
+function sixteenthsOf({ count, length }: Bitfield): number {
+  return Math.trunc((16 * count) / length);
+}
+
 /** The decisions of one torrent. */
 export class Swarm {
   readonly geometry: Geometry;
@@ -64,6 +69,7 @@ export class Swarm {
   readonly #infoHash: Uint8Array | undefined;
   #nextNumber = 0;
   #unannounced: number[] = [];
+  #toldAllAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: SwarmOptions) {
     const { have, host, policy, clock, random } = options;
@@ -79,6 +85,7 @@ export class Swarm {
       random,
       host,
       neighbours: [],
+      holders: new Holders(this.geometry.pieceCount),
       totals: this.totals,
       paused: options.paused ?? false,
       drop: (neighbour, reason) => this.drop(neighbour, reason),
@@ -131,6 +138,7 @@ export class Swarm {
     );
     neighbour.target = Math.max(1, Math.trunc(FIRST_REQUESTED_BYTES / this.geometry.blockBytes));
     neighbours.push(neighbour);
+    this.#context.holders.enter(neighbour);
     if (neighbour.fast && have.isFull) link.haveAll();
     else if (neighbour.fast && have.isEmpty) link.haveNone();
     else if (!have.isEmpty) link.bitfield(have.bytes);
@@ -146,6 +154,7 @@ export class Swarm {
     neighbour.connected = false;
     neighbours.splice(neighbours.indexOf(neighbour), 1);
     this.#picker.peerGone(neighbour.pieces);
+    this.#context.holders.leave(neighbour);
     this.#requester.releaseAll(neighbour);
     this.#uplink.gone(neighbour);
     this.#direction.gone(neighbour);
@@ -180,7 +189,7 @@ export class Swarm {
 
   /** Bytes came, of whatever kind. */
   heard(neighbour: Neighbour, now: number): void {
-    neighbour.heardAt = now;
+    neighbour.heardAt = Math.trunc(now);
   }
 
   keepAlive(neighbour: Neighbour): void {
@@ -232,6 +241,8 @@ export class Swarm {
       return;
     }
     const now = this.#context.clock.now();
+    this.#context.holders.add(neighbour, piece);
+    neighbour.sixteenths = sixteenthsOf(neighbour.pieces);
     this.#picker.peerGot(piece, neighbour.pieces);
     this.#direction.got(neighbour, piece, now);
     if (!this.#picker.isHeld(piece)) {
@@ -256,6 +267,8 @@ export class Swarm {
     this.#requester.releasePiece(neighbour, piece);
     this.#picker.peerGone(neighbour.pieces);
     neighbour.pieces.clear(piece);
+    this.#context.holders.remove(neighbour, piece);
+    neighbour.sixteenths = sixteenthsOf(neighbour.pieces);
     this.#picker.peerHas(neighbour.pieces);
     this.#idle(neighbour);
     if (!neighbour.connected) return;
@@ -349,21 +362,20 @@ export class Swarm {
 
   /** The piece passed its hash and is written. */
   pieceVerified(piece: number, blockDigests: readonly string[] = []): void {
-    const { clock, host, neighbours } = this.#context;
+    const { clock, holders, host, neighbours } = this.#context;
     const now = clock.now();
     this.#picker.verified(piece);
     this.#requester.settled(piece);
     if (blockDigests.length > 0) this.#ban(this.#evidence.verified(piece, blockDigests));
-    for (const neighbour of neighbours) {
-      if (!neighbour.pieces.get(piece)) continue;
+    for (let slot = holders.next(piece, 0); slot >= 0; slot = holders.next(piece, slot + 1)) {
+      const neighbour = holders.at(slot);
       neighbour.useful--;
       this.#updateInterest(neighbour);
     }
     if (this.#unannounced.length === 0) host.wakeForHaves(HAVE_DELAY_MILLISECONDS);
     this.#unannounced.push(piece);
     if (!this.isComplete) {
-      // Asking may have waited for room among the pieces that wait for their hash.
-      this.#requester.fillAll(now);
+      this.#requester.hashed(now);
       return;
     }
     this.flushHaves();
@@ -393,11 +405,10 @@ export class Swarm {
     if (this.#unannounced.length === 0) return;
     const pieces = this.#unannounced;
     this.#unannounced = [];
-    const now = this.#context.clock.now();
-    for (const neighbour of this.#context.neighbours) {
-      neighbour.link.haves(pieces);
-      neighbour.spokeAt = now;
-    }
+    const { clock, host, neighbours } = this.#context;
+    this.#toldAllAt = clock.now();
+    if (host.tellAll?.(pieces)) return;
+    for (const neighbour of neighbours) neighbour.link.haves(pieces);
   }
 
   // Time
@@ -444,6 +455,8 @@ export class Swarm {
     const now = this.#context.clock.now();
     neighbour.piecesShown = true;
     neighbour.pieces = pieces;
+    neighbour.sixteenths = sixteenthsOf(pieces);
+    this.#context.holders.addAll(neighbour, pieces);
     this.#picker.peerHas(pieces);
     for (let piece = pieces.nextSet(0); piece >= 0; piece = pieces.nextSet(piece + 1)) {
       if (this.#picker.isHeld(piece)) continue;
@@ -497,7 +510,10 @@ export class Swarm {
 
   #wantAgain(piece: number): void {
     this.#picker.failed(piece);
-    for (const neighbour of this.#context.neighbours) if (neighbour.pieces.get(piece)) neighbour.pickable++;
+    const { holders } = this.#context;
+    for (let slot = holders.next(piece, 0); slot >= 0; slot = holders.next(piece, slot + 1)) {
+      holders.at(slot).pickable++;
+    }
   }
 
   #ban(guilty: readonly number[]): void {
@@ -538,7 +554,7 @@ export class Swarm {
     }
     const owes = neighbour.requests.size > 0;
     const longest = owes ? OWING_KEEP_ALIVE_MILLISECONDS : policy.keepAliveMilliseconds;
-    if (now - neighbour.spokeAt > longest) {
+    if (now - Math.max(neighbour.spokeAt, this.#toldAllAt) > longest) {
       neighbour.spokeAt = now;
       neighbour.link.keepAlive();
     }

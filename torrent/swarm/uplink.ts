@@ -160,12 +160,13 @@ export class Uplink {
     let chosen: Neighbour | undefined;
     for (let i = 0; i < waiting.length; i++) {
       const neighbour = waiting[i] as Neighbour;
+      if (chosen !== undefined && !policy.servesBefore(neighbour, chosen, inOneGo)) continue;
       if (
         neighbour.link.pendingBytes >= MIN_HANDED_BYTES &&
         neighbour.link.pendingBytes >= this.#mostHanded(neighbour, now)
       )
         continue;
-      if (chosen === undefined || policy.servesBefore(neighbour, chosen, inOneGo)) chosen = neighbour;
+      chosen = neighbour;
     }
     return chosen;
   }

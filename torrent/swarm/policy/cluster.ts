@@ -1,14 +1,6 @@
 // Between own agents, who are all on one side: the whole swarm is to be done soon, nobody has to earn anything.
 // Invariant: an own agent is choked only while the torrent is paused.
-import type { Neighbour } from '../neighbour.ts';
 import type { Policy } from './policy.ts';
-
-/** Neighbours that differ by less than this share of the pieces are served in turn. */
-const NEED_STEPS = 16;
-
-function stepOf({ pieces }: Neighbour): number {
-  return Math.trunc((pieces.count * NEED_STEPS) / pieces.length);
-}
 
 /** The default between agents; peers that are no own agents meet the classic choker. */
 export const clusterPolicy: Policy = {
@@ -30,7 +22,8 @@ export const clusterPolicy: Policy = {
       const goesOn = one.requests.firstPiece === one.servedPiece;
       if (goesOn !== (other.requests.firstPiece === other.servedPiece)) return goesOn;
     }
-    const need = stepOf(one) - stepOf(other);
+    // Who differ by less than that have the same need.
+    const need = one.sixteenths - other.sixteenths;
     return need === 0 ? one.servedAt < other.servedAt : need < 0;
   },
 };
