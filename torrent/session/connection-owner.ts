@@ -23,6 +23,10 @@ export interface PeerConnection {
   readonly extensions: PeerExtensionIds;
   /** Sends a message of an extension, if the peer speaks it. */
   sendExtended(extension: string, payload: Uint8Array): void;
+  /** Both are own agents: requests and blocks may go and come in runs of up to so many bytes. */
+  takeRuns(mostBytes: number): void;
+  /** The longest run that may come; 0 for single blocks only. */
+  readonly runBytes: number;
   /** Sends our handshake (BEP 10), the first or one that adds to it. */
   introduce(introduction: Uint8Array): void;
   /** The peer sent these bytes, valid during the call only. */

@@ -11,7 +11,7 @@ import { PeerExtensionIds } from '../wire/extension.ts';
 import type { Handshake } from '../wire/handshake.ts';
 import { MessageReader } from '../wire/message-reader.ts';
 import { MessageWriter } from '../wire/message-writer.ts';
-import { BLOCK_BYTES } from '../wire/messages.ts';
+import { BLOCK_BYTES, MAX_RUN_BYTES } from '../wire/messages.ts';
 import type { ConnectionOwner, PeerConnection } from './connection-owner.ts';
 import { Inbound } from './inbound.ts';
 import { MAX_UNSENT_BYTES, type PeerSocket, type SocketEvents } from './peer-socket.ts';
@@ -46,6 +46,7 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
   #lentBuffers = 0;
   #latestMemory: ArrayBufferLike | undefined;
   pendingBytes = 0;
+  runBytes = 0;
 
   constructor(
     owner: ConnectionOwner,
@@ -84,6 +85,12 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
     if (id === undefined || this.#isClosed) return;
     this.#writer.extended(id, payload);
     this.#touch();
+  }
+
+  takeRuns(mostBytes: number): void {
+    this.runBytes = MAX_RUN_BYTES;
+    this.#reader.takeRuns(MAX_RUN_BYTES);
+    this.#writer.takeRuns(mostBytes);
   }
 
   // Bytes of the peer

@@ -101,6 +101,8 @@ export class ExtensionProtocol implements ExtensionMessages {
     const seenAt = said.yourIp === undefined ? undefined : addressOfBytes(said.yourIp);
     if (seenAt !== undefined) ownAddress.said(connection.address.host, seenAt);
     const ownAgent = connection.extensions.of(OWN_EXTENSION) !== undefined;
+    // Both have said it by now, each before anything that the other may take for a run.
+    if (said.runBytes > 0 && swarm.policy.name === 'cluster') connection.takeRuns(said.runBytes);
     swarm.introduced(connection.neighbour, { ...said, ownAgent });
     // What a private torrent offers to own agents alone could not be said before we knew it for one.
     if (!offered && this.#exchangesWith(connection)) connection.introduce(this.introduction(connection));

@@ -2,6 +2,7 @@
 // (whether BEP 6 was agreed on, whether an extension's message is bencode); every message reaches the swarm once.
 import { isTorrentError } from '../errors.ts';
 import { type MessageHandler, protocolFault } from '../wire/message-reader.ts';
+import { BLOCK_BYTES } from '../wire/messages.ts';
 import type { ConnectionOwner, PeerConnection } from './connection-owner.ts';
 
 /** A peer may repeat its extension handshake (BEP 10) this often. */
@@ -57,7 +58,15 @@ export class Inbound implements MessageHandler {
   }
 
   request(piece: number, begin: number, length: number): void {
-    this.#owner.swarm.request(this.#connection.neighbour, piece, begin, length);
+    if (length <= BLOCK_BYTES || length > this.#connection.runBytes || begin % BLOCK_BYTES !== 0) {
+      this.#owner.swarm.request(this.#connection.neighbour, piece, begin, length);
+      return;
+    }
+    // Own agents ask for runs; the swarm knows blocks only.
+    const { neighbour } = this.#connection;
+    for (let at = 0; at < length && neighbour.connected; at += BLOCK_BYTES) {
+      this.#owner.swarm.request(neighbour, piece, begin + at, Math.min(BLOCK_BYTES, length - at));
+    }
   }
 
   cancel(piece: number, begin: number, length: number): void {

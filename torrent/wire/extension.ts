@@ -2,11 +2,15 @@
 // Invariant: a peer's handshake is a hint; what is out of range in it counts as not said, and never costs more
 // than the message that carried it.
 import { type BencodeValue, decodeBencodePrefix, encodeBencode, isDictionary } from '../bencode.ts';
+import { BLOCK_BYTES, MAX_RUN_BYTES } from './messages.ts';
 import { METADATA_EXTENSION } from './metadata-message.ts';
 import { EXCHANGE_EXTENSION } from './peer-exchange.ts';
 
 /** The name that marks own agents under BEP 10. */
 export const OWN_EXTENSION = 'enxame';
+
+/** The key under which own agents say how long a run of blocks they take in one message. */
+const RUN_KEY = 'enxame_run';
 
 /** Our ids of extended messages: what peers have to use when they send us one. */
 const OWN_ID = 1;
@@ -49,6 +53,8 @@ export interface ExtensionHandshake {
   ids: ReadonlyMap<string, number>;
   /** True if it carries our own extension. */
   ownAgent: boolean;
+  /** The longest run that it takes, a multiple of 16 KiB; 0 if it is no own agent or takes single blocks only. */
+  runBytes: number;
   client: string | undefined;
   listenPort: number | undefined;
   /** At least 1. */
@@ -73,6 +79,7 @@ export function encodeExtensionHandshake(own: OwnExtensionHandshake): Buffer {
     upload_only: own.uploadOnly ? 1 : 0,
     v: own.client,
   };
+  if (own.ownAgent) dictionary[RUN_KEY] = MAX_RUN_BYTES;
   if (own.metadataBytes !== undefined) dictionary.metadata_size = own.metadataBytes;
   if (own.listenPort > 0) dictionary.p = own.listenPort;
   if (own.yourIp !== undefined) dictionary.yourip = own.yourIp;
@@ -127,9 +134,13 @@ export function parseExtensionHandshake(payload: Uint8Array): ExtensionHandshake
   const ids = readIds(dictionary.m);
   const { v: client, yourip } = dictionary;
   const uploadOnly = integerBetween(dictionary.upload_only, 0, Number.MAX_SAFE_INTEGER);
+  const ownAgent = (ids.get(OWN_EXTENSION) ?? 0) > 0;
+  const saidRun = integerBetween(dictionary[RUN_KEY], 2 * BLOCK_BYTES, Number.MAX_SAFE_INTEGER) ?? 0;
+  const runBytes = Math.min(MAX_RUN_BYTES, saidRun - (saidRun % BLOCK_BYTES));
   return {
     ids,
-    ownAgent: (ids.get(OWN_EXTENSION) ?? 0) > 0,
+    ownAgent,
+    runBytes: ownAgent ? runBytes : 0,
     client: Buffer.isBuffer(client) ? printable(client.toString('utf8')) : undefined,
     listenPort: integerBetween(dictionary.p, 1, 65535),
     requestQueue: integerBetween(dictionary.reqq, 1, Number.MAX_SAFE_INTEGER),

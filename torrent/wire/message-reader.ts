@@ -1,10 +1,12 @@
 // Cuts a byte stream into messages. Invariant: it stores at most one message, never more bytes than that
-// message's kind allows, and hands out views of bytes that are valid during the call only.
+// message's kind allows, and hands out views of bytes that are valid during the call only. Of a run of blocks (own
+// agents) each block is handed out by itself as soon as it is whole: no more than one is ever stored.
 // Hot: a message that lies whole in a chunk is handed out in place, without a copy and without an allocation.
 import { TorrentError } from '../errors.ts';
 import {
   ALLOWED_FAST,
   BITFIELD,
+  BLOCK_BYTES,
   CANCEL,
   CHOKE,
   checkMessageLength,
@@ -16,6 +18,7 @@ import {
   type MessageBounds,
   NOT_INTERESTED,
   PIECE,
+  PIECE_HEADER_BYTES,
   REJECT,
   REQUEST,
   SUGGEST,
@@ -46,18 +49,30 @@ export interface MessageHandler {
 
 const FIRST_STORE_BYTES = 16 * 1024 + 64;
 
+/** A longer `piece` message is a run of blocks. */
+const LONGEST_SINGLE_BLOCK = PIECE_HEADER_BYTES - 4 + BLOCK_BYTES;
+
 /** The reading half of one connection, after the handshake. */
 export class MessageReader {
   readonly #handler: MessageHandler;
-  readonly #bounds: MessageBounds;
+  #bounds: MessageBounds;
   /** The message that is not whole yet, its length prefix included. */
   #store: Buffer | undefined;
   #stored = 0;
   #stopped = false;
+  /** The run of blocks that is being received: what is left of it. */
+  #runPiece = 0;
+  #runBegin = 0;
+  #runLeft = 0;
 
   constructor(handler: MessageHandler, bounds: MessageBounds) {
     this.#handler = handler;
     this.#bounds = bounds;
+  }
+
+  /** From here on the peer may send runs of blocks of up to so many bytes. */
+  takeRuns(mostBytes: number): void {
+    this.#bounds = { ...this.#bounds, maxBlockBytes: mostBytes };
   }
 
   /** Nothing is handed out any more, not even what is left of the present chunk. */
@@ -69,7 +84,9 @@ export class MessageReader {
 
   /** Takes the next bytes. @throws TorrentError PeerProtocol; the connection has to be closed then. */
   push(chunk: Buffer): void {
-    let at = this.#stored > 0 ? this.#complete(chunk) : 0;
+    let at = 0;
+    if (this.#runLeft > 0) at = this.#run(chunk, 0);
+    else if (this.#stored > 0) at = this.#complete(chunk);
     const end = chunk.length;
     while (!this.#stopped && end - at >= 4) {
       const length = chunk.readUInt32BE(at);
@@ -81,6 +98,11 @@ export class MessageReader {
       if (end - at < 5) break;
       const id = chunk[at + 4] as number;
       checkMessageLength(id, length, this.#bounds);
+      if (id === PIECE && length > LONGEST_SINGLE_BLOCK) {
+        if (end - at < PIECE_HEADER_BYTES) break;
+        at = this.#beginRun(length, chunk, at, at + PIECE_HEADER_BYTES, chunk);
+        continue;
+      }
       if (end - at < 4 + length) break;
       this.#dispatch(id, chunk, at + 5, length - 1);
       at += 4 + length;
@@ -106,10 +128,11 @@ export class MessageReader {
     const length = (this.#store as Buffer).readUInt32BE(0);
     const id = (this.#store as Buffer)[4] as number;
     checkMessageLength(id, length, this.#bounds);
-    const missing = 4 + length - this.#stored;
-    at += this.#keep(chunk, at, Math.min(chunk.length, at + missing));
-    if (this.#stored < 4 + length) return at;
+    const wanted = bytesToStore(id, length);
+    at += this.#keep(chunk, at, Math.min(chunk.length, at + wanted - this.#stored));
+    if (this.#stored < wanted) return at;
     this.#stored = 0;
+    if (wanted < 4 + length) return this.#beginRun(length, this.#store as Buffer, 0, at, chunk);
     this.#dispatch(id, this.#store as Buffer, 5, length - 1);
     return at;
   }
@@ -118,16 +141,60 @@ export class MessageReader {
     const count = end - start;
     // Once five bytes are known the message's whole length is; it was judged before anything more is stored.
     let needed = this.#stored + count;
-    if (this.#stored >= 5) needed = 4 + (this.#store as Buffer).readUInt32BE(0);
-    else if (this.#stored === 0 && count >= 5) needed = 4 + chunk.readUInt32BE(start);
-    if (this.#store === undefined || this.#store.length < needed) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(needed, FIRST_STORE_BYTES));
-      if (this.#store !== undefined) this.#store.copy(grown, 0, 0, this.#stored);
-      this.#store = grown;
+    if (this.#stored >= 5) {
+      const store = this.#store as Buffer;
+      needed = bytesToStore(store[4] as number, store.readUInt32BE(0));
+    } else if (this.#stored === 0 && count >= 5) {
+      needed = bytesToStore(chunk[start + 4] as number, chunk.readUInt32BE(start));
     }
-    chunk.copy(this.#store, this.#stored, start, end);
+    chunk.copy(this.#room(needed), this.#stored, start, end);
     this.#stored += count;
     return count;
+  }
+
+  /** The store, with room for so many bytes. */
+  #room(needed: number): Buffer {
+    if (this.#store !== undefined && this.#store.length >= needed) return this.#store;
+    const grown = Buffer.allocUnsafeSlow(Math.max(needed, FIRST_STORE_BYTES));
+    if (this.#store !== undefined) this.#store.copy(grown, 0, 0, this.#stored);
+    this.#store = grown;
+    return grown;
+  }
+
+  /** The head of a run of blocks is here; returns how far the chunk, from `at` on, was taken. */
+  #beginRun(length: number, head: Buffer, headAt: number, at: number, chunk: Buffer): number {
+    this.#runPiece = head.readUInt32BE(headAt + 5);
+    this.#runBegin = head.readUInt32BE(headAt + 9);
+    this.#runLeft = 4 + length - PIECE_HEADER_BYTES;
+    return this.#run(chunk, at);
+  }
+
+  /** Hands out the blocks of the run that are whole and stores what is here of the next; returns how far it got. */
+  #run(chunk: Buffer, start: number): number {
+    let at = start;
+    while (this.#runLeft > 0 && at < chunk.length && !this.#stopped) {
+      const length = Math.min(BLOCK_BYTES, this.#runLeft);
+      if (this.#stored === 0 && chunk.length - at >= length) {
+        at += length;
+        this.#blockOfRun(chunk, at - length, length);
+        continue;
+      }
+      const end = Math.min(chunk.length, at + length - this.#stored);
+      chunk.copy(this.#room(length), this.#stored, at, end);
+      this.#stored += end - at;
+      at = end;
+      if (this.#stored < length) break;
+      this.#stored = 0;
+      this.#blockOfRun(this.#store as Buffer, 0, length);
+    }
+    return at;
+  }
+
+  #blockOfRun(buffer: Buffer, at: number, length: number): void {
+    const begin = this.#runBegin;
+    this.#runBegin += length;
+    this.#runLeft -= length;
+    this.#handler.block(this.#runPiece, begin, buffer, at, length);
   }
 
   #dispatch(id: number, buffer: Buffer, at: number, length: number): void {
@@ -183,6 +250,11 @@ export class MessageReader {
         break;
     }
   }
+}
+
+/** Of a message of so many bytes, prefix not counted: how many have to be here before anything can be done. */
+function bytesToStore(id: number, length: number): number {
+  return id === PIECE && length > LONGEST_SINGLE_BLOCK ? PIECE_HEADER_BYTES : 4 + length;
 }
 
 /** A handler's fault, in the form that closes the connection. */

@@ -1,9 +1,11 @@
 // Collects outgoing messages into few chunks, so that many of them leave in one writev. Invariant: a byte that
-// was handed out by take() is never written to again; blocks are referenced, not copied.
+// was handed out by take() is never written to again; blocks are referenced, not copied. Consecutive requests or
+// blocks become one message (a run) only after takeRuns(), and only where nothing else was said in between.
 // Hot: once a message; a new slab every 16 KiB of headers is all that is allocated.
 import {
   ALLOWED_FAST,
   BITFIELD,
+  BLOCK_BYTES,
   CANCEL,
   CHOKE,
   EXTENDED,
@@ -30,6 +32,17 @@ export class MessageWriter {
   #to = 0;
   #chunks: Uint8Array[] = [];
   #bytes = 0;
+  /** The longest run that the peer takes; 0: single blocks only. */
+  #runBytes = 0;
+  /** Where the head of the run that may grow lies in the slab, of which message, and its end; -1 = there is none. */
+  #headAt = -1;
+  #headId = REQUEST;
+  #runPiece = 0;
+  #runBegin = 0;
+  #runEnd = 0;
+  /** Memory of a run's blocks that is in no chunk yet: so much of it, from the first block's begin. */
+  #memory: Uint8Array | undefined;
+  #memoryBytes = 0;
 
   /** Bytes that wait for take(). */
   get bytes(): number {
@@ -38,11 +51,17 @@ export class MessageWriter {
 
   /** Hands out what was collected, in order; empty if there is nothing. */
   take(): Uint8Array[] {
+    this.#endRun();
     this.#seal();
     const chunks = this.#chunks;
     this.#chunks = [];
     this.#bytes = 0;
     return chunks;
+  }
+
+  /** From here on the peer takes runs of blocks of up to so many bytes. */
+  takeRuns(mostBytes: number): void {
+    this.#runBytes = mostBytes;
   }
 
   keepAlive(): void {
@@ -87,7 +106,12 @@ export class MessageWriter {
   }
 
   request(piece: number, begin: number, length: number): void {
-    this.#three(REQUEST, piece, begin, length);
+    if (this.#joins(REQUEST, piece, begin, length)) {
+      this.#slab.writeUInt32BE(this.#runEnd - this.#runBegin, this.#headAt + 13);
+      return;
+    }
+    const at = this.#three(REQUEST, piece, begin, length);
+    this.#beginRun(REQUEST, at, piece, begin, length);
   }
 
   cancel(piece: number, begin: number, length: number): void {
@@ -113,18 +137,24 @@ export class MessageWriter {
 
   /** `block` is referenced until it has left: nobody may write to it. */
   block(piece: number, begin: number, block: Uint8Array): void {
+    if (this.#joins(PIECE, piece, begin, block.length)) {
+      this.#slab.writeUInt32BE(9 + this.#runEnd - this.#runBegin, this.#headAt);
+      this.#addMemory(block);
+      return;
+    }
     const at = this.#room(PIECE_HEADER_BYTES);
     this.#slab.writeUInt32BE(9 + block.length, at);
     this.#slab[at + 4] = PIECE;
     this.#slab.writeUInt32BE(piece, at + 5);
     this.#slab.writeUInt32BE(begin, at + 9);
     this.#seal();
-    this.#chunks.push(block);
-    this.#bytes += block.length;
+    this.#beginRun(PIECE, at, piece, begin, block.length);
+    this.#addMemory(block);
   }
 
   /** Bytes that are no message: the handshake. Referenced. */
   raw(bytes: Uint8Array): void {
+    this.#endRun();
     this.#seal();
     this.#chunks.push(bytes);
     this.#bytes += bytes.length;
@@ -143,13 +173,14 @@ export class MessageWriter {
     this.#slab.writeUInt32BE(value, at + 5);
   }
 
-  #three(id: number, first: number, second: number, third: number): void {
+  #three(id: number, first: number, second: number, third: number): number {
     const at = this.#room(17);
     this.#slab.writeUInt32BE(13, at);
     this.#slab[at + 4] = id;
     this.#slab.writeUInt32BE(first, at + 5);
     this.#slab.writeUInt32BE(second, at + 9);
     this.#slab.writeUInt32BE(third, at + 13);
+    return at;
   }
 
   #copied(id: number, body: Uint8Array): void {
@@ -164,6 +195,7 @@ export class MessageWriter {
 
   /** Room for `count` bytes in the slab; returns where. */
   #room(count: number): number {
+    this.#endRun();
     if (this.#to + count > this.#slab.length) {
       this.#seal();
       this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
@@ -174,6 +206,57 @@ export class MessageWriter {
     this.#to += count;
     this.#bytes += count;
     return at;
+  }
+
+  /** Lengthens the run by a request or a block, if it is the next one and the peer takes so many together. */
+  #joins(id: number, piece: number, begin: number, length: number): boolean {
+    if (this.#headAt < 0 || this.#headId !== id || this.#runPiece !== piece || this.#runEnd !== begin)
+      return false;
+    if (begin % BLOCK_BYTES !== 0 || begin + length - this.#runBegin > this.#runBytes) return false;
+    this.#runEnd += length;
+    return true;
+  }
+
+  /** The message that was just written is the first of a run, if the peer takes any. */
+  #beginRun(id: number, at: number, piece: number, begin: number, length: number): void {
+    if (this.#runBytes === 0 || begin % BLOCK_BYTES !== 0) return;
+    this.#headAt = at;
+    this.#headId = id;
+    this.#runPiece = piece;
+    this.#runBegin = begin;
+    this.#runEnd = begin + length;
+  }
+
+  #addMemory(block: Uint8Array): void {
+    const memory = this.#memory;
+    this.#bytes += block.length;
+    if (
+      memory !== undefined &&
+      memory.buffer === block.buffer &&
+      memory.byteOffset + this.#memoryBytes === block.byteOffset
+    ) {
+      this.#memoryBytes += block.length;
+      return;
+    }
+    this.#sealMemory();
+    this.#memory = block;
+    this.#memoryBytes = block.length;
+  }
+
+  #sealMemory(): void {
+    const memory = this.#memory;
+    if (memory === undefined) return;
+    this.#memory = undefined;
+    const { buffer, byteOffset, length } = memory;
+    this.#chunks.push(
+      length === this.#memoryBytes ? memory : new Uint8Array(buffer, byteOffset, this.#memoryBytes),
+    );
+  }
+
+  /** What is said next is not of the run. */
+  #endRun(): void {
+    this.#headAt = -1;
+    this.#sealMemory();
   }
 
   #seal(): void {

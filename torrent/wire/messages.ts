@@ -5,6 +5,12 @@ import { TorrentError } from '../errors.ts';
 /** What a request asks for at most, and what everybody asks for. */
 export const BLOCK_BYTES = 16 * 1024;
 
+/**
+ * Consecutive blocks of one piece may go as one message of up to this many bytes, a run: between own agents only, as
+ * others drop whoever asks for more than a block. A run is never longer than what leaves at once anyway.
+ */
+export const MAX_RUN_BYTES = 128 * 1024;
+
 /** An extended message (BEP 10) may be this long: ut_metadata's 16 KiB and a good margin. */
 export const MAX_EXTENDED_BYTES = 64 * 1024;
 
@@ -35,7 +41,7 @@ export const PIECE_HEADER_BYTES = 13;
 export interface MessageBounds {
   /** Bytes of the torrent's bitfield; undefined as long as nobody knows how many pieces there are. */
   bitfieldBytes: number | undefined;
-  /** The longest block that was asked for. */
+  /** The longest block that was asked for, or the longest run. */
   maxBlockBytes: number;
 }
 

@@ -69,6 +69,11 @@ export class RawPeer {
     return this.#handshake === undefined;
   }
 
+  /** From here on the session may send runs of blocks. */
+  takeRuns(mostBytes: number): void {
+    this.#reader.takeRuns(mostBytes);
+  }
+
   /** Sends what was written to `writer`. */
   flush(): void {
     for (const chunk of this.writer.take()) this.socket.write(chunk);

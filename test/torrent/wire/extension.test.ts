@@ -7,6 +7,7 @@ import {
   PeerExtensionIds,
   parseExtensionHandshake,
 } from '../../../torrent/wire/extension.ts';
+import { BLOCK_BYTES, MAX_RUN_BYTES } from '../../../torrent/wire/messages.ts';
 import { failureOf } from '../failure.ts';
 import { fuzzParameters } from '../fuzz.ts';
 
@@ -29,6 +30,7 @@ test('our handshake says what peers need, and marks own agents', () => {
       ['lt_donthave', 4],
     ]),
     ownAgent: true,
+    runBytes: MAX_RUN_BYTES,
     client: 'Enxame 0.1.0',
     listenPort: 6881,
     requestQueue: OWN_REQUEST_QUEUE,
@@ -42,6 +44,21 @@ test('the name of the client does not make an own agent', () => {
   const said = parseExtensionHandshake(encodeExtensionHandshake({ ...own, ownAgent: false }));
   expect(said.client).toBe('Enxame 0.1.0');
   expect(said.ownAgent).toBe(false);
+});
+
+test.each([
+  ['nothing', {}, 0],
+  ['less than two blocks', { enxame_run: 2 * BLOCK_BYTES - 1 }, 0],
+  ['no whole number of blocks', { enxame_run: 3 * BLOCK_BYTES + 5 }, 3 * BLOCK_BYTES],
+  ['more than we send', { enxame_run: 2 ** 40 }, MAX_RUN_BYTES],
+  ['a negative number', { enxame_run: -65536 }, 0],
+  ['text', { enxame_run: 'long' }, 0],
+])('of an own agent that says %s about runs of blocks', (_, says, expected) => {
+  const parse = (ids: Record<string, number>) =>
+    parseExtensionHandshake(encodeBencode({ m: ids, ...says })).runBytes;
+  expect(parse({ enxame: 1 })).toBe(expected);
+  // Whoever is none takes single blocks, whatever it says.
+  expect(parse({})).toBe(0);
 });
 
 test('a later handshake adds to the ones before, and 0 switches an extension off (BEP 10)', () => {

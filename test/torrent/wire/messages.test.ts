@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { MessageReader } from '../../../torrent/wire/message-reader.ts';
 import { MessageWriter } from '../../../torrent/wire/message-writer.ts';
-import { BLOCK_BYTES, MAX_EXTENDED_BYTES } from '../../../torrent/wire/messages.ts';
+import { BLOCK_BYTES, MAX_EXTENDED_BYTES, MAX_RUN_BYTES } from '../../../torrent/wire/messages.ts';
 import { failureOf } from '../failure.ts';
 import { fuzzParameters } from '../fuzz.ts';
 import { recorder } from './recorder.ts';
@@ -86,6 +86,194 @@ test('full blocks cut at every place of their header arrive whole', () => {
     feed(new MessageReader(handler, bounds), bytes, [cut, BLOCK_BYTES + 13]);
     expect(heard).toEqual([0, 1, 2].map((i) => `block ${i} ${i * BLOCK_BYTES} ${block.toString('hex')}`));
   }
+});
+
+describe('runs of blocks', () => {
+  const RUNS = { ...bounds, maxBlockBytes: MAX_RUN_BYTES };
+  const content = Buffer.from(Array.from({ length: 20 * BLOCK_BYTES }, (_, i) => (i * 7) ^ (i >> 9)));
+  const blockAt = (place: number, length = BLOCK_BYTES) =>
+    content.subarray(place * BLOCK_BYTES, place * BLOCK_BYTES + length);
+
+  /** A writer whose peer takes runs, and how many messages of a kind it made. */
+  function written(
+    say: Say,
+    mostBytes = MAX_RUN_BYTES,
+  ): { bytes: Buffer; lengths: number[]; chunks: number } {
+    const writer = new MessageWriter();
+    writer.takeRuns(mostBytes);
+    say(writer);
+    const size = writer.bytes;
+    const chunks = writer.take();
+    const bytes = Buffer.concat(chunks);
+    expect(bytes.length).toBe(size);
+    const lengths: number[] = [];
+    for (let at = 0; at < bytes.length; at += 4 + bytes.readUInt32BE(at))
+      lengths.push(bytes.readUInt32BE(at));
+    return { bytes, lengths, chunks: chunks.length };
+  }
+
+  test('consecutive blocks of one piece leave as one message, and few chunks', () => {
+    const { lengths, chunks } = written((writer) => {
+      for (let place = 0; place < 8; place++) writer.block(3, place * BLOCK_BYTES, blockAt(place));
+    });
+    expect(lengths).toEqual([9 + MAX_RUN_BYTES]);
+    expect(chunks).toBe(2);
+  });
+
+  test('consecutive requests of one piece leave as one message', () => {
+    const { bytes, lengths } = written((writer) => {
+      for (let place = 0; place < 10; place++) writer.request(3, place * BLOCK_BYTES, BLOCK_BYTES);
+    });
+    expect(lengths).toEqual([13, 13]);
+    const { handler, heard } = recorder();
+    feed(new MessageReader(handler, RUNS), bytes, [7]);
+    expect(heard).toEqual([
+      `request 3 0 ${MAX_RUN_BYTES}`,
+      `request 3 ${8 * BLOCK_BYTES} ${2 * BLOCK_BYTES}`,
+    ]);
+  });
+
+  test('a peer that takes none gets single blocks, whatever others do', () => {
+    const say: Say = (writer) => {
+      for (let place = 0; place < 3; place++) writer.request(3, place * BLOCK_BYTES, BLOCK_BYTES);
+      for (let place = 0; place < 3; place++) writer.block(3, place * BLOCK_BYTES, blockAt(place));
+    };
+    const single = [13, 13, 13, ...Array.from({ length: 3 }, () => 9 + BLOCK_BYTES)];
+    expect(written(say, 0).lengths).toEqual(single);
+    expect(written(say).lengths).toEqual([13, 9 + 3 * BLOCK_BYTES]);
+  });
+
+  test.each<[string, Say, number]>([
+    [
+      'another message is said in between',
+      (writer) => {
+        writer.request(3, 0, BLOCK_BYTES);
+        writer.have(1);
+        writer.request(3, BLOCK_BYTES, BLOCK_BYTES);
+      },
+      3,
+    ],
+    [
+      'the first has left already',
+      (writer) => {
+        writer.request(3, 0, BLOCK_BYTES);
+        writer.take();
+        writer.request(3, BLOCK_BYTES, BLOCK_BYTES);
+      },
+      1,
+    ],
+    [
+      'the piece is another one',
+      (writer) => {
+        writer.request(3, 0, BLOCK_BYTES);
+        writer.request(4, BLOCK_BYTES, BLOCK_BYTES);
+      },
+      2,
+    ],
+    [
+      'a block is left out',
+      (writer) => {
+        writer.block(3, 0, blockAt(0));
+        writer.block(3, 2 * BLOCK_BYTES, blockAt(2));
+      },
+      2,
+    ],
+    [
+      'the one before is short',
+      (writer) => {
+        writer.block(3, 0, blockAt(0, 100));
+        writer.block(3, 100, blockAt(1));
+      },
+      2,
+    ],
+  ])('no run where %s', (_, say, messages) => {
+    const writer = new MessageWriter();
+    writer.takeRuns(MAX_RUN_BYTES);
+    say(writer);
+    const bytes = Buffer.concat(writer.take());
+    let count = 0;
+    for (let at = 0; at < bytes.length; at += 4 + bytes.readUInt32BE(at)) count++;
+    expect(count).toBe(messages);
+  });
+
+  test('arrive block by block, whole, however the bytes are cut', () => {
+    const place = fc.record({
+      piece: fc.nat({ max: 1 }),
+      place: fc.nat({ max: 19 }),
+      blocks: fc.integer({ min: 1, max: 12 }),
+    });
+    fc.assert(
+      fc.property(
+        fc.array(place, { minLength: 1, maxLength: 4 }),
+        fc.boolean(),
+        fc.integer({ min: 1, max: BLOCK_BYTES }),
+        fc.array(fc.integer({ min: 1, max: 3 * BLOCK_BYTES }), { minLength: 1, maxLength: 8 }),
+        (runs, isScattered, lastBytes, sizes) => {
+          const expected: string[] = [];
+          const { bytes } = written((writer) => {
+            for (const { piece, place, blocks } of runs) {
+              for (let i = place; i < Math.min(20, place + blocks); i++) {
+                const view = blockAt(i, i === 19 ? lastBytes : BLOCK_BYTES);
+                const block = isScattered ? Buffer.from(view) : view;
+                writer.block(piece, i * BLOCK_BYTES, block);
+                expected.push(`block ${piece} ${i * BLOCK_BYTES} ${block.toString('hex')}`);
+              }
+            }
+            writer.choke();
+          });
+          const { handler, heard } = recorder();
+          feed(new MessageReader(handler, RUNS), bytes, sizes);
+          expect(heard.length).toBe(expected.length + 1);
+          expect(heard.every((words, i) => words === (expected[i] ?? 'choke'))).toBe(true);
+        },
+      ),
+      fuzzParameters(60),
+    );
+  });
+
+  test('cut at every place of their head arrive whole', () => {
+    const { bytes } = written((writer) => {
+      for (let place = 0; place < 3; place++) writer.block(0, place * BLOCK_BYTES, blockAt(place));
+    });
+    for (let cut = 1; cut < 20; cut++) {
+      const { handler, heard } = recorder();
+      feed(new MessageReader(handler, RUNS), bytes, [cut, BLOCK_BYTES + 13]);
+      expect(heard).toEqual(
+        [0, 1, 2].map((place) => `block 0 ${place * BLOCK_BYTES} ${blockAt(place).toString('hex')}`),
+      );
+    }
+  });
+
+  test('are refused of a peer that never said it would send any, and beyond their bound', () => {
+    const head = bytesOf(9 + 2 * BLOCK_BYTES, 7);
+    const reader = new MessageReader(recorder().handler, bounds);
+    expect(failureOf(() => reader.push(head)).code).toBe('PeerProtocol');
+    const allowed = new MessageReader(recorder().handler, bounds);
+    allowed.takeRuns(MAX_RUN_BYTES);
+    allowed.push(head);
+    const beyond = new MessageReader(recorder().handler, RUNS);
+    expect(failureOf(() => beyond.push(bytesOf(10 + MAX_RUN_BYTES, 7))).code).toBe('PeerProtocol');
+  });
+
+  test('end where the reader is stopped', () => {
+    const { bytes } = written((writer) => {
+      for (let place = 0; place < 4; place++) writer.block(0, place * BLOCK_BYTES, blockAt(place));
+    });
+    const { handler, heard } = recorder();
+    const reader: MessageReader = new MessageReader(
+      {
+        ...handler,
+        block: (...values) => {
+          handler.block(...values);
+          reader.stop();
+        },
+      },
+      RUNS,
+    );
+    reader.push(bytes);
+    reader.push(bytes);
+    expect(heard.length).toBe(1);
+  });
 });
 
 test('chunks that were taken are never written to again', () => {
