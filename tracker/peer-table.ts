@@ -3,7 +3,8 @@
  * hundred thousand objects would take four times the memory, and the garbage collector's time at every look.
  *
  * Invariant: a number is either in use (between `take` and `release`) or on the free list; columns are replaced
- * when they grow, so nobody keeps one across a `take`.
+ * when they grow, so nobody keeps one across a `take`. They grow in place: addresses for the most peers there may
+ * be are reserved, which takes no memory, since copies would stay in memory until garbage is collected.
  */
 import { COMPACT_IPV4_BYTES, COMPACT_IPV6_BYTES } from './peer-address.ts';
 import type { PeerGroup } from './swarm.ts';
@@ -24,17 +25,13 @@ export const Flag = {
 } as const;
 
 const FIRST_CAPACITY = 64;
-/** Doubling up to here, then by a quarter: what is grown beyond need stays small against the memory of a peer. */
+/** Doubling up to here, then by an eighth: what is grown beyond need stays small against the memory of a peer. */
 const DOUBLED_CAPACITY = 16_384;
 
-function grown<T extends { set(source: T): void; readonly length: number }>(
-  make: new (length: number) => T,
-  old: T,
-  length: number,
-): T {
-  const column = new make(length);
-  column.set(old);
-  return column;
+/** A kind of typed array, whose memory may grow. */
+interface Column<T> {
+  new (buffer: ArrayBuffer, start: number, length: number): T;
+  readonly BYTES_PER_ELEMENT: number;
 }
 
 export class PeerTable {
@@ -58,12 +55,18 @@ export class PeerTable {
   key: Uint32Array = new Uint32Array(0);
   flags: Uint8Array = new Uint8Array(0);
   readonly group: (PeerGroup | undefined)[] = [];
+  readonly #maxPeers: number;
   #capacity = 0;
   /** Numbers that were never used begin here. */
   #fresh = 0;
   /** First of the free numbers, chained by `next`. */
   #free = NOBODY;
   #size = 0;
+
+  /** @param maxPeers the most numbers that are in use at a time */
+  constructor(maxPeers: number) {
+    this.#maxPeers = maxPeers;
+  }
 
   /** How many numbers are in use. */
   get size(): number {
@@ -75,7 +78,7 @@ export class PeerTable {
     return this.#capacity * (COMPACT_IPV6_BYTES + PEER_ID_BYTES + 4 * 8 + 6 * 4 + 1) + this.group.length * 8;
   }
 
-  /** A number for a new peer; its columns hold what the last one left there. */
+  /** A number for a new peer; its columns hold what the last one left there. @throws RangeError if all are in use */
   take(): number {
     this.#size += 1;
     const free = this.#free;
@@ -137,21 +140,35 @@ export class PeerTable {
 
   #grow(): void {
     const old = this.#capacity;
-    const capacity =
-      old < DOUBLED_CAPACITY ? Math.max(FIRST_CAPACITY, old * 2) : old + Math.ceil(old / 4 / 8) * 8;
-    this.compact = grown(Uint8Array, this.compact, capacity * COMPACT_IPV6_BYTES);
-    this.peerId = grown(Uint8Array, this.peerId, capacity * PEER_ID_BYTES);
-    this.uploadedBytes = grown(Float64Array, this.uploadedBytes, capacity);
-    this.downloadedBytes = grown(Float64Array, this.downloadedBytes, capacity);
-    this.leftBytes = grown(Float64Array, this.leftBytes, capacity);
-    this.expiresAt = grown(Float64Array, this.expiresAt, capacity);
-    this.slot = grown(Int32Array, this.slot, capacity);
-    this.next = grown(Int32Array, this.next, capacity);
-    this.previous = grown(Int32Array, this.previous, capacity);
-    this.place = grown(Int32Array, this.place, capacity);
-    this.node = grown(Int32Array, this.node, capacity);
-    this.key = grown(Uint32Array, this.key, capacity);
-    this.flags = grown(Uint8Array, this.flags, capacity);
+    const wanted = old < DOUBLED_CAPACITY ? Math.max(FIRST_CAPACITY, old * 2) : Math.ceil((old * 9) / 8);
+    const capacity = Math.max(old + 1, Math.min(wanted, this.#maxPeers));
+    this.compact = this.#grown(Uint8Array, this.compact, capacity, COMPACT_IPV6_BYTES);
+    this.peerId = this.#grown(Uint8Array, this.peerId, capacity, PEER_ID_BYTES);
+    this.uploadedBytes = this.#grown(Float64Array, this.uploadedBytes, capacity);
+    this.downloadedBytes = this.#grown(Float64Array, this.downloadedBytes, capacity);
+    this.leftBytes = this.#grown(Float64Array, this.leftBytes, capacity);
+    this.expiresAt = this.#grown(Float64Array, this.expiresAt, capacity);
+    this.slot = this.#grown(Int32Array, this.slot, capacity);
+    this.next = this.#grown(Int32Array, this.next, capacity);
+    this.previous = this.#grown(Int32Array, this.previous, capacity);
+    this.place = this.#grown(Int32Array, this.place, capacity);
+    this.node = this.#grown(Int32Array, this.node, capacity);
+    this.key = this.#grown(Uint32Array, this.key, capacity);
+    this.flags = this.#grown(Uint8Array, this.flags, capacity);
     this.#capacity = capacity;
+  }
+
+  /** A column as it was, with room for `capacity` peers. */
+  #grown<T extends { readonly buffer: ArrayBufferLike }>(
+    column: Column<T>,
+    old: T,
+    capacity: number,
+    elements = 1,
+  ): T {
+    const peerBytes = column.BYTES_PER_ELEMENT * elements;
+    let buffer = old.buffer as ArrayBuffer;
+    if (!buffer.resizable) buffer = new ArrayBuffer(0, { maxByteLength: this.#maxPeers * peerBytes });
+    buffer.resize(capacity * peerBytes);
+    return new column(buffer, 0, capacity * elements);
   }
 }

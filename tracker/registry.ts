@@ -85,8 +85,8 @@ const bounded = (count: number) => Math.min(count, Number.MAX_SAFE_INTEGER);
 const growth = (before: number, after: number) => (after >= before ? after - before : after);
 
 export class SwarmRegistry {
-  readonly table = new PeerTable();
-  readonly #index = new PeerIndex(this.table);
+  readonly table: PeerTable;
+  readonly #index: PeerIndex;
   readonly #nodes: Names;
   readonly #zones = new Names(MAX_ZONES);
   readonly #limits: RegistryLimits;
@@ -113,6 +113,8 @@ export class SwarmRegistry {
     this.#random = options.random;
     this.#sampler = new Sampler(MAX_WANTED_PEERS, options.random);
     this.#announced = { counts: NO_COUNTS, picked: this.#sampler.picked, pickedCount: 0 };
+    this.table = new PeerTable(this.#limits.maxPeers);
+    this.#index = new PeerIndex(this.table);
     this.#nodes = new Names(this.#limits.maxPeers);
     this.#wheel = new ExpiryWheel(this.table, EXPIRY_SLOT_MILLISECONDS, options.now);
     this.#rates = new RateBook(options.now);

@@ -27,6 +27,10 @@ async function load(settings: Partial<LoadSettings> & { port: number }): Promise
   return (await firstLine(child)) as LoadResult;
 }
 
+/** What answering takes by itself, of memory too, is there before peers come. */
+const WARM_UP_PEERS = 64;
+const WARM_UP_SECONDS = 12;
+
 const median = (values: readonly number[]) =>
   [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 const thousands = (value: number) => Math.round(value).toLocaleString('en');
@@ -35,17 +39,14 @@ function spread(values: readonly number[]): string {
   return `${thousands(median(values))} (${thousands(Math.min(...values))}–${thousands(Math.max(...values))})`;
 }
 
+/** Lets a server that has worked for a while get to know its peers; resident bytes that it grows by for each. */
 async function fill(server: Server, { swarms, peersPerSwarm }: Shape): Promise<number> {
+  const { port, perRequest } = server;
+  const few = { port, connections: 64, swarms: 1, peersPerSwarm: WARM_UP_PEERS, perRequest };
   if (!server.hasPeers) return 0;
+  await load({ ...few, seconds: WARM_UP_SECONDS });
   const before = server.residentBytes();
-  const { answers, failures } = await load({
-    port: server.port,
-    connections: 64,
-    swarms,
-    peersPerSwarm,
-    seconds: 0,
-    perRequest: server.perRequest,
-  });
+  const { answers, failures } = await load({ ...few, swarms, peersPerSwarm, seconds: 0 });
   if (failures > 0) throw new Error(`${server.name} refused ${failures} of ${answers} announces`);
   return (server.residentBytes() - before) / (swarms * peersPerSwarm);
 }

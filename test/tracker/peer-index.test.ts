@@ -8,7 +8,7 @@ test('finds whoever is in it and nobody else, whatever comes and goes', () => {
   const step = fc.record({ swarm: fc.nat(1), host: fc.nat(120), isIpv6: fc.boolean(), isAdd: fc.boolean() });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 400 }), (steps) => {
-      const table = new PeerTable();
+      const table = new PeerTable(1000);
       const index = new PeerIndex(table);
       const swarms = [0, 1].map((number) => new Swarm('aa'.repeat(20), number, table));
       const groups = swarms.map((swarm) => swarm.addGroup(0));

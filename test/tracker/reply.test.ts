@@ -14,7 +14,7 @@ function replyWith(
   peers: readonly [host: string, port: number][],
   form: { compact: boolean; omitPeerIds: boolean },
 ): unknown {
-  const table = new PeerTable();
+  const table = new PeerTable(1000);
   const picked = peers.map(([host, port]) => {
     const compact = compactHost(host);
     if (compact === undefined) throw new Error(`no address: ${host}`);
