@@ -54,6 +54,21 @@ describe('20 nodes, everybody connected with everybody', () => {
   });
 });
 
+describe('what comes twice is less than 0.5 % of the content', () => {
+  const SHORT: SimulationOptions = { ...TWENTY, pieceCount: 128 };
+  test.each<[string, SimulationOptions]>([
+    ['under the cluster policy', SHORT],
+    ['under the classic policy', { ...SHORT, policy: 'classic' }],
+    ['over slow links', { ...SMALL, linkBytesPerSecond: 250_000 }],
+    ['with far and near neighbours', { ...SHORT, delayMilliseconds: 5, delaySpreadMilliseconds: 50 }],
+  ])('%s', async (_, options) => {
+    const result = await simulate(options);
+    expect(result.completedSeconds.every(isComplete)).toBe(true);
+    expect(result.endgameShare).toBeGreaterThan(0);
+    expect(result.duplicateShare).toBeLessThan(0.005);
+  });
+});
+
 test('the same options give the same result, another seed another one', async () => {
   const [first, second] = await Promise.all([simulate(SMALL), simulate(SMALL)]);
   expect(second).toEqual(first);

@@ -205,6 +205,55 @@ describe('endgame', () => {
     for (const block of slow.link.takenBack) world.swarm.block(slow.neighbour, ...block);
     expect(world.swarm.totals.duplicateBytes).toBeGreaterThan(0);
   });
+
+  /** A medium, a quick and a slow peer; the slow one owes the last two blocks, and nobody else was asked for them. */
+  function lastTwoBlocks() {
+    const world = makeSwarm({ pieces: 1, blocksPerPiece: 6 });
+    const [medium, quick, slow] = [1, 2, 3].map(() => world.connect({ pieces: 'all' })) as [Peer, Peer, Peer];
+    const pace = new Map([
+      [medium, 50],
+      [quick, 1],
+    ]);
+    for (const peer of [medium, quick, slow]) {
+      world.limits.download = 2 * BLOCK;
+      world.swarm.unchoke(peer.neighbour);
+      expect(peer.link.wanted).toHaveLength(2);
+      for (const _ of pace.has(peer) ? [1, 2] : []) {
+        world.clock.time += pace.get(peer) ?? 0;
+        world.answer(peer);
+      }
+    }
+    expect(world.swarm.totals.endgameRequests).toBe(0);
+    world.limits.download = Number.POSITIVE_INFINITY;
+    return { world, medium, quick, slow };
+  }
+
+  test('at most two copies of a block are asked for, the second of the fastest', () => {
+    const { world, medium, quick, slow } = lastTwoBlocks();
+    const last = slow.link.wanted.map(String);
+    world.pass(100);
+    expect(quick.link.wanted.map(String).sort()).toEqual(last.sort());
+    expect(medium.link.wanted).toEqual([]);
+    expect(world.swarm.totals.endgameRequests).toBe(2);
+    world.pass(300);
+    expect(medium.link.wanted).toEqual([]);
+    expect(world.swarm.totals.endgameRequests).toBe(2);
+  });
+
+  test.each(['quick', 'slow'] as const)(
+    'whoever brings it (%s), the other request is taken back',
+    (winner) => {
+      const peers = lastTwoBlocks();
+      const { world } = peers;
+      const loser = winner === 'quick' ? peers.slow : peers.quick;
+      world.pass(100);
+      const [piece, begin, length] = peers[winner].link.wanted[0] as [number, number, number];
+      world.answer(peers[winner]);
+      expect(loser.link.said).toContain(`cancel ${piece} ${begin} ${length}`);
+      expect(loser.link.wanted.some(([, at]) => at === begin)).toBe(false);
+      expect(world.swarm.totals.duplicateBytes).toBe(0);
+    },
+  );
 });
 
 describe('peers that do not deliver', () => {
