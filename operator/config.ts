@@ -127,6 +127,7 @@ export function readConfig(env: Environment): OperatorConfig {
       imagePullSecrets,
       logLevel,
       resources: resources(env, 'ENXAME_TRACKER_RESOURCES', DEFAULT_TRACKER_RESOURCES),
+      zoneSharePercent: wholeNumber(env, 'ENXAME_TRACKER_ZONE_SHARE_PERCENT', 66, 0, 66),
       scheduling: jsonObject(env, 'ENXAME_TRACKER_SCHEDULING') as TrackerScheduling,
     },
   };

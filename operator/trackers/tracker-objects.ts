@@ -31,6 +31,8 @@ export interface TrackerSettings {
   /** Level of their logs. */
   readonly logLevel: string;
   readonly resources: V1ResourceRequirements;
+  /** How much of an answer is of the asker's zone, in percent. */
+  readonly zoneSharePercent: number;
   readonly scheduling: TrackerScheduling;
   /** The operator's own Deployment, with which the trackers go. */
   readonly owner: V1OwnerReference | undefined;
@@ -123,7 +125,7 @@ function trackerPod(settings: TrackerSettings): V1PodSpec {
         name: 'tracker',
         image: settings.image,
         imagePullPolicy: settings.imagePullPolicy,
-        args: ['tracker', '--revisions'],
+        args: ['tracker', '--revisions', `--zone-share=${settings.zoneSharePercent}%`],
         ports: [{ name: 'http', containerPort: Port.Tracker, protocol: 'TCP' }],
         env: [
           { name: LOG_LEVEL_VARIABLE, value: settings.logLevel },

@@ -18,7 +18,7 @@ test('what the chart must say is enough', () => {
       deniedCidrs: [],
       authorities: undefined,
     },
-    tracker: { replicas: 2, serviceAccount: 'enxame-tracker' },
+    tracker: { replicas: 2, serviceAccount: 'enxame-tracker', zoneSharePercent: 66 },
   });
 });
 
@@ -27,6 +27,7 @@ test('everything can be said', () => {
     ...env,
     ENXAME_IMAGE_PULL_SECRETS: 'a, b',
     ENXAME_TRACKER_REPLICAS: '3',
+    ENXAME_TRACKER_ZONE_SHARE_PERCENT: '40',
     ENXAME_TRACKER_SCHEDULING: '{"nodeSelector":{"disk":"fast"}}',
     ENXAME_PUBLISHER_DENIED_CIDRS: '10.0.0.0/8,fd00::/8',
     ENXAME_PUBLISHER_ENVIRONMENT: '{"HTTPS_PROXY":"http://proxy"}',
@@ -38,7 +39,11 @@ test('everything can be said', () => {
     environment: { HTTPS_PROXY: 'http://proxy' },
     authorities: { configMap: 'trust', key: 'ca.crt' },
   });
-  expect(config.tracker).toMatchObject({ replicas: 3, scheduling: { nodeSelector: { disk: 'fast' } } });
+  expect(config.tracker).toMatchObject({
+    replicas: 3,
+    zoneSharePercent: 40,
+    scheduling: { nodeSelector: { disk: 'fast' } },
+  });
 });
 
 test.each([
@@ -46,6 +51,7 @@ test.each([
   [{ ENXAME_IMAGE: undefined }, 'ENXAME_IMAGE'],
   [{ ENXAME_TRACKER_REPLICAS: '0' }, 'ENXAME_TRACKER_REPLICAS'],
   [{ ENXAME_TRACKER_REPLICAS: '2.5' }, 'ENXAME_TRACKER_REPLICAS'],
+  [{ ENXAME_TRACKER_ZONE_SHARE_PERCENT: '67' }, 'ENXAME_TRACKER_ZONE_SHARE_PERCENT'],
   [{ ENXAME_TRACKER_RESOURCES: '{' }, 'ENXAME_TRACKER_RESOURCES'],
   [{ ENXAME_TRACKER_SCHEDULING: '[]' }, 'ENXAME_TRACKER_SCHEDULING'],
   [{ ENXAME_PUBLISHER_ENVIRONMENT: '{"A":1}' }, 'ENXAME_PUBLISHER_ENVIRONMENT'],

@@ -56,6 +56,7 @@ test('the operator understands the environment that the chart gives it', async (
     },
     tracker: {
       replicas: 2,
+      zoneSharePercent: 66,
       logLevel: 'debug',
       instance: 'enxame',
       serviceAccount: 'enxame-tracker',

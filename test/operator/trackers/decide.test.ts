@@ -17,6 +17,7 @@ const settings: TrackerSettings = {
   imagePullSecrets: ['registry'],
   logLevel: 'debug',
   resources: {},
+  zoneSharePercent: 50,
   scheduling: {},
   owner: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'enxame-operator', uid: 'o' },
 };
@@ -113,4 +114,9 @@ test('a tracker is restricted, owned by the operator, and its Service selects it
   const { selector } = trackerService(1, settings).spec ?? {};
   expect(selector).toEqual(spec?.selector.matchLabels);
   expect(selector).not.toEqual(trackerService(0, settings).spec?.selector);
+});
+
+test('a tracker is told how much of its answers is of the zone of whoever asks', () => {
+  const { spec } = trackerDeployment(0, settings);
+  expect(spec?.template.spec?.containers[0]?.args).toContain('--zone-share=50%');
 });
