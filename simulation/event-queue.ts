@@ -1,8 +1,14 @@
 // Virtual time: events in order of their time, equal times in order of their making. Invariant: the same calls
 // give the same order, so that a simulation is a function of its seed.
+// Time is cut into buckets. A bucket that is still to come keeps its events in no order; the one that is on has them
+// in a heap, which is small therefore. What comes later than the buckets reach waits in the heap from the start.
 // Hot: millions of events; numbers lie in typed arrays, slots are reused, nothing is allocated per event.
 
-/** A heap of events, each with a target, a kind and three numbers. */
+/** A power of two. */
+const BUCKETS = 65_536;
+const NONE = -1;
+
+/** Events, each with a target, a kind and three numbers. */
 export class EventQueue<Target> {
   #capacity = 1024;
   #times = new Float64Array(this.#capacity);
@@ -12,7 +18,15 @@ export class EventQueue<Target> {
   #targets: (Target | undefined)[] = [];
   #extras: unknown[] = [];
   #heap = new Int32Array(this.#capacity);
+  /** Events in the heap, and in buckets. */
   #size = 0;
+  #inBuckets = 0;
+  /** First slot of each bucket's list, and for each slot the next one. */
+  readonly #firsts = new Int32Array(BUCKETS).fill(NONE);
+  #nexts = new Int32Array(this.#capacity);
+  readonly #perMillisecond: number;
+  /** The bucket that is on, counted from time 0; those in lists are the next BUCKETS - 1. */
+  #bucket = 0;
   #free: number[] = [];
   #slots = 0;
   #made = 0;
@@ -26,8 +40,13 @@ export class EventQueue<Target> {
   target: Target | undefined;
   extra: unknown;
 
+  /** Buckets so long that some ten events fall into one, and that they reach as far as most events lie ahead, are best. */
+  constructor(bucketMilliseconds: number) {
+    this.#perMillisecond = 1 / bucketMilliseconds;
+  }
+
   get size(): number {
-    return this.#size;
+    return this.#size + this.#inBuckets;
   }
 
   push(time: number, target: Target, kind: number, a = 0, b = 0, c = 0, extra?: unknown): void {
@@ -40,12 +59,22 @@ export class EventQueue<Target> {
     this.#numbers[slot * 3 + 2] = c;
     this.#targets[slot] = target;
     this.#extras[slot] = extra;
-    this.#rise(this.#size++, slot);
+    const bucket = this.#bucketOf(slot);
+    if (bucket <= this.#bucket || bucket >= this.#bucket + BUCKETS) {
+      this.#rise(this.#size++, slot);
+      return;
+    }
+    const place = bucket & (BUCKETS - 1);
+    this.#nexts[slot] = this.#firsts[place] as number;
+    this.#firsts[place] = slot;
+    this.#inBuckets++;
   }
 
   /** Takes the earliest event out, into the fields above. False if there is none. */
   next(): boolean {
-    if (this.#size === 0) return false;
+    if (this.size === 0) return false;
+    while (this.#inBuckets > 0 && !this.#isOn()) this.#turn();
+    if (this.#inBuckets === 0) this.#bucket = Math.max(this.#bucket, this.#bucketOf(this.#heap[0] as number));
     const slot = this.#heap[0] as number;
     this.time = this.#times[slot] as number;
     this.kind = this.#kinds[slot] as number;
@@ -62,6 +91,28 @@ export class EventQueue<Target> {
     return true;
   }
 
+  #bucketOf(slot: number): number {
+    return Math.floor((this.#times[slot] as number) * this.#perMillisecond);
+  }
+
+  /** True if the first of the heap is of the bucket that is on. */
+  #isOn(): boolean {
+    return this.#size > 0 && this.#bucketOf(this.#heap[0] as number) <= this.#bucket;
+  }
+
+  /** Goes on to the next bucket. */
+  #turn(): void {
+    this.#bucket++;
+    const place = this.#bucket & (BUCKETS - 1);
+    let slot = this.#firsts[place] as number;
+    this.#firsts[place] = NONE;
+    while (slot !== NONE) {
+      this.#inBuckets--;
+      this.#rise(this.#size++, slot);
+      slot = this.#nexts[slot] as number;
+    }
+  }
+
   #newSlot(): number {
     if (this.#slots === this.#capacity) {
       this.#capacity *= 2;
@@ -72,6 +123,7 @@ export class EventQueue<Target> {
       this.#kinds = kinds;
       this.#numbers = grownIntegers(this.#numbers, this.#capacity * 3);
       this.#heap = grownIntegers(this.#heap, this.#capacity);
+      this.#nexts = grownIntegers(this.#nexts, this.#capacity);
     }
     return this.#slots++;
   }

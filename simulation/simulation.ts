@@ -80,7 +80,7 @@ export interface SimulationResult {
 /** Runs a simulation to its end. */
 export function simulate(options: SimulationOptions): SimulationResult {
   const random = seededRandom(options.seed);
-  const queue = new EventQueue<SimulatedNode | SimulatedLink>();
+  const queue = new EventQueue<SimulatedNode | SimulatedLink>(bucketMilliseconds(options));
   const totalBytes = options.pieceCount * options.pieceLength;
   const linkBytesPerMillisecond = options.linkBytesPerSecond / 1000;
   const idealSeconds = totalBytes / options.linkBytesPerSecond;
@@ -168,6 +168,16 @@ export function simulate(options: SimulationOptions): SimulationResult {
   }
   timeline.sample(queue.time / 1000);
   return report(nodes, options, idealSeconds, totalBytes, timeline.points, events);
+}
+
+/** Some four events a block and node; ticks are to lie within the queue's reach. */
+function bucketMilliseconds({
+  leechers,
+  linkBytesPerSecond,
+  blockBytes = 16 * 1024,
+}: SimulationOptions): number {
+  const blockMilliseconds = (1000 * blockBytes) / linkBytesPerSecond;
+  return Math.max(TICK_MILLISECONDS / 50_000, (2 * blockMilliseconds) / leechers);
 }
 
 function pairsOf(

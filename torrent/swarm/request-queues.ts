@@ -1,9 +1,13 @@
 // Requests in order of arrival. Invariant: at most one entry per equal request is taken out by remove(), and
 // entries keep their order. Hot: typed storage that grows by doubling; nothing allocates per request.
 
+/** So few that they lie in the object itself: most queues of a large swarm stay short. */
+const FIRST_CAPACITY = 5;
+
 /** A first-in first-out queue of (piece, begin, length). */
 export class RequestQueue {
-  #fields = new Int32Array(3 * 16);
+  #capacity = FIRST_CAPACITY;
+  #fields = new Int32Array(3 * FIRST_CAPACITY);
   #head = 0;
   #size = 0;
 
@@ -12,8 +16,7 @@ export class RequestQueue {
   }
 
   push(piece: number, begin: number, length: number): void {
-    const capacity = this.#fields.length / 3;
-    if (this.#size === capacity) this.#grow(capacity);
+    if (this.#size === this.#capacity) this.#grow();
     const at = this.#at(this.#size++);
     this.#fields[at] = piece;
     this.#fields[at + 1] = begin;
@@ -58,7 +61,8 @@ export class RequestQueue {
 
   /** Takes the first request out. */
   shift(): void {
-    this.#head = (this.#head + 1) % (this.#fields.length / 3);
+    this.#head++;
+    if (this.#head === this.#capacity) this.#head = 0;
     this.#size--;
   }
 
@@ -85,16 +89,18 @@ export class RequestQueue {
   }
 
   #at(index: number): number {
-    return ((this.#head + index) % (this.#fields.length / 3)) * 3;
+    const place = this.#head + index;
+    return (place < this.#capacity ? place : place - this.#capacity) * 3;
   }
 
-  #grow(capacity: number): void {
-    const grown = new Int32Array(capacity * 2 * 3);
+  #grow(): void {
+    const grown = new Int32Array(this.#capacity * 2 * 3);
     for (let i = 0; i < this.#size; i++) {
       const at = this.#at(i);
       grown.set(this.#fields.subarray(at, at + 3), i * 3);
     }
     this.#fields = grown;
+    this.#capacity *= 2;
     this.#head = 0;
   }
 }
