@@ -160,7 +160,12 @@ function facts(options: SimulationOptions, result: SimulationResult): [string, s
       'Swarm',
       `1 seed and ${options.leechers} nodes, ${options.policy} policy, ${options.degree ?? 'all'} neighbours each`,
     ],
-    ['Content', `${formatBytes(total)}: ${options.pieceCount} pieces of ${formatBytes(options.pieceLength)}`],
+    [
+      'Content',
+      `${formatBytes(total)}: ${options.pieceCount} ${options.pieceCount === 1 ? 'piece' : 'pieces'} of ${formatBytes(options.pieceLength)}`,
+    ],
+    ['Links', linksOf(options)],
+    ...comingsAndGoings(options),
     ['Ideal time', `${inSeconds(total / options.linkBytesPerSecond)} (size ÷ rate)`],
     ['First node', ratioOf(options, quantile(result, 0))],
     ['Half of the nodes', ratioOf(options, quantile(result, 0.5))],
@@ -176,6 +181,34 @@ function facts(options: SimulationOptions, result: SimulationResult): [string, s
     ['Received twice', percent(result.duplicateShare)],
     ['Asked for twice', percent(result.endgameShare)],
   ];
+}
+
+/** How fast and how far apart nodes are. */
+function linksOf(options: SimulationOptions): string {
+  const { linkBytesPerSecond: down, upBytesPerSecond: up = down } = options;
+  const { delayMilliseconds: least = 0, delaySpreadMilliseconds: spread = 0 } = options;
+  const rates = up === down ? `${inBits(down)} each way` : `${inBits(down)} down, ${inBits(up)} up`;
+  return `${rates}; ${least}${spread > 0 ? ` to ${least + spread}` : ''} ms from node to node`;
+}
+
+/** As links are sold. */
+function inBits(bytesPerSecond: number): string {
+  const megabits = (8 * bytesPerSecond) / 1e6;
+  return megabits < 1000
+    ? `${Number(megabits.toPrecision(4))} Mbit/s`
+    : `${Number((megabits / 1000).toPrecision(4))} Gbit/s`;
+}
+
+/** What is asked for besides nodes that come at once and stay. */
+function comingsAndGoings(options: SimulationOptions): [string, string][] {
+  const { churnShare = 0, lateShare = 0, seedLeavesOnceOut } = options;
+  const share = (part: number) => `${Number((100 * part).toPrecision(3))} % of the nodes`;
+  const happenings = [
+    ...(churnShare > 0 ? [`${share(churnShare)} vanish`] : []),
+    ...(lateShare > 0 ? [`${share(lateShare)} come late`] : []),
+    ...(seedLeavesOnceOut ? ['the seed is lost once every piece is out'] : []),
+  ];
+  return happenings.length === 0 ? [] : [['Comings and goings', happenings.join(', ')]];
 }
 
 /** What went from zone to zone, of what nodes got in all. */

@@ -9,7 +9,7 @@ const WIDTH = 880;
 const HEIGHT = 320;
 const LEFT = 64;
 const RIGHT = 16;
-const TOP = 16;
+const TOP = 28;
 const BOTTOM = 44;
 
 interface Series {
@@ -33,7 +33,7 @@ const STYLE = `:root{color-scheme:light dark;--ink:#1b1f24;--faint:#5a636e;--lin
 body{margin:2rem auto;max-width:60rem;padding:0 1rem;background:var(--page);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin:2rem 0 .25rem}p{color:var(--faint);margin:.25rem 0 .75rem}
 table{border-collapse:collapse}th{text-align:left;font-weight:600;padding:.15rem 1.5rem .15rem 0;vertical-align:top}td{padding:.15rem 0;font-variant-numeric:tabular-nums}
-svg{width:100%;height:auto;display:block}svg text{fill:var(--faint);font:13px system-ui,sans-serif}.grid{stroke:var(--line)}.mark{stroke:var(--faint);stroke-dasharray:4 4}
+.plot{overflow-x:auto}.plot svg{min-width:48rem}svg{width:100%;height:auto;display:block}svg text{fill:var(--faint);font:13px system-ui,sans-serif}.grid{stroke:var(--line)}.mark{stroke:var(--faint);stroke-dasharray:4 4}
 .series{fill:none;stroke-width:2.5;stroke-linejoin:round}.a{stroke:var(--a)}.b{stroke:var(--b)}.c{stroke:var(--c);stroke-dasharray:2 3}
 .key{display:flex;flex-wrap:wrap;gap:.25rem 1.5rem;font-size:.9rem}.key svg{width:28px;height:12px;display:inline-block;margin-right:.4rem}
 footer{margin-top:2rem;color:var(--faint);font-size:.85rem}`;
@@ -62,8 +62,8 @@ export function simulationPage(
   const availability: Chart = {
     title: 'Copies of a piece',
     about:
-      'How many nodes hold a piece, the seed among them. Where the rarest has no copy, the swarm cannot complete.',
-    unit: 'nodes',
+      'How many of the nodes present hold a piece, the seed among them. Where the rarest has no copy, the swarm cannot complete.',
+    unit: 'copies',
     mark,
     series: [
       {
@@ -96,9 +96,11 @@ ${chart(availability)}
 
 function chart({ title, about, unit, series, mark }: Chart): string {
   const all = series.flatMap(({ points }) => points);
-  const across = ticks(Math.max(mark.seconds, ...all.map(([seconds]) => seconds)));
-  const up = ticks(Math.max(1, ...all.map(([, value]) => value)));
-  const widest = across.at(-1) as number;
+  // The curves reach to the right edge; the last round number may lie before it.
+  const widest = Math.max(mark.seconds, ...all.map(([seconds]) => seconds));
+  const across = ticks(widest).filter((seconds) => seconds <= widest);
+  // What is counted is whole.
+  const up = ticks(Math.max(1, ...all.map(([, value]) => value))).filter(Number.isInteger);
   const highest = up.at(-1) as number;
   const x = (seconds: number) => rounded(LEFT + (seconds / widest) * (WIDTH - LEFT - RIGHT));
   const y = (value: number) => rounded(HEIGHT - BOTTOM - (value / highest) * (HEIGHT - TOP - BOTTOM));
@@ -113,7 +115,7 @@ function chart({ title, about, unit, series, mark }: Chart): string {
     ),
     `<text x="${(LEFT + WIDTH - RIGHT) / 2}" y="${HEIGHT - 6}" text-anchor="middle">seconds</text>`,
     `<text transform="translate(14 ${(TOP + bottom) / 2}) rotate(-90)" text-anchor="middle">${unit}</text>`,
-    `<line class="mark" x1="${x(mark.seconds)}" x2="${x(mark.seconds)}" y1="${TOP}" y2="${bottom}"/><text x="${x(mark.seconds) - 6}" y="${TOP + 12}" text-anchor="end">${mark.name}</text>`,
+    `<line class="mark" x1="${x(mark.seconds)}" x2="${x(mark.seconds)}" y1="${TOP - 20}" y2="${bottom}"/>${markName(mark.name, x(mark.seconds))}`,
     ...series.map(
       ({ style, points }) =>
         `<polyline class="series ${style}" points="${points.map(([seconds, value]) => `${x(seconds)},${y(value)}`).join(' ')}"/>`,
@@ -125,8 +127,14 @@ function chart({ title, about, unit, series, mark }: Chart): string {
   );
   return `<h2>${title}</h2>
 <p>${about}</p>
-<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${title} over time">${lines.join('\n')}</svg>
+<div class="plot"><svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${title} over time">${lines.join('\n')}</svg></div>
 <div class="key">${keys.join('')}</div>`;
+}
+
+/** Above the curves, on the side of the line where there is room for it. */
+function markName(name: string, x: number): string {
+  const isLeft = x > LEFT + 100;
+  return `<text x="${isLeft ? x - 6 : x + 6}" y="${TOP - 9}" text-anchor="${isLeft ? 'end' : 'start'}">${name}</text>`;
 }
 
 /** Round numbers from 0 to the first one that is not below `most`. */

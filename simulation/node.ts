@@ -160,7 +160,8 @@ export class SimulatedNode {
         around.completed(this);
       },
       banned: () => undefined,
-      wakeForHaves: (within) => around.queue.push(around.clock.now() + within, this, EVENT.flush),
+      // The engine does so at the end of a turn of its loop, long before it must.
+      wakeForHaves: () => around.queue.push(around.clock.now() + 1, this, EVENT.flush),
       tellAll: (pieces) => {
         if (around.delaySpreadMilliseconds > 0) return false;
         this.#spreadHaves(pieces);

@@ -47,7 +47,7 @@ export interface SimulationOptions {
   lateSeconds?: number;
   /** The seed vanishes as soon as every piece is held by somebody else too. */
   seedLeavesOnceOut?: boolean;
-  /** Virtual seconds after which it ends anyhow; default 100 times the content's time on one link. */
+  /** Virtual seconds after which it ends anyhow; default 100 times the content's time on the slower way of a link. */
   limitSeconds?: number;
 }
 
@@ -120,7 +120,11 @@ export function simulate(options: SimulationOptions): SimulationResult {
   }
 
   queue.push(0, nodes[0] as SimulatedNode, EVENT.sample);
-  const limit = (options.limitSeconds ?? 100 * idealSeconds) * 1000;
+  const slowest = Math.min(
+    options.linkBytesPerSecond,
+    options.upBytesPerSecond ?? options.linkBytesPerSecond,
+  );
+  const limit = (options.limitSeconds ?? (100 * totalBytes) / slowest) * 1000;
   let events = 0;
   while (missing > 0 && queue.next() && queue.time <= limit) {
     events++;

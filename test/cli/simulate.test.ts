@@ -19,6 +19,8 @@ test('prints a table', async () => {
   const { code, stdout, stderr } = await enxame(SMALL).ended;
   expect([code, stderr]).toEqual([0, '']);
   expect(stdout).toMatch(/^Swarm +1 seed and 6 nodes, cluster policy, all neighbours each$/m);
+  expect(stdout).toMatch(/^Links +1 Gbit\/s each way; 0.5 ms from node to node$/m);
+  expect(stdout).not.toMatch(/^Comings and goings/m);
   expect(stdout).toMatch(/^Last node +[0-9.]+ s \([0-9.]+ × the ideal\)$/m);
   expect(stdout).toMatch(/^Complete +6 nodes; 0 left, 0 stayed behind$/m);
 });
@@ -42,6 +44,23 @@ test('tells what goes between zones, and that less does where the tracker knows 
   expect([without.zones, without.complete, with_.complete]).toEqual([3, 90, 90]);
   expect(with_.crossZoneBytes).toBeLessThan(without.crossZoneBytes);
   expect(await run()).toMatch(/^Between zones +[0-9.]+ MiB, 6[0-9.]+ % of all bytes; 3 zones$/m);
+});
+
+test('tells what was asked for besides nodes that come at once and stay', async () => {
+  const { stdout } = await enxame([
+    ...SMALL,
+    ...['--up', '1M', '--delay-spread', '3', '--churn', '50%', '--late', '10%', '--seed-loss'],
+  ]).ended;
+  expect(stdout).toMatch(/^Links +1 Gbit\/s down, 8 Mbit\/s up; 0.5 to 3.5 ms from node to node$/m);
+  expect(stdout).toMatch(
+    /^Comings and goings +50 % of the nodes vanish, 10 % of the nodes come late, the seed is lost once every piece is out$/m,
+  );
+});
+
+test('waits for slow uplinks', async () => {
+  const { code, stdout } = await enxame(['simulate', '--nodes', '40', '--pieces', '1', '--up', '100k']).ended;
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^Complete +40 nodes; 0 left, 0 stayed behind$/m);
 });
 
 test('writes a page that loads nothing from elsewhere', async () => {
