@@ -278,6 +278,11 @@ export class SimulatedLink implements PeerLink {
     this.#send(EVENT.keepAlive);
   }
 
+  /** Nothing is lost in a simulation. */
+  dontHave(): boolean {
+    return false;
+  }
+
   sendBlock(piece: number, begin: number, length: number): void {
     this.pendingBytes += length;
     this.blocks.push(piece, begin, length);

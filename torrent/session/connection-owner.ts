@@ -54,6 +54,7 @@ export interface ConnectionOwner {
   receiving(buffer: Buffer, start: number): void;
   /** Something waits in the connection's writer: flush() it before long. */
   flushSoon(connection: PeerConnection): void;
-  readFailed(error: unknown): void;
+  /** A held piece could not be read. True if the torrent goes on without it. */
+  readFailed(error: unknown, piece: number): boolean;
   closed(connection: PeerConnection, reason: string): void;
 }

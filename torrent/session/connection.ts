@@ -7,7 +7,7 @@ import { isTorrentError } from '../errors.ts';
 import type { PeerLink } from '../swarm/host.ts';
 import type { Neighbour } from '../swarm/neighbour.ts';
 import { RequestQueue } from '../swarm/request-queues.ts';
-import { PeerExtensionIds } from '../wire/extension.ts';
+import { DONT_HAVE_EXTENSION, PeerExtensionIds } from '../wire/extension.ts';
 import type { Handshake } from '../wire/handshake.ts';
 import { MessageReader } from '../wire/message-reader.ts';
 import { MessageWriter } from '../wire/message-writer.ts';
@@ -240,6 +240,14 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
     this.#touch();
   }
 
+  dontHave(piece: number): boolean {
+    if (this.extensions.of(DONT_HAVE_EXTENSION) === undefined) return false;
+    const payload = Buffer.alloc(4);
+    payload.writeUInt32BE(piece);
+    this.sendExtended(DONT_HAVE_EXTENSION, payload);
+    return true;
+  }
+
   sendBlock(piece: number, begin: number, length: number): void {
     this.pendingBytes += length;
     this.#toRead.push(piece, begin, length);
@@ -279,9 +287,17 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
   readonly #onReadFailed = (error: unknown): void => {
     this.#isReading = false;
     if (this.#isClosed) return;
-    this.#owner.readFailed(error);
+    const queue = this.#toRead;
+    const { firstPiece: piece, firstBegin: begin, firstLength: length } = queue;
     // The peer waits for a block that will not come.
-    this.#owner.swarm.drop(this.neighbour, 'a block for it could not be read');
+    if (!this.#owner.readFailed(error, piece)) {
+      this.#owner.swarm.drop(this.neighbour, 'a block for it could not be read');
+      return;
+    }
+    queue.shift();
+    this.pendingBytes -= length;
+    this.#owner.swarm.unsent(this.neighbour, piece, begin, length);
+    if (!this.#isClosed) this.#sendReadable();
   };
 
   #collect(piece: number, begin: number, lent: Buffer): void {

@@ -106,6 +106,12 @@ export class PieceIntake {
     this.#events.verified(piece, this.#events.wantsDigests(piece) ? blockDigests(data) : []);
   }
 
+  /** A piece that was held is not on the disk any more. */
+  lost(piece: number): void {
+    this.bytesHeld -= this.#metainfo.pieceLengthAt(piece);
+    this.#unsaved = true;
+  }
+
   /** The disk failed. */
   failed(error: unknown, doing: string): void {
     if (this.#isClosed || this.error !== undefined) return;

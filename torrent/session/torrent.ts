@@ -18,6 +18,7 @@ import { Connections } from './connections.ts';
 import { ExtensionProtocol } from './extension-protocol.ts';
 import type { Greeting } from './greeting.ts';
 import { TorrentLimits } from './limits.ts';
+import { LostPieces } from './lost-pieces.ts';
 import { MetadataServing } from './metadata/serving.ts';
 import { Outbox } from './outbox.ts';
 import { PieceIntake } from './piece-intake.ts';
@@ -51,12 +52,15 @@ export class JoinedTorrent
   readonly #peers: PeerList;
   readonly #connections: Connections;
   readonly #intake: PieceIntake;
+  readonly #losses: LostPieces;
   readonly #webSeeds: readonly WebSeed[];
   readonly #outbox = new Outbox();
   readonly #limits: TorrentLimits;
   readonly #shown: ShownState;
   readonly #isSelfish: boolean;
   #willFlushHaves = false;
+  /** It was complete once: nobody is told twice. */
+  #hasCompleted = false;
   #discovering = false;
   #neededAt: number;
   #stopped: Promise<void> | undefined;
@@ -77,6 +81,7 @@ export class JoinedTorrent
     this.#limits = new TorrentLimits(options.limits, around, now);
     this.#neededAt = now;
     this.#intake = this.#makeIntake(now);
+    this.#losses = this.#makeLosses();
     const host = this.#host();
     this.swarm = new Swarm({
       infoHash: metainfo.infoHash,
@@ -243,8 +248,10 @@ export class JoinedTorrent
     this.#outbox.add(connection);
   }
 
-  readFailed(error: unknown): void {
+  readFailed(error: unknown, piece: number): boolean {
+    if (this.#losses.readFailed(error, piece)) return true;
     this.#intake.failed(error, 'reading');
+    return false;
   }
 
   closed(connection: PeerConnection, reason: string): void {
@@ -287,7 +294,8 @@ export class JoinedTorrent
       verified: (piece, blockDigests) => {
         this.swarm.pieceVerified(piece, blockDigests);
         this.emit('verified', piece);
-        if (!this.complete) return;
+        if (!this.complete || this.#hasCompleted) return;
+        this.#hasCompleted = true;
         this.emit('complete');
         if (this.#isSelfish) this.stop();
       },
@@ -307,8 +315,20 @@ export class JoinedTorrent
     });
   }
 
+  #makeLosses(): LostPieces {
+    return new LostPieces(this.storage, {
+      lost: (piece) => {
+        this.logger.warn({ infoHash: this.infoHashHex, piece }, 'a piece was lost on the disk');
+        this.#intake.lost(piece);
+        this.swarm.pieceLost(piece);
+      },
+      failed: (error) => this.#intake.failed(error, 'checking'),
+    });
+  }
+
   #completed(): void {
     this.#intake.completed(this.clock.now());
+    if (this.#hasCompleted) return;
     for (const discovery of this.#discovery) discovery.announce('completed');
   }
 
@@ -337,7 +357,7 @@ export class JoinedTorrent
     this.swarm.pause();
     for (const webSeed of this.#webSeeds) webSeed.end('the torrent is stopped');
     for (const neighbour of [...this.swarm.neighbours]) this.swarm.drop(neighbour, 'the torrent is stopped');
-    const outcomes = await Promise.allSettled([...left, this.#intake.close()]);
+    const outcomes = await Promise.allSettled([...left, this.#losses.idle(), this.#intake.close()]);
     for (const outcome of outcomes) {
       if (outcome.status === 'fulfilled') continue;
       this.logger.warn(

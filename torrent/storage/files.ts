@@ -109,6 +109,12 @@ export class TorrentFiles {
     return !isExact;
   }
 
+  /** Somebody else changed a file: it is opened anew, and filled up again if it is too short. */
+  async forget(index: number): Promise<void> {
+    this.#sized[index] = 0;
+    await this.#drop(index);
+  }
+
   /** Closes what is open, each file as soon as nobody uses it. */
   async closeAll(): Promise<void> {
     await Promise.all([...this.#open.keys()].map((index) => this.#drop(index)));

@@ -52,6 +52,13 @@ export interface PieceStorage {
    */
   finalize(): Promise<void>;
 
+  /**
+   * The files that a piece lies in were changed by somebody else (FileChanged): what is held of them is hashed anew.
+   * Returns the pieces that are held no more; writePiece() takes them again.
+   * @throws TorrentError DiskIo, UnsafePath, Closed.
+   */
+  recheck(piece: number): Promise<number[]>;
+
   /** Hashes everything anew and sets `have` by the outcome. Returns how many pieces hold. */
   verifyAll(): Promise<number>;
 

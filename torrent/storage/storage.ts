@@ -338,6 +338,39 @@ class FileStorage implements PieceStorage {
     });
   }
 
+  recheck(piece: number): Promise<number[]> {
+    return this.#tasks.take(async () => {
+      this.#refuseClosed();
+      const lost: number[] = [];
+      await this.#writes.take(async () => {
+        const { metainfo } = this;
+        this.#reader.forget();
+        const indexes = new Set<number>();
+        for (const { fileIndex, padding } of this.#layout.pieceSegments(piece))
+          if (!padding) indexes.add(fileIndex);
+        for (const index of indexes) {
+          await this.#files.forget(index);
+          const status = await this.#files.status(index);
+          // As it looks before it is hashed; what was written to since is still to be stamped.
+          if (!this.#dirty.has(index)) this.#stamps[index] = status;
+        }
+        const pieces: number[] = [];
+        for (let each = this.have.nextSet(0); each >= 0; each = this.have.nextSet(each + 1)) {
+          if (this.#layout.pieceSegments(each).some(({ fileIndex }) => indexes.has(fileIndex)))
+            pieces.push(each);
+        }
+        const { hash } = this.#parts.hashing;
+        await hashPieces(metainfo, this.#layout, this.#files, pieces, { hash }, (each, isGood) => {
+          if (isGood) return;
+          this.have.clear(each);
+          lost.push(each);
+        });
+        this.#isChanged = true;
+      });
+      return lost;
+    });
+  }
+
   verifyAll(): Promise<number> {
     return this.#tasks.take(async () => {
       this.#refuseClosed();

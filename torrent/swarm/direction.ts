@@ -85,6 +85,16 @@ export class Direction {
     neighbour.suggestion = -1;
   }
 
+  /** We hold the piece no more. */
+  lost(piece: number): void {
+    if (this.#assigned === undefined) return;
+    this.#assigned.remove(piece);
+    for (const neighbour of this.#context.neighbours) {
+      this.#forget(neighbour, piece);
+      if (neighbour.suggestion === piece) neighbour.suggestion = -1;
+    }
+  }
+
   /** Takes back suggestions that nobody acted on. */
   tick(now: number): void {
     if (this.#assigned === undefined || this.#assigned.size === 0) return;

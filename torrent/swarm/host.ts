@@ -28,6 +28,8 @@ export interface PeerLink {
   suggest(piece: number): void;
   allowedFast(piece: number): void;
   keepAlive(): void;
+  /** We hold a piece no more (BEP 54). False if the peer does not speak that. */
+  dontHave(piece: number): boolean;
   /** Reads a block of a held piece and sends it; Swarm.uploaded() follows once it has left. */
   sendBlock(piece: number, begin: number, length: number): void;
   /** The swarm has dropped the peer; no more calls follow. */

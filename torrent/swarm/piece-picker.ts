@@ -7,8 +7,8 @@
 // - A started piece stands in `open` exactly as long as it has a free block.
 //
 //   wanted --start--> started --last block--> verifying --verified--> held
-//     ^                  |                        |
-//     +----- drop -------+------ corrupt ---------+
+//     ^                  |                        |                   |
+//     +----- drop -------+------ corrupt ---------+------ lost -------+
 import type { Bitfield } from '../bitfield.ts';
 import type { Geometry } from './geometry.ts';
 import { RarityOrder } from './rarity-order.ts';
@@ -200,6 +200,12 @@ export class PiecePicker {
   failed(piece: number): void {
     this.#recycle(this.#verifying.get(piece));
     this.#verifying.delete(piece);
+    this.#rarity.add(piece);
+  }
+
+  /** A held piece is not there any more: it is wanted again. */
+  lost(piece: number): void {
+    this.#have.clear(piece);
     this.#rarity.add(piece);
   }
 

@@ -339,6 +339,11 @@ export class Swarm {
     this.#requester.fill(neighbour, this.#context.clock.now());
   }
 
+  /** A block that was handed to a link cannot be read: the peer is refused it. */
+  unsent(neighbour: Neighbour, piece: number, begin: number, length: number): void {
+    if (neighbour.connected) this.#uplink.unsent(neighbour, piece, begin, length);
+  }
+
   /** After a burst of messages: serves whoever can be served. */
   settle(): void {
     this.#uplink.serve(this.#context.clock.now());
@@ -398,6 +403,25 @@ export class Swarm {
   /** The piece could not be written: it is wanted again. */
   pieceUnwritten(piece: number): void {
     this.#wantAgain(piece);
+  }
+
+  /** A held piece is not on the disk any more: neighbours are told (BEP 54), or left, and it is wanted again. */
+  pieceLost(piece: number): void {
+    if (!this.#picker.isHeld(piece)) return;
+    this.#picker.lost(piece);
+    this.#direction.lost(piece);
+    this.#unannounced = this.#unannounced.filter((other) => other !== piece);
+    for (const neighbour of [...this.#context.neighbours]) {
+      if (neighbour.pieces.get(piece)) {
+        neighbour.useful++;
+        neighbour.pickable++;
+        this.#updateInterest(neighbour);
+      }
+      // Without BEP 6 it would wait for what it asked for.
+      if (neighbour.fast && neighbour.link.dontHave(piece)) this.#uplink.withdraw(neighbour, piece);
+      else this.drop(neighbour, 'it cannot be told that we lost a piece');
+    }
+    this.#requester.fillAll(this.#context.clock.now());
   }
 
   /** Tells all neighbours of the pieces verified since the last time. */

@@ -138,6 +138,26 @@ export class Uplink {
     }
   }
 
+  /** A block that was handed to the link cannot be read. */
+  unsent(neighbour: Neighbour, piece: number, begin: number, length: number): void {
+    neighbour.handedBytes -= length;
+    if (!neighbour.isStuck) this.#handedBytes -= length;
+    if (neighbour.fast) neighbour.link.reject(piece, begin, length);
+    else this.#context.drop(neighbour, 'a block for it could not be read');
+  }
+
+  /** What a peer (which speaks BEP 6) waits for of a piece is refused. */
+  withdraw(neighbour: Neighbour, piece: number): void {
+    const { requests } = neighbour;
+    for (let left = requests.size; left > 0; left--) {
+      const { firstPiece, firstBegin, firstLength } = requests;
+      requests.shift();
+      if (firstPiece === piece) neighbour.link.reject(piece, firstBegin, firstLength);
+      else requests.push(firstPiece, firstBegin, firstLength);
+    }
+    this.#noteWaiting(neighbour);
+  }
+
   /** A block has left. */
   uploaded(neighbour: Neighbour, bytes: number, now: number): void {
     if (neighbour.isStuck) this.#handedBytes += neighbour.handedBytes;

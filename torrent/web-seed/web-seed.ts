@@ -114,6 +114,8 @@ export class WebSeed implements PeerLink {
   suggest = nothing;
   allowedFast = nothing;
   keepAlive = nothing;
+  /** It asks us for nothing. */
+  dontHave = () => true;
   sendBlock = nothing;
 
   request(piece: number, begin: number, length: number): void {

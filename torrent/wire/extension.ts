@@ -19,7 +19,7 @@ export const EXCHANGE_ID = 3;
 export const DONT_HAVE_ID = 4;
 
 /** A piece that was announced is lost (BEP 54). */
-const DONT_HAVE_EXTENSION = 'lt_donthave';
+export const DONT_HAVE_EXTENSION = 'lt_donthave';
 
 /** Requests that we let wait, as BEP 10 `reqq` tells peers. */
 export const OWN_REQUEST_QUEUE = 2000;

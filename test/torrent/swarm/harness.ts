@@ -28,6 +28,12 @@ export class FakeLink implements PeerLink {
   haveAll = () => this.#say('haveAll');
   haveNone = () => this.#say('haveNone');
   keepAlive = () => this.#say('keepAlive');
+  /** Speaks BEP 54. */
+  knowsLosses = true;
+  dontHave = (piece: number) => {
+    if (this.knowsLosses) this.#say(`dontHave ${piece}`);
+    return this.knowsLosses;
+  };
   allowedFast = (piece: number) => this.#say(`allowedFast ${piece}`);
   suggest = (piece: number) => this.#say(`suggest ${piece}`);
   bitfield = (bits: Uint8Array) => this.#say(`bitfield ${Buffer.from(bits).toString('hex')}`);

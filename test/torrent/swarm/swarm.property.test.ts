@@ -27,6 +27,7 @@ const step = fc.oneof(
   fc.record({ do: fc.constant('suggest' as const), who, piece }),
   fc.record({ do: fc.constant('allow' as const), who, piece }),
   fc.record({ do: fc.constant('lose' as const), who, piece }),
+  fc.record({ do: fc.constant('lost on disk' as const), piece }),
   fc.record({ do: fc.constant('good' as const), which: fc.nat() }),
   fc.record({ do: fc.constant('corrupt' as const), which: fc.nat() }),
   fc.record({ do: fc.constant('unwritten' as const), which: fc.nat() }),
@@ -57,6 +58,9 @@ function run(world: TestSwarm, peers: Peer[], action: Step): void {
       else swarm.pieceCorrupt(done, ['x', 'y']);
       return;
     }
+    case 'lost on disk':
+      swarm.pieceLost(action.piece);
+      return;
     case 'pause':
       swarm.pause();
       return;
