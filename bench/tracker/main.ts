@@ -62,13 +62,17 @@ async function compare(shape: Shape, runs: number, seconds: number, only: string
     const rates = new Map<Server, number[]>();
     const perCpu = new Map<Server, number[]>();
     const slow = new Map<Server, number[]>();
+    const failed = new Map<Server, number>();
     for (let run = 0; run < runs; run += 1)
       for (const server of servers) {
         const cpu = server.cpuSeconds();
         const { port, perRequest } = server;
         const { connections, swarms, peersPerSwarm } = shape;
         const result = await load({ port, connections, swarms, peersPerSwarm, seconds, perRequest });
-        if (result.failures > 0) throw new Error(`${server.name} failed ${result.failures} times`);
+        // A tracker that is asked over ten thousand new connections at once may refuse some.
+        if (result.failures > 0 && !perRequest)
+          throw new Error(`${server.name} failed ${result.failures} times`);
+        failed.set(server, (failed.get(server) ?? 0) + result.failures);
         rates.set(server, [...(rates.get(server) ?? []), result.answers / result.seconds]);
         const used = server.cpuSeconds() - cpu;
         perCpu.set(server, [...(perCpu.get(server) ?? []), result.answers / used]);
@@ -79,7 +83,7 @@ async function compare(shape: Shape, runs: number, seconds: number, only: string
       process.stdout.write(
         `  ${server.name.padEnd(15)} ${spread(rates.get(server) ?? [])} announces/s; ` +
           `${spread(perCpu.get(server) ?? [])} per CPU s; p99 ${median(slow.get(server) ?? []).toFixed(1)} ms; ` +
-          `${Math.round(memory.get(server) ?? 0)} B of memory a peer\n`,
+          `${Math.round(memory.get(server) ?? 0)} B of memory a peer${failed.get(server) ? `; ${failed.get(server)} failed` : ''}\n`,
       );
     const enxame = servers.find(({ name }) => name === 'enxame');
     if (enxame !== undefined) await printFigures(enxame.port);
