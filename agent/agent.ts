@@ -66,6 +66,8 @@ export interface AgentCluster {
   claims(): Seen<ClaimedContent>;
   /** Names of the tracker replicas. */
   trackers(): Seen<string>;
+  /** UIDs of the Pods that answer for the replicas now, by name; '' for a replica of which none does. */
+  trackerPods(): ReadonlyMap<string, string>;
   reviewToken: TokenReviewer;
   confirmGone: GoneConfirmer;
   writeStatus(status: NodeContentStatus): Promise<void>;
@@ -245,13 +247,16 @@ export async function startAgent(
         ownTrackers: true,
         parameters: { node: nodeName, ...zoneOf(cluster.node()) },
       });
-      const unsubscribe = trackers.onChange(() => discovery.setTiers(trackers.tiers(infoHash)));
+      const subscriptions = [
+        trackers.onChange(() => discovery.setTiers(trackers.tiers(infoHash))),
+        trackers.onAnew((url) => discovery.beganAnew(url)),
+      ];
       return {
         start: (swarm, onPeers) => discovery.start(swarm, onPeers),
         announce: (event) => discovery.announce(event),
         needMore: () => discovery.needMore(),
         stop: () => {
-          unsubscribe();
+          for (const unsubscribe of subscriptions) unsubscribe();
           return discovery.stop();
         },
       };
@@ -324,6 +329,7 @@ export async function startAgent(
       engine.retryNow();
       await trackers.save(disk, layout.trackers);
     }
+    trackers.setPods(cluster.trackerPods());
     updatePins();
     await savePins();
   };

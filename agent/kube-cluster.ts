@@ -1,6 +1,6 @@
 // The cluster as the agent sees it, through kube/'s informers. Invariant: what was seen last stays known while
 // the API server is away; and the agent writes two things only, its NodeContent (once) and that one's status.
-import type { V1Node, V1PersistentVolume, V1Pod, V1Service } from '@kubernetes/client-node';
+import type { V1EndpointSlice, V1Node, V1PersistentVolume, V1Pod, V1Service } from '@kubernetes/client-node';
 import {
   API_VERSION,
   APP_NAME,
@@ -15,6 +15,7 @@ import {
 } from '../api/index.ts';
 import {
   CUSTOM_RESOURCE_DEFINITIONS,
+  ENDPOINT_SLICES,
   Informer,
   isAlreadyExists,
   isNotFound,
@@ -37,6 +38,8 @@ export interface ClusterListener {
 }
 
 const CRD_NAME = `${CONTENT_REVISION.plural}.${GROUP}`;
+/** Label of an EndpointSlice: the Service that it is of. */
+const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
 const CREATE_RETRY_MILLISECONDS = 2000;
 
 /** The agent's watches. */
@@ -50,6 +53,7 @@ export class KubeCluster implements AgentCluster {
   readonly #pods: Informer<V1Pod>;
   readonly #volumes: Informer<V1PersistentVolume>;
   readonly #services: Informer<V1Service>;
+  readonly #endpoints: Informer<V1EndpointSlice>;
   #creating = false;
   #retry: NodeJS.Timeout | undefined;
   #isStopped = false;
@@ -84,10 +88,18 @@ export class KubeCluster implements AgentCluster {
       labelSelector: Label.DistributionUid,
       logger,
     });
+    const ofTrackers = `${Label.Name}=${APP_NAME},${Label.Component}=${Component.Tracker}`;
     this.#services = new Informer<V1Service>({
       resource: client.resource<V1Service>(SERVICES),
       namespace,
-      labelSelector: `${Label.Name}=${APP_NAME},${Label.Component}=${Component.Tracker}`,
+      labelSelector: ofTrackers,
+      logger,
+    });
+    // They have the labels of their Services.
+    this.#endpoints = new Informer<V1EndpointSlice>({
+      resource: client.resource<V1EndpointSlice>(ENDPOINT_SLICES),
+      namespace,
+      labelSelector: ofTrackers,
       logger,
     });
   }
@@ -133,7 +145,8 @@ export class KubeCluster implements AgentCluster {
         changed();
       },
     });
-    for (const informer of [this.#pods, this.#volumes, this.#services]) informer.addHandler(all);
+    for (const informer of [this.#pods, this.#volumes, this.#services, this.#endpoints])
+      informer.addHandler(all);
     for (const informer of this.#informers) {
       informer.start();
       informer.synced().then(
@@ -186,6 +199,18 @@ export class KubeCluster implements AgentCluster {
     return { objects: objects.flatMap(({ metadata }) => metadata?.name ?? []), hasSynced };
   }
 
+  trackerPods(): ReadonlyMap<string, string> {
+    const pods = new Map<string, string>();
+    for (const { metadata, endpoints } of this.#endpoints.list()) {
+      const name = metadata?.labels?.[SERVICE_NAME_LABEL];
+      if (name === undefined) continue;
+      const ready = endpoints?.find(({ conditions }) => conditions?.ready !== false);
+      // A Service of two address families has two slices, of the same Pod.
+      pods.set(name, ready?.targetRef?.uid ?? pods.get(name) ?? '');
+    }
+    return pods;
+  }
+
   reviewToken(token: string, audiences: string[]) {
     return reviewToken(this.#client, token, audiences);
   }
@@ -216,7 +241,10 @@ export class KubeCluster implements AgentCluster {
   }
 
   get #informers() {
-    return [this.#revisions, this.#nodes, this.#nodeContents, this.#pods, this.#volumes, this.#services];
+    return [
+      ...[this.#revisions, this.#nodes, this.#nodeContents, this.#pods],
+      ...[this.#volumes, this.#services, this.#endpoints],
+    ];
   }
 
   /** Makes the NodeContent, owned by the Node, as soon as both are known; never with a spec. */

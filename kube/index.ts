@@ -8,6 +8,7 @@ export { LeaderElector } from './leader-elector.ts';
 export {
   CUSTOM_RESOURCE_DEFINITIONS,
   DEPLOYMENTS,
+  ENDPOINT_SLICES,
   NODES,
   PERSISTENT_VOLUME_CLAIMS,
   PERSISTENT_VOLUMES,

@@ -36,6 +36,14 @@ export const LEASES: ResourceType = {
   namespaced: true,
 };
 
+export const ENDPOINT_SLICES: ResourceType = {
+  group: 'discovery.k8s.io',
+  version: 'v1',
+  kind: 'EndpointSlice',
+  plural: 'endpointslices',
+  namespaced: true,
+};
+
 export const EVENTS: ResourceType = {
   group: 'events.k8s.io',
   version: 'v1',

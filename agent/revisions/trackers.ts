@@ -4,10 +4,15 @@ import { Port } from '../../api/index.ts';
 import { rankReplicas } from '../../torrent/index.ts';
 import { type RootDisk, replaceFile } from '../content-root/disk.ts';
 
+const announceUrl = (url: string) => `${url}/announce`;
+
 /** Names of the replicas' Services, and where they are. */
 export class Trackers {
   readonly #namespace: string;
   readonly #listeners = new Set<() => void>();
+  readonly #anewListeners = new Set<(announceUrl: string) => void>();
+  /** The Pod that answered last under a name; '' while none does. */
+  #pods = new Map<string, string>();
   #names: string[] = [];
 
   constructor(namespace: string) {
@@ -27,6 +32,23 @@ export class Trackers {
     return true;
   }
 
+  /** Takes the Pods that are ready now, by name of the replica. One that was not there before knows nobody. */
+  setPods(pods: ReadonlyMap<string, string>): void {
+    const before = this.#pods;
+    this.#pods = new Map([...[...before.keys()].map((name) => [name, ''] as const), ...pods]);
+    for (const [name, pod] of pods) {
+      const known = before.get(name);
+      if (pod === '' || known === undefined || known === pod) continue;
+      for (const listener of this.#anewListeners) listener(announceUrl(this.#url(name)));
+    }
+  }
+
+  /** Calls back with the announce URL of each replica that began anew; returns what ends that. */
+  onAnew(listener: (announceUrl: string) => void): () => void {
+    this.#anewListeners.add(listener);
+    return () => this.#anewListeners.delete(listener);
+  }
+
   /** Calls back after each change; returns what ends that. */
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
@@ -40,7 +62,7 @@ export class Trackers {
 
   /** Announce URLs in tiers (BEP 12): one replica a tier, best first. */
   tiers(infoHashHex: string): string[][] {
-    return this.webServers(infoHashHex).map((url) => [`${url}/announce`]);
+    return this.webServers(infoHashHex).map((url) => [announceUrl(url)]);
   }
 
   /** Keeps the names, for a start while the API server is away. */

@@ -86,6 +86,7 @@ export class FakeCluster implements AgentCluster {
   claimed: ClaimedContent[] = [];
   claimsSynced = true;
   trackerNames: string[] = [];
+  podsOfTrackers = new Map<string, string>();
   confirmation: Confirmation = 'gone';
   confirmed = 0;
   /** Tokens that are good, by their text. */
@@ -125,6 +126,9 @@ export class FakeCluster implements AgentCluster {
   }
   trackers(): Seen<string> {
     return { objects: this.trackerNames, hasSynced: true };
+  }
+  trackerPods(): ReadonlyMap<string, string> {
+    return this.podsOfTrackers;
   }
   async reviewToken(token: string): Promise<ReviewedToken> {
     this.reviews += 1;

@@ -22,6 +22,9 @@ const INTERVAL_JITTER = 0.05;
 /** Longest time that a timer is set for: timers overflow at 2^31. */
 const LONGEST_WAIT_MILLISECONDS = 24 * 60 * 60 * 1000;
 
+/** Announces to a tracker that began anew are spread over this time. */
+const ANEW_SPREAD_MILLISECONDS = 2_000;
+
 /** Time for taking leave: nobody waits longer for a tracker that is gone. */
 const STOP_TIMEOUT_MILLISECONDS = 2_000;
 
@@ -64,6 +67,11 @@ export interface TrackerDiscoveryOptions {
 export interface TrackerDiscovery extends Discovery {
   /** Replaces the trackers; those that are gone are told `stopped`. */
   setTiers(tiers: readonly (readonly string[])[]): void;
+  /**
+   * A tracker began anew and knows nobody: it is told `started` again, soon if it is the one to be asked, so that
+   * a seed is not missing there until its interval is over.
+   */
+  beganAnew(url: string): void;
 }
 
 /** Trackers are spoken to as their URL says. */
@@ -149,6 +157,19 @@ class Announcer implements TrackerDiscovery {
     for (const tracker of gone) if (tracker.isStarted) this.#leave(tracker);
     // Everybody meets at the first tracker: to come late there is to be alone.
     if (this.#tiers.first !== firstBefore) this.#announceSoon();
+  }
+
+  beganAnew(url: string): void {
+    const tracker = this.#tiers.find(url);
+    if (tracker === undefined) return;
+    tracker.isStarted = false;
+    this.#tiers.succeeded(tracker);
+    if (this.#swarm === undefined) return;
+    if (this.#isAnnouncing) this.#isWantedAgain = true;
+    else if (tracker === this.#current || tracker === this.#tiers.first) {
+      const soonMilliseconds = this.#now() + this.#random() * ANEW_SPREAD_MILLISECONDS;
+      this.#scheduleAt(Math.min(this.#dueMilliseconds, soonMilliseconds));
+    }
   }
 
   async stop(): Promise<void> {

@@ -72,6 +72,11 @@ export class TrackerTiers {
     return all.slice(0, Math.max(0, all.indexOf(tracker)));
   }
 
+  /** The tracker of a URL. */
+  find(url: string): Tracker | undefined {
+    return this.#all().find((tracker) => tracker.url === url);
+  }
+
   /** True if the tracker was not replaced. */
   has(tracker: Tracker): boolean {
     return this.#tiers.some((tier) => tier.includes(tracker));

@@ -337,6 +337,21 @@ describe('tiers (BEP 12)', () => {
     expect(trackers.take()).toEqual([]);
   });
 
+  test('that begin anew are told started again, within 2 s if they are the ones to be asked', async () => {
+    make([['a'], ['b']], { ownTrackers: true });
+    trackers.answers.set('a', reply({ intervalSeconds: 900 }));
+    start();
+    await clock.advance(10_000);
+    expect(trackers.take()).toEqual(['0 a started']);
+    discovery.beganAnew('http://b/announce');
+    discovery.beganAnew('http://unknown/announce');
+    await clock.advance(10_000);
+    expect(trackers.take()).toEqual([]);
+    discovery.beganAnew('http://a/announce');
+    await clock.advance(10_000);
+    expect(trackers.take()).toEqual(['21 a started']);
+  });
+
   test('can be replaced: the new first is asked at once, those that are gone are told', async () => {
     make([['a'], ['b']]);
     start();
