@@ -2,6 +2,8 @@
 //
 // Soft state, and for people alone: nothing is decided by it but what the status says of progress.
 
+import { rankReplicas } from '../../torrent/index.ts';
+
 /** What a tracker says of one swarm (GET /swarms); what the operator reads of it. */
 export interface SwarmReport {
   readonly infoHash: string;
@@ -54,16 +56,22 @@ export class SwarmProgressBook {
   readonly #swarms = new Map<string, Followed>();
 
   /**
-   * Takes in one round of reports. A swarm that several replicas know is the one where most of its peers are:
-   * adding them up would count those twice that changed replicas.
+   * Takes in one round of reports, by name of the replica. Of several that know a swarm the first by rank counts
+   * that has peers: it is where agents meet, and the others may remember for whom they stood in.
    */
-  record(reports: Iterable<SwarmReport>, nowMilliseconds: number): void {
-    const best = new Map<string, SwarmReport>();
-    for (const report of reports) {
-      const known = best.get(report.infoHash);
-      if (known === undefined || report.peers > known.peers) best.set(report.infoHash, report);
-    }
-    for (const report of best.values()) this.#take(report, nowMilliseconds);
+  record(reportsByReplica: ReadonlyMap<string, readonly SwarmReport[]>, nowMilliseconds: number): void {
+    const best = new Map<string, { readonly replica: string; readonly report: SwarmReport }>();
+    for (const [replica, reports] of reportsByReplica)
+      for (const report of reports) {
+        const { infoHash } = report;
+        const known = best.get(infoHash);
+        const counts =
+          known === undefined ||
+          known.report.peers === 0 ||
+          (report.peers > 0 && rankReplicas(infoHash, [known.replica, replica])[0] === replica);
+        if (counts) best.set(infoHash, { replica, report });
+      }
+    for (const { report } of best.values()) this.#take(report, nowMilliseconds);
     for (const [infoHash, { reportedAt }] of this.#swarms)
       if (nowMilliseconds - reportedAt > FORGET_MILLISECONDS) this.#swarms.delete(infoHash);
   }

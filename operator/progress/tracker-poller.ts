@@ -43,6 +43,7 @@ export function trackerUrls(namespace: string, replicas: number): string[] {
 
 /** What a poller works with. */
 export interface TrackerPollerParts {
+  /** By number of the replica. */
   readonly urls: readonly string[];
   readonly clock: Clock;
   readonly logger: OperatorLogger;
@@ -91,9 +92,10 @@ export class TrackerPoller implements SwarmFollower {
   /** One round: every tracker at once. One that does not answer is left out of it. */
   async poll(signal: AbortSignal): Promise<void> {
     const { urls, clock, heard } = this.#parts;
-    const answers = await Promise.all(urls.map((url) => this.#ask(url, signal)));
-    const reports = answers.flat();
-    this.#book.record(reports, clock());
+    const reports = await Promise.all(
+      urls.map(async (url, index) => [trackerName(index), await this.#ask(url, signal)] as const),
+    );
+    this.#book.record(new Map(reports), clock());
     for (const key of this.#followed.keys()) heard(key);
   }
 
