@@ -100,6 +100,10 @@ function addTracker(enxame: Command): void {
       (value: string, before: readonly string[]) => [...before, value],
       [] as readonly string[],
     )
+    .option(
+      '--replica-services',
+      'in a cluster: the replicas are those that have a Service, as they come and go',
+    )
     .option('--replica-secret-file <file>', 'the secret that the replicas share')
     .option(
       '--zone-share <share>',

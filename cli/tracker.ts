@@ -27,6 +27,7 @@ export interface TrackerOptions {
   readonly secretFile?: string;
   readonly name?: string;
   readonly replica?: readonly string[];
+  readonly replicaServices?: boolean;
   readonly replicaSecretFile?: string;
   readonly zoneShare?: number;
   readonly metrics?: string;
@@ -82,11 +83,14 @@ async function readRights({ secretFile }: TrackerOptions): Promise<Rights | unde
 }
 
 /** The replicas, as the options say. */
-async function readReplicas(options: TrackerOptions): Promise<ReplicaSettings | undefined> {
-  const { name, replica = [], replicaSecretFile } = options;
-  if (replica.length === 0) return undefined;
+async function readReplicas(
+  options: TrackerOptions,
+  context: ProgramContext,
+): Promise<ReplicaSettings | undefined> {
+  const { name, replica = [], replicaServices, replicaSecretFile } = options;
+  if (replica.length === 0 && !replicaServices) return undefined;
   if (name === undefined || replicaSecretFile === undefined)
-    throw new UsageError('--replica needs --name and --replica-secret-file too');
+    throw new UsageError('--replica and --replica-services need --name and --replica-secret-file too');
   const urls = new Map<string, string>();
   for (const text of replica) {
     const at = text.indexOf('=');
@@ -95,7 +99,10 @@ async function readReplicas(options: TrackerOptions): Promise<ReplicaSettings | 
       throw new UsageError(`--replica is '${text}'; it must be NAME=URL, for example b=http://10.0.0.2:6969`);
     urls.set(text.slice(0, at), new URL(url).origin);
   }
-  return { name, urls, secret: await readSecret('--replica-secret-file', replicaSecretFile) };
+  const secret = await readSecret('--replica-secret-file', replicaSecretFile);
+  if (!replicaServices) return { name, urls, secret };
+  const { followReplicaServices } = await import('./replica-services.ts');
+  return { name, urls, secret, follow: followReplicaServices(context) };
 }
 
 /** At least a third of an answer comes from elsewhere, so that no zone becomes a swarm of its own. */
@@ -146,7 +153,7 @@ export function tracker(options: TrackerOptions): Program {
       options.metrics === undefined ? undefined : parseListenAddress('--metrics', options.metrics);
     const more = {
       rights: await readRights(options),
-      replicas: await readReplicas(options),
+      replicas: await readReplicas(options, context),
       localShare: checkedZoneShare(options.zoneShare),
     };
     const lists = await openLists(options, context);

@@ -122,6 +122,7 @@ export function readConfig(env: Environment): OperatorConfig {
       namespace,
       instance: env.ENXAME_INSTANCE || 'enxame',
       serviceAccount: env.ENXAME_TRACKER_SERVICE_ACCOUNT || 'enxame-tracker',
+      replicaSecret: env.ENXAME_TRACKER_REPLICA_SECRET || 'enxame-tracker-replicas',
       image,
       imagePullPolicy,
       imagePullSecrets,

@@ -32,6 +32,8 @@ export interface ReplicaSettings {
   readonly name: string;
   /** Base URLs by name; this one's is not used. */
   readonly urls: ReadonlyMap<string, string>;
+  /** Where they come and go: calls back with all that are there, at once and after each change; ends that. */
+  readonly follow?: (listener: (urls: ReadonlyMap<string, string>) => void) => () => void;
   readonly secret: Uint8Array;
 }
 
@@ -41,12 +43,23 @@ export interface ForwardCounts {
   failed: number;
 }
 
+function poolOf(url: string): Pool {
+  return new Pool(url, {
+    connections: CONNECTIONS_PER_REPLICA,
+    headersTimeout: ANSWER_MILLISECONDS,
+    bodyTimeout: ANSWER_MILLISECONDS,
+    connect: { timeout: ANSWER_MILLISECONDS },
+    maxResponseSize: MAX_ANSWER_BYTES,
+  });
+}
+
 export class Replicas {
   readonly #settings: ReplicaSettings;
   readonly #logger: TrackerLogger;
   readonly #now: () => number;
-  readonly #pools = new Map<string, Pool>();
-  readonly #names: readonly string[];
+  readonly #pools = new Map<string, { readonly url: string; readonly pool: Pool }>();
+  readonly #unfollow: () => void;
+  #names: readonly string[] = [];
   /** Owners by info hash, the longest known first. */
   readonly #owners = new Map<string, string>();
   readonly #awayUntil = new Map<string, number>();
@@ -58,19 +71,8 @@ export class Replicas {
     this.#settings = settings;
     this.#logger = logger;
     this.#now = now;
-    this.#names = [...new Set([settings.name, ...settings.urls.keys()])];
-    for (const [name, url] of settings.urls)
-      if (name !== settings.name)
-        this.#pools.set(
-          name,
-          new Pool(url, {
-            connections: CONNECTIONS_PER_REPLICA,
-            headersTimeout: ANSWER_MILLISECONDS,
-            bodyTimeout: ANSWER_MILLISECONDS,
-            connect: { timeout: ANSWER_MILLISECONDS },
-            maxResponseSize: MAX_ANSWER_BYTES,
-          }),
-        );
+    this.#set(settings.urls);
+    this.#unfollow = settings.follow?.((urls) => this.#set(urls)) ?? (() => {});
   }
 
   /**
@@ -83,7 +85,7 @@ export class Replicas {
     const { host, isForwarded } = announce;
     if (host === undefined || isForwarded) return undefined;
     const owner = this.#ownerOf(infoHashHex);
-    const pool = this.#pools.get(owner);
+    const pool = this.#pools.get(owner)?.pool;
     if (pool === undefined || this.#onTheirWay >= MAX_FORWARDED) return undefined;
     if ((this.#awayUntil.get(owner) ?? 0) > this.#now()) return undefined;
     this.#onTheirWay += 1;
@@ -102,7 +104,24 @@ export class Replicas {
 
   /** Closes the connections to the others. */
   async close(): Promise<void> {
-    await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
+    this.#unfollow();
+    await Promise.all([...this.#pools.values()].map(({ pool }) => pool.destroy()));
+  }
+
+  /** Takes the replicas as they are now; connections to those that stay are kept. */
+  #set(urls: ReadonlyMap<string, string>): void {
+    const { name: own } = this.#settings;
+    for (const [name, { url, pool }] of this.#pools) {
+      if (urls.get(name) === url) continue;
+      this.#pools.delete(name);
+      this.#awayUntil.delete(name);
+      // Those that are on their way fail, and are answered here.
+      void pool.destroy();
+    }
+    for (const [name, url] of urls)
+      if (name !== own && !this.#pools.has(name)) this.#pools.set(name, { url, pool: poolOf(url) });
+    this.#names = [...new Set([own, ...urls.keys()])];
+    this.#owners.clear();
   }
 
   async #ask(

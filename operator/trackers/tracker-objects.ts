@@ -7,6 +7,8 @@ import type {
   V1PodSpec,
   V1ResourceRequirements,
   V1Service,
+  V1Toleration,
+  V1WeightedPodAffinityTerm,
 } from '@kubernetes/client-node';
 import { APP_NAME, Component, Label, Port, trackerName } from '../../api/index.ts';
 import { LOG_LEVEL_VARIABLE } from '../log-level.ts';
@@ -28,6 +30,8 @@ export interface TrackerSettings {
   readonly image: string;
   readonly imagePullPolicy: string;
   readonly imagePullSecrets: readonly string[];
+  /** Name of the Secret by which replicas believe each other; its key is `secret`. */
+  readonly replicaSecret: string;
   /** Level of their logs. */
   readonly logLevel: string;
   readonly resources: V1ResourceRequirements;
@@ -42,6 +46,19 @@ export interface TrackerSettings {
 export const APPLIED_ANNOTATION = 'enxame.dev/applied';
 /** Label that holds a replica's number. */
 export const REPLICA_LABEL = 'enxame.dev/replica';
+
+/** Where the replicas' Secret is mounted, and its key. */
+const SECRET_FOLDER = '/etc/enxame/replicas';
+const SECRET_KEY = 'secret';
+
+/** A replica of a lost node starts elsewhere after this long, not after the usual five minutes. */
+const LOST_NODE_SECONDS = 30;
+const LOST_NODE_TOLERATIONS: readonly V1Toleration[] = ['not-ready', 'unreachable'].map((state) => ({
+  key: `node.kubernetes.io/${state}`,
+  operator: 'Exists',
+  effect: 'NoExecute',
+  tolerationSeconds: LOST_NODE_SECONDS,
+}));
 
 /** Labels by which everything of all trackers of this release is found. */
 export function trackerLabels(instance: string): Record<string, string> {
@@ -63,7 +80,10 @@ export function trackerService(index: number, settings: TrackerSettings): V1Serv
     spec: {
       selector: labels,
       ipFamilyPolicy: 'PreferDualStack',
-      ports: [{ name: 'http', port: Port.Tracker, targetPort: 'http', protocol: 'TCP' }],
+      ports: [
+        { name: 'http', port: Port.Tracker, targetPort: 'http', protocol: 'TCP' },
+        { name: 'udp', port: Port.Tracker, targetPort: 'udp', protocol: 'UDP' },
+      ],
     },
   };
 }
@@ -79,7 +99,7 @@ export function trackerDeployment(index: number, settings: TrackerSettings): V1D
     selector: { matchLabels: labels },
     template: {
       metadata: { labels: { ...labels, [Label.ManagedBy]: APP_NAME } },
-      spec: trackerPod(settings),
+      spec: trackerPod(index, settings),
     },
   };
   const applied = createHash('sha256').update(JSON.stringify(spec)).digest('hex').slice(0, 16);
@@ -97,7 +117,15 @@ export function trackerDeployment(index: number, settings: TrackerSettings): V1D
   };
 }
 
-function trackerPod(settings: TrackerSettings): V1PodSpec {
+/** Trackers are kept apart from each other where that can be. */
+function apart(topologyKey: string, weight: number, instance: string): V1WeightedPodAffinityTerm {
+  return {
+    weight,
+    podAffinityTerm: { topologyKey, labelSelector: { matchLabels: trackerLabels(instance) } },
+  };
+}
+
+function trackerPod(index: number, settings: TrackerSettings): V1PodSpec {
   const { scheduling, instance } = settings;
   return {
     serviceAccountName: settings.serviceAccount,
@@ -110,23 +138,28 @@ function trackerPod(settings: TrackerSettings): V1PodSpec {
     affinity: scheduling.affinity ?? {
       podAntiAffinity: {
         preferredDuringSchedulingIgnoredDuringExecution: [
-          {
-            weight: 100,
-            podAffinityTerm: {
-              topologyKey: 'kubernetes.io/hostname',
-              labelSelector: { matchLabels: trackerLabels(instance) },
-            },
-          },
+          apart('kubernetes.io/hostname', 100, instance),
+          apart('topology.kubernetes.io/zone', 50, instance),
         ],
       },
     },
+    tolerations: [...(scheduling.tolerations ?? []), ...LOST_NODE_TOLERATIONS],
+    volumes: [{ name: 'replica-secret', secret: { secretName: settings.replicaSecret } }],
     containers: [
       {
         name: 'tracker',
         image: settings.image,
         imagePullPolicy: settings.imagePullPolicy,
-        args: ['tracker', '--revisions', `--zone-share=${settings.zoneSharePercent}%`],
-        ports: [{ name: 'http', containerPort: Port.Tracker, protocol: 'TCP' }],
+        args: [
+          ...['tracker', '--revisions', '--udp', `--zone-share=${settings.zoneSharePercent}%`],
+          ...['--name', trackerName(index), '--replica-services'],
+          ...['--replica-secret-file', `${SECRET_FOLDER}/${SECRET_KEY}`],
+        ],
+        ports: [
+          { name: 'http', containerPort: Port.Tracker, protocol: 'TCP' },
+          { name: 'udp', containerPort: Port.Tracker, protocol: 'UDP' },
+        ],
+        volumeMounts: [{ name: 'replica-secret', mountPath: SECRET_FOLDER, readOnly: true }],
         env: [
           { name: LOG_LEVEL_VARIABLE, value: settings.logLevel },
           { name: 'ENXAME_NAMESPACE', value: settings.namespace },

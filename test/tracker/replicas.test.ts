@@ -102,3 +102,35 @@ test('a proof is good for its secret, its peer and its query alone', async () =>
   const liar = replicas(OTHER, `http://127.0.0.1:${owner.port}`, { now: 0 }, Buffer.alloc(20, 1));
   expect(await liar.forward(announceFrom('192.0.2.7', 1), A)).toContain('14:failure reason');
 });
+
+test('replicas that come and go change the owner of a torrent', async () => {
+  const owner = await startOwner();
+  let listener: (urls: ReadonlyMap<string, string>) => void = () => {};
+  let isFollowed = true;
+  const made = new Replicas(
+    {
+      name: OTHER,
+      urls: new Map(),
+      secret: SECRET,
+      follow: (given) => {
+        listener = given;
+        return () => {
+          isFollowed = false;
+        };
+      },
+    },
+    collectedLog(),
+    () => 0,
+  );
+  const asked = announceFrom('192.0.2.7', 1);
+  expect(made.forward(asked, A)).toBeUndefined();
+  listener(new Map([[OWNER, `http://127.0.0.1:${owner.port}`]]));
+  expect(await made.forward(asked, A)).toContain('5:peers');
+  // Elsewhere from now on, where nobody listens.
+  listener(new Map([[OWNER, 'http://127.0.0.1:9']]));
+  expect(await made.forward(asked, A)).toBeUndefined();
+  listener(new Map([[OTHER, 'http://127.0.0.1:9']]));
+  expect(made.forward(asked, A)).toBeUndefined();
+  await made.close();
+  expect(isFollowed).toBe(false);
+});

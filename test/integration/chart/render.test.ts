@@ -60,6 +60,7 @@ test('the operator understands the environment that the chart gives it', async (
       logLevel: 'debug',
       instance: 'enxame',
       serviceAccount: 'enxame-tracker',
+      replicaSecret: 'enxame-tracker-replicas',
       scheduling: { nodeSelector: { disk: 'fast' } },
     },
   });

@@ -12,6 +12,7 @@ const settings: TrackerSettings = {
   namespace: 'enxame-system',
   instance: 'enxame',
   serviceAccount: 'enxame-tracker',
+  replicaSecret: 'enxame-tracker-replicas',
   image: 'enxame/enxame:0.1.0',
   imagePullPolicy: 'IfNotPresent',
   imagePullSecrets: ['registry'],
