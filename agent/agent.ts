@@ -14,6 +14,7 @@ import {
 import { type Clock, systemClock } from '../kube/clock.ts';
 import { trackerDiscovery } from '../torrent/index.ts';
 import { Session } from '../torrent/session/session.ts';
+import { announceHeaders } from './announce-token.ts';
 import { ContentRoot } from './content-root/content-root.ts';
 import { replaceFile } from './content-root/disk.ts';
 import { DELETION_SETTINGS, DeletionLedger, type DeletionSettings } from './deletion/ledger.ts';
@@ -87,6 +88,8 @@ export interface AgentSettings {
   version: string;
   peerPort: number;
   httpPort: number;
+  /** File of the token that is shown to trackers. */
+  announceToken?: string | undefined;
   /** Where the HTTP server and the engine listen; all addresses by default. */
   listenHost?: string;
   deletion?: Partial<DeletionSettings>;
@@ -233,6 +236,7 @@ export async function startAgent(
     if (nodeContent() !== undefined) writer.changed(isUrgent);
   };
 
+  const headers = announceHeaders(settings.announceToken, clock);
   const engine: RevisionEngine = new RevisionEngine({
     root,
     session,
@@ -245,6 +249,7 @@ export async function startAgent(
       const discovery = trackerDiscovery({
         tiers: trackers.tiers(infoHash),
         ownTrackers: true,
+        headers,
         parameters: { node: nodeName, ...zoneOf(cluster.node()) },
       });
       const subscriptions = [

@@ -30,7 +30,7 @@ function wholeNumber(env: NodeJS.ProcessEnv, name: string, most: number): number
  * Reads the settings: NODE_NAME, POD_NAMESPACE, POD_UID, POD_IP, ENXAME_CONTENT_ROOT, and, for tests and odd
  * clusters, ENXAME_HOST_CONTENT_ROOT (the same path as the node sees it), ENXAME_PEER_PORT, ENXAME_HTTP_PORT,
  * ENXAME_ABSENCE_SECONDS (3600: how long an object may be missing before its files go) and
- * ENXAME_PIN_LIMIT_SECONDS (3600: how long Pods keep the files of a deleted distribution).
+ * ENXAME_ANNOUNCE_TOKEN (a file: the token for announces) and ENXAME_PIN_LIMIT_SECONDS (3600: how long Pods keep the files of a deleted distribution).
  * @throws AgentError InvalidSetting
  */
 export function readSettings(env: NodeJS.ProcessEnv, version: string): AgentSettings {
@@ -46,6 +46,7 @@ export function readSettings(env: NodeJS.ProcessEnv, version: string): AgentSett
     contentRoot,
     hostContentRoot: env.ENXAME_HOST_CONTENT_ROOT || contentRoot,
     version,
+    announceToken: env.ENXAME_ANNOUNCE_TOKEN || undefined,
     peerPort: wholeNumber(env, 'ENXAME_PEER_PORT', 65_535) ?? Port.Peer,
     httpPort: wholeNumber(env, 'ENXAME_HTTP_PORT', 65_535) ?? Port.Agent,
     ...(absenceSeconds === undefined ? {} : { deletion: { afterList: absenceSeconds * 1000 } }),

@@ -22,6 +22,8 @@ import { MAX_FILES } from './kinds/content-revision.ts';
 
 /** Audience of the publisher's token. */
 export const INGEST_AUDIENCE = 'enxame.dev/ingest';
+/** Audience of the tokens by which agents may announce to the cluster's trackers. */
+export const ANNOUNCE_AUDIENCE = 'enxame-tracker';
 /** Where the publisher's token is mounted; read anew for each use, because the kubelet rotates it. */
 export const INGEST_TOKEN_PATH = '/var/run/enxame/token/token';
 /** Where the headers Secret is mounted; it holds the one key HEADERS_SECRET_KEY. */

@@ -91,6 +91,10 @@ function addTracker(enxame: Command): void {
       "only those may announce who show a torrent's key, made of the secret in this file, as /announce/KEY",
     )
     .option(
+      '--agents <namespace/name>',
+      'in a cluster: those may announce who show a token of this service account, and, with --secret-file, who show a key',
+    )
+    .option(
       '--name <name>',
       'the name of this tracker among several (with --replica and --replica-secret-file)',
     )

@@ -5,7 +5,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { MOST_LOCAL_SHARE } from '../tracker/registry.ts';
 import type { ReplicaSettings } from '../tracker/replicas.ts';
-import { KeyRights, MIN_SECRET_BYTES, type Rights } from '../tracker/rights.ts';
+import { KeyRights, MIN_SECRET_BYTES, OPEN_RIGHTS, type Rights } from '../tracker/rights.ts';
 import { TorrentDirectory } from '../tracker/torrent-directory.ts';
 import { OPEN_LIST, type TorrentList, unionOf } from '../tracker/torrents.ts';
 import { type RunningTracker, startTracker, type TrackerSettings } from '../tracker/tracker.ts';
@@ -25,6 +25,7 @@ export interface TrackerOptions {
   readonly open?: boolean;
   readonly udp?: boolean;
   readonly secretFile?: string;
+  readonly agents?: string;
   readonly name?: string;
   readonly replica?: readonly string[];
   readonly replicaServices?: boolean;
@@ -82,6 +83,20 @@ async function readRights({ secretFile }: TrackerOptions): Promise<Rights | unde
   return secretFile === undefined ? undefined : new KeyRights(await readSecret('--secret-file', secretFile));
 }
 
+/** Who knows agents by their tokens, as the options say. */
+async function readJudge(
+  { agents }: TrackerOptions,
+  context: ProgramContext,
+): Promise<TrackerSettings['judgeToken']> {
+  if (agents === undefined) return undefined;
+  if (!/^[-a-z0-9]+\/[-.a-z0-9]+$/.test(agents))
+    throw new UsageError(
+      `--agents is '${agents}'; it must be NAMESPACE/NAME of a service account, for example enxame-system/enxame-agent`,
+    );
+  const { agentJudge } = await import('./agent-judge.ts');
+  return agentJudge(agents, context);
+}
+
 /** The replicas, as the options say. */
 async function readReplicas(
   options: TrackerOptions,
@@ -118,7 +133,7 @@ async function start(
   listen: ListenAddress,
   metrics: ListenAddress | undefined,
   torrents: TorrentList,
-  more: Pick<TrackerSettings, 'rights' | 'replicas' | 'localShare'>,
+  more: Pick<TrackerSettings, 'rights' | 'judgeToken' | 'replicas' | 'localShare'>,
   { logger }: ProgramContext,
 ): Promise<RunningTracker> {
   try {
@@ -152,7 +167,8 @@ export function tracker(options: TrackerOptions): Program {
     const metrics =
       options.metrics === undefined ? undefined : parseListenAddress('--metrics', options.metrics);
     const more = {
-      rights: await readRights(options),
+      rights: (await readRights(options)) ?? (options.open ? OPEN_RIGHTS : undefined),
+      judgeToken: await readJudge(options, context),
       replicas: await readReplicas(options, context),
       localShare: checkedZoneShare(options.zoneShare),
     };

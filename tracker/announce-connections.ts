@@ -9,7 +9,7 @@
 import type { Socket } from 'node:net';
 import type { Answer, RawAnnounce } from './announcer.ts';
 import { compactHost } from './peer-address.ts';
-import { type Credentials, NO_CREDENTIALS } from './rights.ts';
+import { bearerToken, type Credentials, NO_CREDENTIALS } from './rights.ts';
 
 /** What connections are made of. */
 export interface AnnounceConnectionsOptions {
@@ -17,6 +17,8 @@ export interface AnnounceConnectionsOptions {
   /** Gives a connection to the HTTP server. */
   readonly handOver: (socket: Socket) => void;
   readonly keepAliveMilliseconds: number;
+  /** Reads bearer tokens. */
+  readonly withTokens: boolean;
   /** Told of what must not happen; the connection is closed. */
   readonly failed: (error: unknown) => void;
 }
@@ -39,8 +41,13 @@ interface FoundAnnounce {
   readonly end: number;
 }
 
-/** Hot: the announce that `text` begins with; undefined for anything else. */
-function firstAnnounce(text: string): FoundAnnounce | undefined {
+/**
+ * Hot: the announce that `text` begins with; undefined for anything else.
+ *
+ * @param last what the connection showed before, which comes back if it shows the same; undefined where tokens
+ *   are not read
+ */
+function firstAnnounce(text: string, last: Credentials | undefined): FoundAnnounce | undefined {
   if (!text.startsWith(START)) return undefined;
   const space = text.indexOf(' ', START.length);
   const question = text.indexOf('?', START.length);
@@ -48,11 +55,17 @@ function firstAnnounce(text: string): FoundAnnounce | undefined {
   const headers = space + LINE_END.length - 2;
   const end = text.indexOf(HEAD_END, headers);
   if (end < 0 || UNUSUAL.test(text.slice(headers, end + 2))) return undefined;
-  let credentials = NO_CREDENTIALS;
+  let key: string | undefined;
   if (question > START.length) {
-    const key = KEY.exec(text.slice(START.length, question))?.[1];
+    key = KEY.exec(text.slice(START.length, question))?.[1];
     if (key === undefined) return undefined;
-    credentials = { key };
+  }
+  let credentials: Credentials;
+  if (last === undefined) credentials = key === undefined ? NO_CREDENTIALS : { key };
+  else {
+    const token = bearerToken(text.slice(headers, end + 2));
+    if (key === last.key && token === last.token) credentials = last;
+    else credentials = token === undefined ? { key } : { key, token };
   }
   return { query: text.slice(question + 1, space), credentials, end: end + HEAD_END.length };
 }
@@ -63,6 +76,8 @@ class AnnounceConnection {
   readonly #head: string;
   readonly #left: () => void;
   readonly #host: Buffer | undefined;
+  /** What it showed last; undefined where tokens are not read. */
+  #shown: Credentials | undefined;
   /** What came and is not answered, while an answer has to wait. */
   #rest = '';
   #isWaiting = false;
@@ -73,6 +88,7 @@ class AnnounceConnection {
     this.#options = options;
     this.#head = head;
     this.#left = left;
+    this.#shown = options.withTokens ? NO_CREDENTIALS : undefined;
     this.#host = compactHost(socket.remoteAddress);
     socket.on('data', this.#take).on('close', left).on('drain', this.#resume);
     socket.on('error', this.#ignore).on('timeout', this.close).on('end', this.close);
@@ -100,12 +116,13 @@ class AnnounceConnection {
   #answerAll(text: string): void {
     let rest = text;
     while (rest !== '' && !this.#isWaiting) {
-      const announce = firstAnnounce(rest);
+      const announce = firstAnnounce(rest, this.#shown);
       if (announce === undefined) {
         this.#handOver(rest);
         return;
       }
       rest = rest.slice(announce.end);
+      if (this.#shown !== undefined) this.#shown = announce.credentials;
       this.#answer(announce);
     }
     this.#rest = rest;

@@ -2,8 +2,8 @@
  * The query of an announce (BEP 3, 7, 21, 23) as a checked request. Everything about it that can be judged
  * without knowing the swarm is judged here; what comes out needs no further check.
  *
- * The peer's address is not part of it: a tracker takes the address that a connection comes from. `ip`, `ipv4`
- * and `ipv6` parameters are ignored like every unknown parameter, because anyone could name a third party.
+ * A tracker takes the address that a connection comes from. `ip` is read for those alone who prove that they are
+ * agents; from others it is ignored, like `ipv4` and `ipv6`, because anyone could name a third party.
  */
 import { TrackerError } from './errors.ts';
 import { checkQueryLength, decodePercent, readBytes, readDigits } from './query.ts';
@@ -19,6 +19,8 @@ const MAX_NAME_LENGTH = 253;
 const NODE_NAME = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
 /** The value of a label, as Kubernetes has it. */
 const ZONE_NAME = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
+/** What is not of these signs is no IP address. */
+const ADDRESS = /^[0-9a-fA-F:.]{2,45}$/;
 const LARGEST_PORT = 65_535;
 const MINUS = 0x2d;
 
@@ -59,6 +61,8 @@ export interface AnnounceRequest {
   readonly node: string | undefined;
   /** The zone of that node, likewise. */
   readonly zone: string | undefined;
+  /** The address that it states for itself, as text that may be none; only to be believed of agents. */
+  readonly ip?: string | undefined;
 }
 
 /** The parameters that are read. Their numbers are places in `ranges`. */
@@ -76,6 +80,7 @@ const PARAMETERS = [
   'key',
   'node',
   'zone',
+  'ip',
 ] as const;
 
 type Parameter = (typeof PARAMETERS)[number];
@@ -221,5 +226,6 @@ export function parseAnnounce(query: string): AnnounceRequest {
     key: keyNumber(query),
     node: nameOf(query, 'node', NODE_NAME),
     zone: nameOf(query, 'zone', ZONE_NAME),
+    ip: nameOf(query, 'ip', ADDRESS),
   };
 }

@@ -2,10 +2,12 @@
  * Answers announces and scrapes: request in, bencoded answer out, whatever was asked. It knows no HTTP, so that
  * other ways in (UDP) answer alike.
  */
+
+import type { AgentTokens } from './agent-tokens.ts';
 import { type AnnounceEvent, type AnnounceRequest, parseAnnounce } from './announce-request.ts';
 import { TrackerError, type TrackerErrorCode } from './errors.ts';
 import { announceIntervals, type Intervals } from './intervals.ts';
-import { setPort } from './peer-address.ts';
+import { compactHost, setPort } from './peer-address.ts';
 import type { PeerTable } from './peer-table.ts';
 import type { Announced, SwarmRegistry } from './registry.ts';
 import type { Replicas } from './replicas.ts';
@@ -55,15 +57,16 @@ class StatedPeer implements PeerReport {
   readonly node: string | undefined;
   readonly zone: string | undefined;
 
-  constructor(request: AnnounceRequest, leftBytes: number, compact: Uint8Array) {
+  /** @param isTrusted node and zone are believed */
+  constructor(request: AnnounceRequest, leftBytes: number, compact: Uint8Array, isTrusted: boolean) {
     this.compact = compact;
     this.peerId = request.peerId;
     this.key = request.key;
     this.uploadedBytes = request.uploadedBytes;
     this.downloadedBytes = request.downloadedBytes;
     this.leftBytes = leftBytes;
-    this.node = request.node;
-    this.zone = request.zone;
+    this.node = isTrusted ? request.node : undefined;
+    this.zone = isTrusted ? request.zone : undefined;
   }
 }
 
@@ -76,6 +79,7 @@ export class Announcer {
   readonly #arrivals: WaitingRoom;
   readonly #arrivalWaitMilliseconds: number;
   readonly #rights: Rights;
+  readonly #tokens: AgentTokens | undefined;
   readonly #replicas: Replicas | undefined;
   readonly #random: () => number;
   readonly #now: () => number;
@@ -83,6 +87,7 @@ export class Announcer {
   /**
    * @param options.arrivals called with the info hash of each torrent that comes to the list
    * @param options.arrivalWaitMilliseconds how long an announce for an unknown torrent waits for it to come
+   * @param options.tokens where it is given, only who shows an agent's token may state a node, zone and address
    * @param options.now milliseconds of a monotonic clock
    */
   constructor(options: {
@@ -91,6 +96,7 @@ export class Announcer {
     arrivals: WaitingRoom;
     arrivalWaitMilliseconds: number;
     rights?: Rights;
+    tokens?: AgentTokens | undefined;
     replicas?: Replicas | undefined;
     random: () => number;
     now: () => number;
@@ -100,6 +106,7 @@ export class Announcer {
     this.#arrivals = options.arrivals;
     this.#arrivalWaitMilliseconds = options.arrivalWaitMilliseconds;
     this.#rights = options.rights ?? OPEN_RIGHTS;
+    this.#tokens = options.tokens;
     this.#replicas = options.replicas;
     this.#random = options.random;
     this.#now = options.now;
@@ -110,6 +117,25 @@ export class Announcer {
    * failure reason (BEP 3, BEP 31).
    */
   announce(announce: RawAnnounce): Answer | Promise<Answer> {
+    const judging = this.#judge(announce.credentials);
+    return judging === undefined ? this.#announce(announce) : judging.then(() => this.#announce(announce));
+  }
+
+  /** Hot: has a token checked, unless what is known of it still holds; a promise where that takes time. */
+  #judge(credentials: Credentials): Promise<void> | undefined {
+    const { token, verdict } = credentials;
+    if (this.#tokens === undefined || token === undefined) return undefined;
+    if (verdict !== undefined && this.#tokens.holds(verdict)) return undefined;
+    const found = this.#tokens.check(token);
+    if (found instanceof Promise)
+      return found.then((late) => {
+        credentials.verdict = late;
+      });
+    credentials.verdict = found;
+    return undefined;
+  }
+
+  #announce(announce: RawAnnounce): Answer | Promise<Answer> {
     let request: AnnounceRequest | undefined;
     try {
       request = parseAnnounce(announce.query);
@@ -169,8 +195,10 @@ export class Announcer {
   ): T | Promise<T> {
     this.#rights.check(request.infoHashHex, credentials);
     const torrent = this.#torrents.get(request.infoHashHex);
-    if (torrent !== undefined) return this.#enter(request, torrent, host, write);
-    return this.#arrival(request.infoHashHex).then((late) => this.#enter(request, late, host, write));
+    if (torrent !== undefined) return this.#enter(request, torrent, host, credentials, write);
+    return this.#arrival(request.infoHashHex).then((late) =>
+      this.#enter(request, late, host, credentials, write),
+    );
   }
 
   /** Counts of a swarm, for a scrape. */
@@ -204,9 +232,15 @@ export class Announcer {
   #enter<T>(
     request: AnnounceRequest,
     torrent: KnownTorrent,
-    host: Buffer | undefined,
+    connection: Buffer | undefined,
+    { verdict }: Credentials,
     write: WriteAnswer<T>,
   ): T {
+    const agent = verdict?.agent;
+    const isTrusted = this.#tokens === undefined || agent !== undefined;
+    if (agent?.node !== undefined && request.node !== undefined && agent.node !== request.node)
+      throw new TrackerError('NoRight', `the token of this announce is not of the node ${request.node}`);
+    const host = (agent && request.ip !== undefined ? compactHost(request.ip) : undefined) ?? connection;
     if (host === undefined) throw new TrackerError('BadParameter', 'the connection has no IP address');
     setPort(host, request.port);
     // What nobody can lack, nobody lacks: clients state huge numbers while they do not know the size yet.
@@ -214,7 +248,7 @@ export class Announcer {
     const intervals = announceIntervals(leftBytes === 0, this.#registry.leecherCount, this.#random);
     const announced = this.#registry.announce(
       request.infoHashHex,
-      new StatedPeer(request, leftBytes, host),
+      new StatedPeer(request, leftBytes, host, isTrusted),
       request.event,
       request.wantedPeers,
       this.#now() + INTERVALS_UNTIL_EXPIRY * intervals.intervalSeconds * 1000,
@@ -231,9 +265,12 @@ export class Announcer {
 
 /** Minutes until a host that has too many peers here may have fewer. */
 const TOO_MANY_RETRY_MINUTES = 15;
+/** Minutes until a token that could not be checked may be shown again: the least that BEP 31 can say. */
+const UNCHECKED_RETRY_MINUTES = 1;
 
 /** A request that makes no sense never will; one for a torrent that is not served (yet) may. */
 function retryIn(code: TrackerErrorCode): RetryIn | undefined {
   if (code === 'TooManyPeers') return TOO_MANY_RETRY_MINUTES;
+  if (code === 'TokenUnchecked') return UNCHECKED_RETRY_MINUTES;
   return code === 'UnknownTorrent' || code === 'NotReady' || code === 'NoRight' ? undefined : 'never';
 }

@@ -17,6 +17,8 @@ export type TrackerErrorCode =
   | 'NotReady'
   /** The announce shows no right to this torrent, or a wrong one. */
   | 'NoRight'
+  /** Whether the announce has the right cannot be found out at the moment. */
+  | 'TokenUnchecked'
   /** What should be a .torrent file is not, or is another one. */
   | 'BadMetainfo'
   /** The host has put too many peers into the registry. */

@@ -136,7 +136,11 @@ export class Replicas {
       const { statusCode, body } = await pool.request({
         method: 'GET',
         path: `/announce${key}?${query}`,
-        headers: { [FORWARDED_HEADER]: `${host.toString('hex')} ${proof}` },
+        headers: {
+          [FORWARDED_HEADER]: `${host.toString('hex')} ${proof}`,
+          // The owner checks the token itself: a replica cannot make an agent of anybody.
+          ...(credentials.token !== undefined && { authorization: `Bearer ${credentials.token}` }),
+        },
         signal: AbortSignal.timeout(ANSWER_MILLISECONDS),
       });
       const bytes = Buffer.from(await body.arrayBuffer());

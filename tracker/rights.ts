@@ -6,12 +6,24 @@
  * Invariant: without the right nothing is learned of a swarm and nothing changes in it.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import type { Verdict } from './agent-tokens.ts';
 import { TrackerError } from './errors.ts';
 
 /** What an announce shows to prove its right. */
 export interface Credentials {
   /** What follows `/announce/` in the URL. */
   readonly key: string | undefined;
+  /** The bearer token of its Authorization header. */
+  readonly token?: string;
+  /** What was found of the token: kept with what a connection shows again and again. */
+  verdict?: Verdict;
+}
+
+const BEARER = /\r\nauthorization: *bearer +([\x21-\x7e]+) *\r\n/i;
+
+/** The bearer token in the headers of a request, which begin and end with a line end; undefined if there is none. */
+export function bearerToken(headers: string): string | undefined {
+  return BEARER.exec(headers)?.[1];
 }
 
 /** Nothing to show. */
@@ -25,6 +37,28 @@ export interface Rights {
 
 /** Everybody may. */
 export const OPEN_RIGHTS: Rights = { check: () => undefined };
+
+/** Agents may announce, who have shown a good token, and whoever has the right otherwise. */
+export class AgentRights implements Rights {
+  readonly #others: Rights | undefined;
+
+  /** @param others the rights of those who are no agents; without them they have none */
+  constructor(others: Rights | undefined) {
+    this.#others = others;
+  }
+
+  check(infoHashHex: string, credentials: Credentials): void {
+    const { verdict, key } = credentials;
+    if (verdict?.agent !== undefined) return;
+    if (this.#others !== undefined && (key !== undefined || this.#others === OPEN_RIGHTS))
+      this.#others.check(infoHashHex, credentials);
+    else if (verdict?.result === 'unknown')
+      throw new TrackerError('TokenUnchecked', 'the token of this announce cannot be checked just now');
+    else if (verdict !== undefined)
+      throw new TrackerError('NoRight', 'the token of this announce is not a valid one of an agent');
+    else throw new TrackerError('NoRight', 'this tracker wants the token of an agent, or a key');
+  }
+}
 
 const KEY_HEX_DIGITS = 32;
 /** Keys that are remembered, so that not every announce makes one anew. */

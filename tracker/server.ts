@@ -16,7 +16,7 @@ import type { TrackerMetrics } from './metrics.ts';
 import { compactHost } from './peer-address.ts';
 import type { SwarmRegistry } from './registry.ts';
 import { FORWARDED_HEADER, type Replicas } from './replicas.ts';
-import { type Credentials, NO_CREDENTIALS } from './rights.ts';
+import { bearerToken } from './rights.ts';
 import { NO_COUNTS } from './swarm.ts';
 import type { SwarmEvents } from './swarm-events.ts';
 import { swarmList } from './swarm-list.ts';
@@ -45,6 +45,8 @@ export interface ServerParts {
   readonly events: SwarmEvents;
   /** The other trackers of several. */
   readonly replicas: Replicas | undefined;
+  /** Announces are asked for bearer tokens. */
+  readonly withTokens: boolean;
   /** How long a request for a .torrent file waits for a holder to come. */
   readonly holderWaitMilliseconds: number;
   readonly logger: TrackerLogger;
@@ -64,6 +66,7 @@ function rawQuery({ url = '' }: IncomingMessage): string {
 function httpServer(
   logger: TrackerLogger,
   announce?: (announce: RawAnnounce) => Answer | Promise<Answer>,
+  withTokens = false,
 ): FastifyInstance {
   const server = fastify({
     logger: false,
@@ -75,7 +78,7 @@ function httpServer(
     bodyLimit: 1, // Nothing here takes a body.
   });
   server.server.maxConnections = MAX_CONNECTIONS;
-  if (announce !== undefined) takeAnnounces(server, announce, logger);
+  if (announce !== undefined) takeAnnounces(server, announce, withTokens, logger);
   server.setNotFoundHandler((_, reply) => problem(reply, 404, 'NotFound', 'there is nothing at this path'));
   server.setErrorHandler<Error & { statusCode?: number }>((error, request, reply) => {
     const status = error.statusCode ?? 500;
@@ -94,7 +97,7 @@ function problem(reply: FastifyReply, status: number, code: string, message: str
 /** The routes of announce, scrape, metainfo and swarms. */
 export function trackerServer(parts: ServerParts): FastifyInstance {
   const announce = measured(parts);
-  const server = httpServer(parts.logger, announce);
+  const server = httpServer(parts.logger, announce, parts.withTokens);
   addAnnounceRoute(server, announce, parts.replicas);
   addScrapeRoute(server, parts);
   addMetainfoRoutes(server, parts);
@@ -144,6 +147,7 @@ export async function listen(server: FastifyInstance, host: string, port: number
 function takeAnnounces(
   fastifyServer: FastifyInstance,
   answer: (announce: RawAnnounce) => Answer | Promise<Answer>,
+  withTokens: boolean,
   logger: TrackerLogger,
 ): void {
   const { server } = fastifyServer;
@@ -155,6 +159,7 @@ function takeAnnounces(
       for (const listener of accept) listener.call(server, socket);
     },
     keepAliveMilliseconds: KEEP_ALIVE_MILLISECONDS,
+    withTokens,
     failed: (err) => logger.error({ err }, 'unexpected error'),
   });
   server.on('connection', (socket: Socket) => connections.take(socket));
@@ -169,8 +174,10 @@ function addAnnounceRoute(
   // Those that do not come whole, or close their connection.
   // The address of the connection is the only one believed, unless another replica proves that it is one:
   // X-Forwarded-For is anyone's to write.
-  const reply = async (raw: IncomingMessage, credentials: Credentials) => {
+  const reply = async (raw: IncomingMessage, key: string | undefined) => {
     const query = rawQuery(raw);
+    const token = bearerToken(`\r\nauthorization: ${raw.headers.authorization ?? ''}\r\n`);
+    const credentials = token === undefined ? { key } : { key, token };
     const forwarded = raw.headers[FORWARDED_HEADER];
     const host =
       typeof forwarded === 'string'
@@ -179,9 +186,9 @@ function addAnnounceRoute(
     const isForwarded = forwarded !== undefined;
     return (await answer({ query, host, credentials, isForwarded })).body;
   };
-  server.get('/announce', async ({ raw }, to) => sendBencoded(to, await reply(raw, NO_CREDENTIALS)));
+  server.get('/announce', async ({ raw }, to) => sendBencoded(to, await reply(raw, undefined)));
   server.get<{ Params: { key: string } }>('/announce/:key', async ({ raw, params }, to) =>
-    sendBencoded(to, await reply(raw, { key: params.key })),
+    sendBencoded(to, await reply(raw, params.key)),
   );
 }
 

@@ -3,6 +3,7 @@
  * starts and stops here.
  */
 import { performance } from 'node:perf_hooks';
+import { AgentTokens, type TokenJudge } from './agent-tokens.ts';
 import { Announcer } from './announcer.ts';
 import { askHolderOverHttp, HOLDER_PORT } from './holder.ts';
 import type { TrackerLogger } from './logger.ts';
@@ -10,7 +11,7 @@ import { MetainfoStore } from './metainfo-store.ts';
 import { TrackerMetrics } from './metrics.ts';
 import { type RegistryLimits, SwarmRegistry } from './registry.ts';
 import { type ReplicaSettings, Replicas } from './replicas.ts';
-import type { Rights } from './rights.ts';
+import { AgentRights, type Rights } from './rights.ts';
 import { addMetricsRoute, listen, metricsServer, trackerServer } from './server.ts';
 import { SwarmEvents } from './swarm-events.ts';
 import type { TorrentList } from './torrents.ts';
@@ -37,6 +38,11 @@ export interface TrackerSettings {
   readonly udp?: boolean;
   /** Who may announce; everybody, unless said otherwise. */
   readonly rights?: Rights | undefined;
+  /**
+   * Judges the tokens of agents: they may announce then, and they alone state their node, zone and address;
+   * `rights` are those of all others, who have none where it is absent.
+   */
+  readonly judgeToken?: TokenJudge | undefined;
   /** The replicas of which this is one. */
   readonly replicas?: ReplicaSettings | undefined;
   /** How much of an answer may be of the asker's own zone while others are to be had, 0 to 1. */
@@ -83,12 +89,16 @@ export async function startTracker(settings: TrackerSettings): Promise<RunningTr
   const replicas = settings.replicas && new Replicas(settings.replicas, logger, now);
   const events = new SwarmEvents(registry);
   const metrics = new TrackerMetrics({ torrents, registry, metainfo, forwarded: replicas?.counts });
+  const { judgeToken, rights } = settings;
+  const tokens = judgeToken && new AgentTokens({ judge: judgeToken, logger, now });
+  const allowed = tokens ? new AgentRights(rights) : rights;
   const announcer = new Announcer({
     torrents,
     registry,
     arrivals,
     arrivalWaitMilliseconds: settings.arrivalWaitMilliseconds ?? 0,
-    ...(settings.rights && { rights: settings.rights }),
+    ...(allowed && { rights: allowed }),
+    tokens,
     replicas,
     random,
     now,
@@ -113,6 +123,7 @@ export async function startTracker(settings: TrackerSettings): Promise<RunningTr
     holders,
     events,
     replicas,
+    withTokens: tokens !== undefined,
     holderWaitMilliseconds: settings.holderWaitMilliseconds ?? 0,
     logger,
     nowSeconds: () => now() / 1000,

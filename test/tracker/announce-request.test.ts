@@ -179,9 +179,10 @@ describe('other parameters', () => {
     expect(parseAnnounce(query)).toEqual(parseAnnounce(announceQuery()));
   });
 
-  test('ip, ipv4 and ipv6 change nothing', () => {
+  test('ip is read for those who may state it, ipv4 and ipv6 are not', () => {
     const query = `${announceQuery()}&ip=192.0.2.1&ipv4=192.0.2.1:1&ipv6=%5B2001:db8::1%5D:1`;
-    expect(parseAnnounce(query)).toEqual(parseAnnounce(announceQuery()));
+    expect(parseAnnounce(query)).toEqual({ ...parseAnnounce(announceQuery()), ip: '192.0.2.1' });
+    expect(parseAnnounce(`${announceQuery()}&ip=host.example`).ip).toBeUndefined();
   });
 
   test.each(['', 'UPPER', 'a b', '-a', 'a-', '../x', '<b>', '%zz', 'a'.repeat(254)])(

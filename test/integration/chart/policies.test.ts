@@ -280,6 +280,7 @@ describe('roles', () => {
     ['operator', 'patch', 'events', 'ml'],
     ['operator', 'delete', 'services=enxame-tracker-15', NAMESPACE],
     ['tracker', 'watch', 'contentrevisions', ''],
+    ['tracker', 'create', 'tokenreviews', ''],
     ['agent', 'watch', 'pods', ''],
     ['agent', 'watch', 'persistentvolumes', ''],
     ['agent', 'list', 'contentrevisions', 'ml'],
