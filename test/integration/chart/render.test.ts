@@ -108,7 +108,9 @@ describe('the agent', () => {
       capabilities: { drop: ['ALL'] },
     });
     expect(pod?.securityContext).toEqual({ seccompProfile: { type: 'RuntimeDefault' } });
+    const token = { audience: 'enxame-tracker', expirationSeconds: 3600, path: 'token' };
     expect(pod?.volumes).toEqual([
+      { name: 'announce', projected: { sources: [{ serviceAccountToken: token }] } },
       { name: 'content', hostPath: { path: '/var/lib/enxame', type: 'DirectoryOrCreate' } },
     ]);
     expect(pod?.hostNetwork).toBeUndefined();
@@ -126,6 +128,7 @@ describe('the agent', () => {
     expect(environment(agent(objects).spec?.template.spec)).toEqual({
       NODE_NAME: 'from spec.nodeName',
       POD_IP: 'from status.podIP',
+      ENXAME_ANNOUNCE_TOKEN: '/var/run/enxame/announce/token',
       POD_NAME: 'from metadata.name',
       POD_NAMESPACE: 'from metadata.namespace',
       POD_UID: 'from metadata.uid',
