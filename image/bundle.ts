@@ -1,16 +1,17 @@
 /**
  * `npm run bundle`: the program as plain JavaScript in dist/, for the npm package (Node refuses to strip types
- * under node_modules) and for the image. One entry, dist/enxame.js, one for each worker thread,
- * and one chunk for whatever several
- * subcommands share, so that a subcommand loads its own code and nothing else. Everything is in the bundle:
- * neither the package nor the image needs node_modules at run time.
+ * under node_modules) and for the image. One entry, dist/enxame.js, one for each worker thread, and one chunk for
+ * whatever several subcommands share, so that a subcommand loads its own code and nothing else. Everything is in
+ * the bundle: neither the package nor the image needs node_modules at run time. With `-- --check` it writes nothing
+ * and says what would not work in a bundle.
  *
  * The same sources give the same bytes.
  */
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { build, type Metafile } from 'esbuild';
+import { type BuildResult, build, type Metafile } from 'esbuild';
+import { bundleFaults } from './bundle-faults.ts';
 import { thirdPartyNotices } from './notices.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -31,16 +32,17 @@ export interface Bundle {
   readonly metafile: Metafile;
 }
 
-/** Makes dist/ anew. */
-export async function bundle(): Promise<Bundle> {
-  const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
+const ENTRY_POINTS = {
+  enxame: 'cli/enxame.ts',
+  'hash-worker': 'torrent/hash-worker.ts',
+  'piece-worker': 'torrent/storage/piece-worker.ts',
+};
+
+/** @throws Error if something in it works from the sources only */
+async function composeBundle(version: string): Promise<BuildResult<{ write: false; metafile: true }>> {
   const result = await build({
     absWorkingDir: ROOT,
-    entryPoints: {
-      enxame: 'cli/enxame.ts',
-      'hash-worker': 'torrent/hash-worker.ts',
-      'piece-worker': 'torrent/storage/piece-worker.ts',
-    },
+    entryPoints: ENTRY_POINTS,
     outdir: DIST,
     write: false,
     bundle: true,
@@ -58,6 +60,25 @@ export async function bundle(): Promise<Bundle> {
     metafile: true,
     logLevel: 'warning',
   });
+  const faults = bundleFaults(result.metafile, Object.keys(ENTRY_POINTS), (path) =>
+    readFileSync(join(ROOT, path), 'utf8'),
+  );
+  if (faults.length > 0) throw new Error(`bundle: not made:\n${faults.join('\n')}`);
+  return result;
+}
+
+function packageVersion(): string {
+  return (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }).version;
+}
+
+/**
+ * Makes dist/ anew.
+ *
+ * @throws Error if something in it works from the sources only; dist/ is then as it was
+ */
+export async function bundle(): Promise<Bundle> {
+  const version = packageVersion();
+  const result = await composeBundle(version);
   rmSync(DIST, { recursive: true, force: true });
   mkdirSync(DIST, { recursive: true });
   for (const file of result.outputFiles) writeFileSync(file.path, file.contents);
@@ -69,10 +90,23 @@ export async function bundle(): Promise<Bundle> {
   return { folder: DIST, files: readdirSync(DIST).sort(), version, metafile: result.metafile };
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+async function main(args: readonly string[]): Promise<void> {
+  if (args.includes('--check')) {
+    await composeBundle(packageVersion());
+    return;
+  }
   const { metafile } = await bundle();
   let totalBytes = 0;
   for (const { bytes } of Object.values(metafile.outputs)) totalBytes += bytes;
   const entry = Object.keys(metafile.outputs).find((path) => basename(path) === 'enxame.js');
   process.stdout.write(`${entry}: ${(totalBytes / 1e6).toFixed(1)} MB with its chunks\n`);
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  try {
+    await main(process.argv.slice(2));
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n`);
+    process.exitCode = 1;
+  }
 }

@@ -18,6 +18,7 @@ const STEPS: readonly Step[] = [
   { name: 'types', command: ['tsc', '--noEmit'] },
   { name: 'lint, format and arrows between rooms', command: ['biome', 'check', '--error-on-warnings', '.'] },
   { name: 'generated files up to date', command: ['node', 'api/generate/main.ts', '--check'] },
+  { name: 'nothing that a bundle breaks', command: ['node', 'image/bundle.ts', '--check'] },
   { name: 'unused files, exports and packages', command: ['knip'] },
 ];
 

@@ -6,31 +6,16 @@ import { TorrentError } from '../errors.ts';
 import type { FileSpan } from './urls.ts';
 
 const MAX_REDIRECTS = 3;
-const CONNECT_TIMEOUT_MILLISECONDS = 5000;
-/** Time to the first byte, and between bytes. */
-const IDLE_TIMEOUT_MILLISECONDS = 10_000;
-
 /** A server without ranges gives the file from its start: so much of it is read for nothing at most. */
 const MAX_SKIPPED_BYTES = 1024 * 1024;
-
-/** Connections to one origin, of all torrents together. */
-const CONNECTIONS_PER_ORIGIN = 8;
 
 /** Longest `Retry-After` that is obeyed, in seconds. */
 const MAX_RETRY_AFTER_SECONDS = 60 * 60;
 
-let processDispatcher: Dispatcher | undefined;
-
 /** Loaded when a web seed is first used: most torrents have none, and every start would wait for it. */
 async function defaultDispatcher(): Promise<Dispatcher> {
-  const { Agent } = await import('undici');
-  processDispatcher ??= new Agent({
-    connect: { timeout: CONNECT_TIMEOUT_MILLISECONDS },
-    connections: CONNECTIONS_PER_ORIGIN,
-    headersTimeout: IDLE_TIMEOUT_MILLISECONDS,
-    bodyTimeout: IDLE_TIMEOUT_MILLISECONDS,
-  });
-  return processDispatcher;
+  const { webSeedDispatcher } = await import('./http-agent.ts');
+  return webSeedDispatcher;
 }
 
 /** A failure; `retryInSeconds` where the server said when to come back. */
