@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { runChecks } from './check.ts';
 import { ensureBinaries } from './cluster/binaries.ts';
 import { ensurePrerequisites } from './cluster/prerequisites.ts';
+import { installPackage } from './program/installed-package.ts';
 import { SUITES, type Suite } from './suites.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -88,7 +89,12 @@ async function runIntegration(suite: Suite, paths: readonly string[]): Promise<C
   const log = (line: string) => process.stdout.write(`${line}\n`);
   await ensurePrerequisites({ log, controlPlaneOnly: process.getuid?.() !== 0 });
   await ensureBinaries({ log });
-  return runJest(suite, paths, process.env);
+  return runJest(suite, paths, await withProgram());
+}
+
+/** The environment of tests that run the program: they run the package that a user would install. */
+async function withProgram(): Promise<NodeJS.ProcessEnv> {
+  return { ...process.env, ENXAME_PROGRAM: await installPackage() };
 }
 
 /**
@@ -108,7 +114,7 @@ async function runEndToEnd(suite: Suite, paths: readonly string[], isAsked: bool
 type Runner = (suite: Suite, paths: readonly string[], isAsked: boolean) => Promise<Counts>;
 
 const RUNNERS: Record<Suite['name'], Runner> = {
-  unit: (suite, paths) => runJest(suite, paths, process.env),
+  unit: async (suite, paths) => runJest(suite, paths, await withProgram()),
   integration: runIntegration,
   e2e: runEndToEnd,
 };

@@ -1,8 +1,13 @@
-// Runs the program from its sources, as a process of its own, for the tests.
+// Runs the program as it is shipped, as a process of its own, for the tests.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { join } from 'node:path';
 
-const ENTRY = join(import.meta.dirname, '..', '..', 'cli', 'enxame.ts');
+/** The installed program; test/run.ts installs the package before any test and names it here. */
+export function shippedProgram(): string {
+  const program = process.env.ENXAME_PROGRAM;
+  if (program === undefined)
+    throw new Error('ENXAME_PROGRAM names no program; run tests by `npm run test:…`');
+  return program;
+}
 
 /** A run of the program. */
 export interface Run {
@@ -18,7 +23,7 @@ export interface Run {
 export function enxame(
   args: readonly string[],
   env: Record<string, string> = {},
-  entry: string = ENTRY,
+  entry: string = shippedProgram(),
 ): Run {
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', entry, ...args], {
     env: { PATH: process.env.PATH, ...env },
