@@ -1,29 +1,23 @@
-// The agent as a program against a real API server, with the roles and policies of the chart and the token of a
+// The agent as it is shipped, against a real API server, with the roles and policies of the chart and the token of a
 // Pod: it makes its NodeContent, knows a publisher by its token, follows revisions, and keeps content through
 // what an API server may do to it.
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
-import { build } from 'esbuild';
-import { runAgent } from '../../../agent/main.ts';
 import type { ContentRevision, NodeContent } from '../../../api/index.ts';
 import { reservationOf, revisionOf } from '../../agent/fake-cluster.ts';
-import {
-  removeTemporaryFolders,
-  TestLogger,
-  TestPublisher,
-  temporaryFolder,
-  until,
-} from '../../agent/harness.ts';
+import { removeTemporaryFolders, TestPublisher, temporaryFolder, until } from '../../agent/harness.ts';
+import { enxame, type Run } from '../../cli/enxame-process.ts';
 import { type ControlPlane, startControlPlane } from '../../cluster/control-plane.ts';
 import { freeLoopbackPorts } from '../../cluster/loopback-ports.ts';
 import { NAMESPACE, render } from '../chart/render.ts';
 
 jest.setTimeout(120_000);
 
+const { version: VERSION } = JSON.parse(
+  await readFile(join(import.meta.dirname, '../../../package.json'), 'utf8'),
+) as { version: string };
 const NODE = 'node-a';
 const OPERATOR = ['--as', `system:serviceaccount:${NAMESPACE}:enxame-operator`];
 const BYTES = randomBytes(500_000);
@@ -31,10 +25,8 @@ const BYTES = randomBytes(500_000);
 let server: ControlPlane;
 let root: string;
 let url: string;
-let logger: TestLogger;
-let stop: AbortController;
-let running: Promise<number>;
-let env: NodeJS.ProcessEnv;
+let agent: Run;
+let env: Record<string, string>;
 
 const kubectl = (...args: string[]): Promise<string> => server.kubectl(args);
 const create = (object: object, ...as: string[]): Promise<string> =>
@@ -55,7 +47,7 @@ async function untilNodeContent(condition: (object: NodeContent) => boolean): Pr
       }
       return condition(last);
     },
-    () => `${JSON.stringify(last, null, 1)}\n${logger.lines.join('\n')}`,
+    () => `${JSON.stringify(last, null, 1)}\n${agent.lines.join('\n')}`,
     30_000,
   );
   return last!;
@@ -87,20 +79,16 @@ async function podToken(
 }
 
 function startAgent(): void {
-  logger = new TestLogger();
-  stop = new AbortController();
-  running = runAgent(env, { signal: stop.signal, logger });
-  // Whoever waits for it is told; until then it must not count as unhandled.
-  running.catch(() => {});
+  agent = enxame(['agent'], env);
 }
 
 async function endAgent(): Promise<void> {
-  stop.abort();
-  expect(await running).toBe(0);
+  agent.child.kill('SIGTERM');
+  expect(await agent.ended).toMatchObject({ code: 0, stderr: '' });
 }
 
 /** What an agent on a node is started with: a kubeconfig with the token of its Pod, and ports of its own. */
-async function environmentOf(node: string, contentRoot: string): Promise<NodeJS.ProcessEnv> {
+async function environmentOf(node: string, contentRoot: string): Promise<Record<string, string>> {
   await create({ apiVersion: 'v1', kind: 'Node', metadata: { name: node } });
   const { token, uid } = await podToken(NAMESPACE, `enxame-agent-${node}`, 'enxame-agent', [], node);
   const kubeconfig = join(await temporaryFolder(), 'kubeconfig');
@@ -141,8 +129,8 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  stop?.abort();
-  await running?.catch(() => {});
+  agent?.child.kill('SIGKILL');
+  await agent?.ended;
   await server?.close();
   await removeTemporaryFolders();
 });
@@ -154,7 +142,7 @@ test('makes its NodeContent, owned by its Node, and makes it anew', async () => 
     { apiVersion: 'v1', kind: 'Node', name: NODE, uid: owner.metadata.uid },
   ]);
   expect(first.status?.agent).toEqual({
-    version: 'development',
+    version: VERSION,
     podUID: env.POD_UID,
     address: '127.0.0.1',
   });
@@ -201,13 +189,13 @@ test('keeps and serves everything while the API server is away, also over a rest
   startAgent();
   await until(
     async () => (await fetch(torrent).catch(() => undefined))?.status === 200,
-    () => logger.lines.join('\n'),
+    () => agent.lines.join('\n'),
   );
   expect((await fetch(`${url}/healthz`)).status).toBe(200);
   await server.startApiServer();
   await until(
     async () => (await fetch(`${url}/readyz`)).status === 200,
-    () => logger.lines.join('\n'),
+    () => agent.lines.join('\n'),
     60_000,
   );
   const patch = JSON.stringify({ spec: { storage: { capacity: '1Gi' } } });
@@ -227,7 +215,7 @@ test('keeps its files when the kind itself is deleted', async () => {
   const deletions = async () => readFile(join(root, 'state', 'deletions.json'), 'utf8').catch(() => '');
   await until(
     async () => (await deletions()).includes('"list"'),
-    () => logger.lines.join('\n'),
+    () => agent.lines.join('\n'),
     30_000,
   );
   expect(await readdir(join(root, 'by-name', 'ml'))).toEqual(['model']);
@@ -237,7 +225,7 @@ test('keeps its files when the kind itself is deleted', async () => {
   await create(object, ...OPERATOR);
   await until(
     async () => !(await deletions()).includes('"list"'),
-    () => logger.lines.join('\n'),
+    () => agent.lines.join('\n'),
     60_000,
   );
   const shown = await readFile(join(root, 'by-name', 'ml', 'model', 'current', 'file'));
@@ -248,7 +236,7 @@ test('removes what was deleted', async () => {
   await kubectl('delete', 'contentrevision', '--namespace=ml', object.metadata.name, ...OPERATOR);
   await until(
     async () => (await readdir(join(root, 'content'))).length === 0,
-    () => logger.lines.join('\n'),
+    () => agent.lines.join('\n'),
     30_000,
   );
   expect(await readdir(join(root, 'by-name', 'ml'))).toEqual([]);
@@ -257,51 +245,27 @@ test('removes what was deleted', async () => {
 
 test('ends in good order when it is told to', async () => {
   await endAgent();
-  const errors = logger.lines.filter((line) => line.includes(' error '));
+  const errors = agent.lines.filter((line) => line.includes('"level":"error"'));
   expect(errors.filter((line) => !line.includes('deletion waits: 1 of 1'))).toEqual([]);
 });
 
 test('holds less than 120 MB of memory when it has nothing to do', async () => {
-  const folder = await temporaryFolder();
-  // As the image has it: sources that are stripped of their types take more.
-  await build({
-    absWorkingDir: join(import.meta.dirname, '..', '..', '..'),
-    entryPoints: { enxame: 'cli/enxame.ts' },
-    outdir: folder,
-    bundle: true,
-    splitting: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node24',
-    minifyWhitespace: true,
-    define: { ENXAME_VERSION: '"bundled"' },
-    banner: {
-      js: "import { createRequire as forBundle } from 'node:module'; const require = forBundle(import.meta.url);",
-    },
-    logLevel: 'silent',
-  });
-  await writeFile(join(folder, 'package.json'), '{"type":"module"}');
-  const contentRoot = await temporaryFolder();
-  const idle = spawn(process.execPath, [join(folder, 'enxame.js'), 'agent'], {
-    env: { PATH: process.env.PATH, ...(await environmentOf('node-b', contentRoot)) },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+  const idle = enxame(['agent'], await environmentOf('node-b', await temporaryFolder()));
   try {
     await until(
       async () =>
         (await kubectl('get', 'nodecontent', 'node-b', '-o', 'jsonpath={.status.agent.version}').catch(
           () => '',
-        )) === 'bundled',
-      undefined,
+        )) !== '',
+      () => idle.lines.join('\n'),
       30_000,
     );
-    const status = await readFile(`/proc/${idle.pid}/status`, 'utf8');
+    const status = await readFile(`/proc/${idle.child.pid}/status`, 'utf8');
     const highest = Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
     expect(highest).toBeGreaterThan(20e6);
     expect(highest).toBeLessThan(120e6);
   } finally {
-    const ended = once(idle, 'exit');
-    idle.kill('SIGTERM');
-    expect(await ended).toEqual([0, null]);
+    idle.child.kill('SIGTERM');
+    expect(await idle.ended).toMatchObject({ code: 0, stderr: '' });
   }
 });

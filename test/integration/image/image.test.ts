@@ -1,10 +1,12 @@
 // The image as a container runtime gets it: its archive is read as the specification says, unpacked, and the
 // program in it is run from there and from nothing else.
-import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { execFile, type SpawnOptions, spawn } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type BuiltImage, buildImage } from '../../../image/build.ts';
@@ -46,12 +48,31 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** Runs the image's entry point with the image as the whole file system. */
-function runInImage(...args: string[]) {
+/** The image's Node with the image as the whole file system, as a command of this machine. */
+function commandInImage(args: readonly string[]): [program: string, args: string[], options: SpawnOptions] {
   const command = ['chroot', root, '/usr/local/bin/node', ...args];
   const [program = '', ...rest] =
     process.getuid?.() === 0 ? command : ['unshare', '--map-root-user', ...command];
-  return run(program, rest, { env: { PATH: `${process.env.PATH}:/usr/sbin` } });
+  return [program, rest, { env: { PATH: `${process.env.PATH}:/usr/sbin` } }];
+}
+
+function runInImage(...args: string[]) {
+  const [program, rest, { env }] = commandInImage(args);
+  return run(program, rest, { env });
+}
+
+/** Starts a program that runs until it is ended. */
+function startInImage(...args: string[]) {
+  const [program, rest, { env }] = commandInImage(args);
+  const child = spawn(program, rest, { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const closed = once(child, 'close');
+  const firstLine = once(createInterface(child.stdout), 'line').then(([line]) => line as string);
+  const end = async () => {
+    child.kill('SIGTERM');
+    const [code] = await closed;
+    return code as number | null;
+  };
+  return { firstLine, end };
 }
 
 describe('the archive', () => {
@@ -115,6 +136,38 @@ describe('the root file system', () => {
       code,
       stderr: expect.stringContaining(message),
     });
+  });
+
+  test('makes a torrent, says what it holds, and passes its content on through a tracker', async () => {
+    await mkdir(join(root, 'tmp', 'content'), { recursive: true });
+    await writeFile(join(root, 'tmp', 'content', 'file'), randomBytes(300_000));
+    const tracker = startInImage('/app/enxame.js', 'tracker', '--open', '--json', '--listen', '127.0.0.1:0');
+    const { port } = JSON.parse(await tracker.firstLine);
+    const announce = `http://127.0.0.1:${port}/announce`;
+    await runInImage('/app/enxame.js', 'create', '/tmp/content', '-o', '/tmp/x.torrent', '-t', announce);
+    const { stdout } = await runInImage('/app/enxame.js', 'inspect', '--json', '/tmp/x.torrent');
+    expect(JSON.parse(stdout)).toMatchObject({ name: 'content', bytes: 300_000, trackers: [[announce]] });
+    const listen = ['--listen', '127.0.0.1:0', '--json'];
+    const seed = startInImage('/app/enxame.js', 'seed', '/tmp/x.torrent', '/tmp/content', ...listen);
+    expect(await seed.firstLine).toContain('"listening"');
+    await runInImage('/app/enxame.js', 'download', '/tmp/x.torrent', '/tmp/target', ...listen);
+    expect(await readFile(join(root, 'tmp', 'target', 'content', 'file'))).toEqual(
+      await readFile(join(root, 'tmp', 'content', 'file')),
+    );
+    for (const { end } of [seed, tracker]) expect(await end()).toBe(0);
+  });
+
+  test('simulates a swarm', async () => {
+    const { stdout } = await runInImage(
+      '/app/enxame.js',
+      'simulate',
+      '--nodes',
+      '5',
+      '--pieces',
+      '20',
+      '--json',
+    );
+    expect(JSON.parse(stdout)).toMatchObject({ nodes: 5 });
   });
 
   test('resolves names by its hosts file', async () => {

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { shippedProgram } from '../../cli/enxame-process.ts';
 import { runCommand } from '../../cluster/command.ts';
 
 /** A client's part in a test. */
@@ -23,6 +24,8 @@ export interface Task {
   upBytesPerSecond?: number;
   /** Ports of peers on loopback, for clients that can be told; the others ask the torrent's tracker. */
   peers?: readonly number[];
+  /** How ours treats other own agents; as it does by default where absent. */
+  policy?: 'cluster' | 'classic';
 }
 
 /** One client. */
@@ -86,18 +89,18 @@ export const MKTORRENT: Pick<Client, 'name' | 'package' | 'probe'> = {
   probe: ['sh', '-c', 'command -v mktorrent'],
 };
 
-/** Our own commands, from the sources: a leecher goes on seeding, so that it can be met by slower ones. */
+/** Our own commands, as they are shipped: a leecher goes on seeding, so that it can be met by slower ones. */
 export const ENXAME: Client = {
   name: 'enxame',
   probe: [process.execPath, '--version'],
-  command: ({ role, torrent, folder, name, upBytesPerSecond = 0, peers = [] }, port) => [
+  command: ({ role, torrent, folder, name, upBytesPerSecond = 0, peers = [], policy }, port) => [
     process.execPath,
-    '--disable-warning=ExperimentalWarning',
-    join(import.meta.dirname, '..', '..', '..', 'cli', 'enxame.ts'),
+    shippedProgram(),
     ...(role === 'seed' ? ['seed', torrent, join(folder, name)] : ['download', torrent, folder, '--seed']),
     '--json',
     `--listen=127.0.0.1:${port}`,
     `--up=${upBytesPerSecond}`,
+    ...(policy === undefined ? [] : [`--policy=${policy}`]),
     ...peers.map((peer) => `--peer=127.0.0.1:${peer}`),
   ],
   saysComplete: /^\{"event":"complete"/m,

@@ -8,11 +8,9 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { formatMagnet } from '../../../torrent/magnet.ts';
 import { parseMetainfo } from '../../../torrent/metainfo.ts';
-import { OPEN_LIST } from '../../../tracker/torrents.ts';
-import { type RunningTracker, startTracker } from '../../../tracker/tracker.ts';
 import { enxame } from '../../cli/enxame-process.ts';
 import { runCommand } from '../../cluster/command.ts';
-import { collectedLog } from '../../tracker/collected-log.ts';
+import { startTrackerProcess, type TrackerProcess } from '../../program/tracker-process.ts';
 import {
   ARIA2,
   type Client,
@@ -64,7 +62,7 @@ interface Made {
 }
 
 let folder: string;
-let tracker: RunningTracker;
+let tracker: TrackerProcess;
 /** Where the seeds have their content. */
 let source: string;
 /** Where the leechers of one test put theirs. */
@@ -129,12 +127,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(rootFolder(), 'enxame-interop-'));
   source = join(folder, 'source');
   mkdirSync(source);
-  tracker = await startTracker({
-    torrents: OPEN_LIST,
-    listen: { host: '127.0.0.1', port: 0 },
-    udp: true,
-    logger: collectedLog(),
-  });
+  tracker = await startTrackerProcess('--open', '--udp');
 }, 300_000);
 
 beforeEach(() => {
@@ -168,6 +161,25 @@ describe.each(OTHERS)('$name', (other) => {
       await expectContent(shape, theirs.folder);
       expect(await seed.end('SIGINT')).toBe(0);
     });
+  });
+
+  test('from it to two of ours at once, one of each policy, with little that comes twice', async () => {
+    const seed = await start(other, 'seed', SMALL_PIECES);
+    const task = (policy: 'cluster' | 'classic') => ({
+      policy,
+      folder: join(target, policy),
+      peers: [seed.port],
+    });
+    const ours = [
+      await start(ENXAME, 'leech', SMALL_PIECES, task('cluster')),
+      await start(ENXAME, 'leech', SMALL_PIECES, task('classic')),
+    ];
+    for (const leecher of ours) {
+      await leecher.complete;
+      await leecher.said((text) => /"event":"complete".*\n.*"event":"progress"/.test(text));
+      await leecher.said((text) => largest(text, 'wastedBytes') < totalBytes(SMALL_PIECES) / 10);
+      await expectContent(SMALL_PIECES, leecher.folder);
+    }
   });
 
   test('a magnet link of ours, from us to it', async () => {

@@ -1,4 +1,4 @@
-// The real operator before a played cluster on a real API server, and what tests do and see there.
+// The operator as it is shipped, before a played cluster on a real API server, and what tests do and see there.
 import type { V1Pod } from '@kubernetes/client-node';
 import {
   CONTENT_DISTRIBUTION,
@@ -14,7 +14,7 @@ import {
 } from '../../../api/index.ts';
 import { isNotFound, PODS } from '../../../kube/index.ts';
 import { EVENTS } from '../../../kube/resource-types.ts';
-import { runOperator } from '../../../operator/main.ts';
+import { enxame } from '../../cli/enxame-process.ts';
 import { NAMESPACE } from '../chart/render.ts';
 import { TestApi } from './api.ts';
 import { PlayedCluster } from './played-cluster.ts';
@@ -33,7 +33,7 @@ export interface LogLine {
 /** One replica that runs. */
 export interface Replica {
   readonly name: string;
-  readonly lines: LogLine[];
+  readonly lines: readonly LogLine[];
   /** Ends it in good order, as SIGTERM does; resolves with its exit code. */
   stop(): Promise<number>;
 }
@@ -44,6 +44,15 @@ interface Event {
   readonly reason?: string;
   readonly note?: string;
   readonly regarding?: { readonly uid?: string };
+}
+
+/** A line as the program prints it. */
+function readLogLine(line: string): LogLine {
+  const { level, msg, ...fields } = JSON.parse(line) as LogLine['fields'] & {
+    level: LogLine['level'];
+    msg: string;
+  };
+  return { level, fields, message: msg };
 }
 
 export class Stage {
@@ -86,12 +95,6 @@ export class Stage {
 
   /** Starts a replica of the operator. */
   async startOperator(name: string): Promise<Replica> {
-    const lines: LogLine[] = [];
-    const at = (level: LogLine['level']) => (fields: object, message: string) => {
-      lines.push({ level, fields, message });
-    };
-    const logger = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
-    const stopped = new AbortController();
     const env = {
       KUBECONFIG: await this.api.kubeconfigOf('enxame-operator'),
       ENXAME_PORT: '0',
@@ -100,12 +103,20 @@ export class Stage {
       ENXAME_DEPLOYMENT: 'enxame-operator',
       ENXAME_IMAGE: 'enxame/enxame:test',
     };
-    const exit = runOperator(env, { signal: stopped.signal, logger });
+    const run = enxame(['operator'], env);
     const stop = async () => {
-      stopped.abort();
-      return exit;
+      run.child.kill('SIGTERM');
+      const { code, stderr } = await run.ended;
+      if (code === null || stderr !== '') throw new Error(`the operator ended with ${code}: ${stderr}`);
+      return code;
     };
-    const replica = { name, lines, stop };
+    const replica: Replica = {
+      name,
+      get lines() {
+        return run.lines.map(readLogLine);
+      },
+      stop,
+    };
     this.replicas.push(replica);
     return replica;
   }

@@ -1,14 +1,12 @@
 // Clients that others wrote find each other through our tracker, over HTTP and over UDP, with a key and without.
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { parseMetainfo } from '../../../torrent/metainfo.ts';
-import { announceKey, KeyRights, OPEN_RIGHTS } from '../../../tracker/rights.ts';
-import { OPEN_LIST } from '../../../tracker/torrents.ts';
-import { type RunningTracker, startTracker } from '../../../tracker/tracker.ts';
+import { announceKey } from '../../../tracker/rights.ts';
 import { enxame } from '../../cli/enxame-process.ts';
-import { collectedLog } from '../../tracker/collected-log.ts';
+import { startTrackerProcess, type TrackerProcess } from '../../program/tracker-process.ts';
 import { ARIA2, type Client, endClients, ensureClient, LIBTORRENT, startClient } from '../interop/clients.ts';
 import { digestsOf, MANY_FILES, writeContent } from '../interop/content.ts';
 
@@ -25,7 +23,7 @@ const ARIA2_WITH_UDP: Client = {
 };
 
 let folder: string;
-let tracker: RunningTracker;
+let tracker: TrackerProcess;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'enxame-clients-'));
@@ -56,13 +54,9 @@ test.each([
   mkdirSync(source);
   mkdirSync(target);
   writeContent(MANY_FILES, source);
-  tracker = await startTracker({
-    torrents: OPEN_LIST,
-    listen: { host: '127.0.0.1', port: 0 },
-    udp: true,
-    rights: hasKey ? new KeyRights(SECRET) : OPEN_RIGHTS,
-    logger: collectedLog(),
-  });
+  const secretFile = join(folder, 'secret');
+  writeFileSync(secretFile, SECRET);
+  tracker = await startTrackerProcess('--open', '--udp', ...(hasKey ? ['--secret-file', secretFile] : []));
   const path = join(source, MANY_FILES.name);
   const infoHash = await create(path, join(folder, 'without.torrent'));
   const key = hasKey ? `/${announceKey(SECRET, infoHash)}` : '';
