@@ -11,11 +11,10 @@ import { isAbsolute, join } from 'node:path';
 import { runCommand } from './command.ts';
 import {
   buildArguments,
+  CLUSTER_PROGRAMS,
   type GoModule,
-  PROGRAM_GROUPS,
-  PROGRAMS,
   type ProgramGroup,
-  RECIPE,
+  type ProgramSet,
 } from './go-programs.ts';
 import { goEnvironment, requireGo } from './go-toolchain.ts';
 import { acquireLock } from './lock.ts';
@@ -36,50 +35,54 @@ export function cacheFolder(): string {
 }
 
 /** The folder of the programs as this version of the project wants them, whether they are there or not. */
-export function binariesFolder(): string {
-  const hash = createHash('sha256').update(RECIPE).digest('hex').slice(0, 12);
-  return join(cacheFolder(), 'binaries', `kubernetes-${VERSIONS.kubernetes}-${hash}`);
+export function binariesFolder(set: ProgramSet = CLUSTER_PROGRAMS): string {
+  const hash = createHash('sha256').update(set.recipe).digest('hex').slice(0, 12);
+  return join(cacheFolder(), 'binaries', `${set.name}-${hash}`);
 }
 
 /** Whether these programs are there. */
-export function areBuilt(programs: readonly string[]): boolean {
-  return programs.every((program) => existsSync(join(binariesFolder(), program)));
+export function areBuilt(programs: readonly string[], set: ProgramSet = CLUSTER_PROGRAMS): boolean {
+  return programs.every((program) => existsSync(join(binariesFolder(set), program)));
 }
 
 export interface BinariesOptions {
   /** Standard error by default. */
   log?: Log;
-  /** Names out of `PROGRAMS`; all of them by default. */
+  /** What a cluster is made of by default. */
+  set?: ProgramSet;
+  /** Names out of the set; all of them by default. */
   programs?: readonly string[];
 }
 
 /**
- * Makes sure that the programs are there: kube-apiserver, kubelet, containerd, helm and so on (`PROGRAMS`).
- * Takes minutes the first time, and nothing after that.
+ * Makes sure that the programs are there: kube-apiserver, kubelet, containerd, helm and so on. Takes minutes the
+ * first time, and nothing after that.
  *
  * @returns the folder that holds them
  * @throws {ClusterError} PrerequisiteMissing without a Go that will do, CommandFailed if Go fails
  */
 export async function ensureBinaries(options: BinariesOptions = {}): Promise<string> {
-  const folder = binariesFolder();
-  const { programs = PROGRAMS } = options;
+  const { set = CLUSTER_PROGRAMS } = options;
+  const folder = binariesFolder(set);
+  const { programs = set.programs } = options;
   const missing = () => programs.filter((program) => !existsSync(join(folder, program)));
   if (missing().length === 0) return folder;
 
   const log = options.log ?? ((line) => process.stderr.write(`${line}\n`));
   const go = await requireGo();
   await mkdir(folder, { recursive: true });
-  const release = await acquireLock(`${folder}.lock`, { log, doing: 'builds the programs of the cluster' });
+  const release = await acquireLock(`${folder}.lock`, { log, doing: `builds ${set.programs.join(', ')}` });
   try {
     if (missing().length === 0) return folder;
     await removeUnfinished(folder);
     const started = Date.now();
     log(`Building ${missing().join(', ')} from Go modules into ${folder}`);
-    log('This happens once. All programs take about 10 minutes on 2 cores and 7 GB for Go’s own caches.');
+    if (set === CLUSTER_PROGRAMS)
+      log('This happens once. All programs take about 10 minutes on 2 cores and 7 GB for Go’s own caches.');
     const work = await mkdtemp(join(folder, WORK_PREFIX));
     try {
-      await writeFile(join(work, 'go.mod'), await moduleFile(go, work));
-      for (const group of PROGRAM_GROUPS) {
+      await writeFile(join(work, 'go.mod'), await moduleFile(go, work, set));
+      for (const group of set.groups) {
         const names = missing().filter((program) => program in group.programs);
         if (names.length > 0) await buildGroup({ go, folder, work, group, names, log, started });
       }
@@ -144,13 +147,13 @@ async function buildGroup({ go, folder, work, group, names, log, started }: Grou
 }
 
 /**
- * The go.mod of a throw-away main module that all programs are built in: `go install` refuses modules whose
+ * The go.mod of a throw-away main module that all programs of a set are built in: `go install` refuses modules whose
  * go.mod has replace directives (Kubernetes, etcd), and a main module of our own takes no notice of them. One for
  * all, so that they agree on the versions of what they share and it is compiled once.
  */
-async function moduleFile(go: string, work: string): Promise<string> {
+async function moduleFile(go: string, work: string, set: ProgramSet): Promise<string> {
   const lines = ['module enxame.dev/build', `go ${VERSIONS.go}`];
-  for (const { module, staging } of PROGRAM_GROUPS) {
+  for (const { module, staging } of set.groups) {
     if (module === undefined) continue;
     lines.push(`require ${module.path} ${module.version}`);
     if (staging !== true) continue;

@@ -1,8 +1,8 @@
 /**
- * Which programs a cluster is made of and how Go builds each. Everything here that changes a program is part
- * of the key of the cache, so that a program under a key never changes.
+ * Which programs are built from Go modules, and how Go builds each. Everything here that changes a program is part
+ * of the key of its set in the cache, so that a program under a key never changes.
  */
-import { VERSIONS } from './versions.ts';
+import { REGISTRY_VERSIONS, VERSIONS } from './versions.ts';
 
 /** Programs that are built alike. */
 export interface ProgramGroup {
@@ -83,8 +83,31 @@ export function buildArguments(group: ProgramGroup, output: string, path: string
   return ['build', '-trimpath', ...tags, '-ldflags', linker, '-o', output, path];
 }
 
+/**
+ * A registry that keeps images in a folder, and lets in whom an htpasswd file names: distribution's own program
+ * without the object stores, which take longer to build than all the rest.
+ */
+const REGISTRY = `package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/distribution/distribution/v3/registry"
+	_ "github.com/distribution/distribution/v3/registry/auth/htpasswd"
+	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem"
+)
+
+func main() {
+	if err := registry.RootCmd.Execute(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+`;
+
 /** In the order in which they are built: what integration tests need comes first. */
-export const PROGRAM_GROUPS: readonly ProgramGroup[] = [
+const CLUSTER_GROUPS: readonly ProgramGroup[] = [
   {
     name: 'etcd',
     module: { path: 'go.etcd.io/etcd/server/v3', version: VERSIONS.etcd },
@@ -134,13 +157,41 @@ export const PROGRAM_GROUPS: readonly ProgramGroup[] = [
   { name: 'pause', programs: { pause: './pause' }, source: PAUSE },
 ];
 
-/** The file names of all programs. */
-export const PROGRAMS: readonly string[] = PROGRAM_GROUPS.flatMap(({ programs }) => Object.keys(programs));
+const REGISTRY_GROUPS: readonly ProgramGroup[] = [
+  {
+    name: 'crane',
+    module: { path: 'github.com/google/go-containerregistry', version: REGISTRY_VERSIONS.crane },
+    programs: { crane: 'github.com/google/go-containerregistry/cmd/crane' },
+  },
+  {
+    name: 'registry',
+    module: { path: 'github.com/distribution/distribution/v3', version: REGISTRY_VERSIONS.registry },
+    programs: { registry: './registry' },
+    source: REGISTRY,
+  },
+];
 
-/** Everything that makes the programs what they are, as text. */
-export const RECIPE: string = JSON.stringify([
-  VERSIONS,
-  PROGRAM_GROUPS.map((group) => [group, buildArguments(group, '', '')]),
-  process.platform,
-  process.arch,
-]);
+/** Programs that are built in one main module, so that they agree on the versions of what they share. */
+export interface ProgramSet {
+  /** Of its folder in the cache, before the key. */
+  readonly name: string;
+  /** In the order in which they are built. */
+  readonly groups: readonly ProgramGroup[];
+  /** The file names of all programs. */
+  readonly programs: readonly string[];
+  /** Everything that makes the programs what they are, as text. */
+  readonly recipe: string;
+}
+
+function programSet(name: string, versions: object, groups: readonly ProgramGroup[]): ProgramSet {
+  const programs = groups.flatMap((group) => Object.keys(group.programs));
+  const built = groups.map((group) => [group, buildArguments(group, '', '')]);
+  const recipe = JSON.stringify([versions, built, process.platform, process.arch]);
+  return { name, groups, programs, recipe };
+}
+
+/** What a cluster is made of, and what speaks to it. */
+export const CLUSTER_PROGRAMS = programSet(`kubernetes-${VERSIONS.kubernetes}`, VERSIONS, CLUSTER_GROUPS);
+
+/** What images are pushed with, and a registry to push them to. */
+export const REGISTRY_PROGRAMS = programSet('registry', REGISTRY_VERSIONS, REGISTRY_GROUPS);

@@ -8,7 +8,7 @@ import { areBuilt, type Log } from './binaries.ts';
 import { findProgram } from './bound-process.ts';
 import { runCommand } from './command.ts';
 import { ClusterError } from './errors.ts';
-import { PROGRAMS } from './go-programs.ts';
+import { CLUSTER_PROGRAMS } from './go-programs.ts';
 import { findGo, HOW_TO_GET_GO, newEnough } from './go-toolchain.ts';
 
 /** Something of a package of the distribution: a program by its name, or a file by its path. */
@@ -77,7 +77,7 @@ export async function ensurePrerequisites(options: PrerequisiteOptions): Promise
   const required = controlPlaneOnly ? CONTROL_PLANE : [...CONTROL_PLANE, ...NODES];
   const missing = () => required.filter(({ needed }) => !machine.has(needed));
   const goProblem = async () =>
-    machine.areBuilt(options.programs ?? PROGRAMS) ? undefined : machine.goProblem();
+    machine.areBuilt(options.programs ?? CLUSTER_PROGRAMS.programs) ? undefined : machine.goProblem();
 
   let failedInstall: ClusterError | undefined;
   if ((missing().length > 0 || (await goProblem()) !== undefined) && canInstall(machine)) {

@@ -11,3 +11,10 @@ export const VERSIONS = {
   helm: 'v4.2.4',
   coredns: 'v1.14.7',
 } as const;
+
+/** The releases of what pushes images, and of the registry that tests push to. */
+export const REGISTRY_VERSIONS = {
+  go: VERSIONS.go,
+  crane: 'v0.22.1',
+  registry: 'v3.1.2',
+} as const;
