@@ -2,8 +2,9 @@
  * `npm run image`: the one image of operator, tracker, agent and publisher, as build/enxame-image.tar, without a
  * container engine.
  *
- *     npm run image               an archive for `ctr images import` or `docker load`
- *     npm run image -- --gzip     with compressed layers: smaller, for a registry
+ *     npm run image                                         an archive for `ctr images import` or `docker load`
+ *     npm run image -- --gzip                               the same with compressed layers: smaller
+ *     npm run image -- --push REGISTRY/NAME:TAG             to a registry; --plain-http for one without TLS
  *
  * Two layers: Node with its libraries, which seldom changes and is kept from build to build, and the program.
  * The same sources on the same machine give the same digest, and an image that is there already is not
@@ -13,9 +14,11 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
 import { type Image, makeImage, writeImage } from './archive.ts';
 import { bundle } from './bundle.ts';
 import { digestOf, type ImageFile, type Layer, makeLayer } from './layer.ts';
+import { type ImageReference, parseImageReference, pushImage } from './push.ts';
 import { baseInputs, rootFileSystem, USER_ID } from './root-file-system.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -101,8 +104,19 @@ async function composeImage(gzip: boolean): Promise<Image> {
   );
 }
 
+/** The image is made of this machine's Node and its libraries. */
+function requirePlatform(): void {
+  if (process.platform === 'linux' && process.arch === 'x64') return;
+  throw new Error(
+    `image: this is ${process.platform} on ${process.arch}, and the image is built on Linux on x64 only: ` +
+      'it holds the Node and the C library of the machine that builds it. Build it on such a machine, or with ' +
+      'docker build -f image/Dockerfile',
+  );
+}
+
 /** Builds the image, or finds that it is there already. */
 export async function buildImage({ gzip = false }: { gzip?: boolean } = {}): Promise<BuiltImage> {
+  requirePlatform();
   mkdirSync(BUILD, { recursive: true });
   const image = await composeImage(gzip);
   const archive = join(BUILD, 'enxame-image.tar');
@@ -118,15 +132,57 @@ export async function buildImage({ gzip = false }: { gzip?: boolean } = {}): Pro
   return { name, archive, digest, archiveBytes: statSync(archive).size, changed };
 }
 
+/** Builds the image with compressed layers and pushes it; returns its digest. */
+async function buildAndPush(reference: ImageReference, plainHttp: boolean): Promise<string> {
+  requirePlatform();
+  mkdirSync(BUILD, { recursive: true });
+  const image = await composeImage(true);
+  await pushImage(image, reference, { folder: join(BUILD, 'enxame-image'), plainHttp });
+  return image.digest;
+}
+
+/** A mistake in the command line. */
+class UsageError extends Error {}
+
+function parseOptions(args: readonly string[]) {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        gzip: { type: 'boolean', default: false },
+        push: { type: 'string' },
+        'plain-http': { type: 'boolean', default: false },
+      },
+    });
+    if (values['plain-http'] && values.push === undefined) throw new Error('--plain-http is for --push');
+    return { ...values, reference: values.push === undefined ? undefined : parseImageReference(values.push) };
+  } catch (error) {
+    throw new UsageError((error as Error).message, { cause: error });
+  }
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  const options = parseOptions(args);
+  if (options.reference !== undefined) {
+    const { repository, tag } = options.reference;
+    const digest = await buildAndPush(options.reference, options['plain-http']);
+    process.stdout.write(`${repository}:${tag}\n${digest}\n`);
+    return;
+  }
+  const { name, archive, digest, archiveBytes, changed } = await buildImage({ gzip: options.gzip });
+  const size = `${(archiveBytes / 1e6).toFixed(1)} MB`;
+  process.stdout.write(`${name}\n${digest}\n${archive} (${size}${changed ? '' : ', unchanged'})\n`);
+}
+
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const args = process.argv.slice(2);
-  const unknown = args.find((argument) => argument !== '--gzip');
-  if (unknown !== undefined) {
-    process.stderr.write(`image: unknown option '${unknown}'; there is only --gzip\n`);
-    process.exitCode = 2;
-  } else {
-    const { name, archive, digest, archiveBytes, changed } = await buildImage({ gzip: args.length > 0 });
-    const size = `${(archiveBytes / 1e6).toFixed(1)} MB`;
-    process.stdout.write(`${name}\n${digest}\n${archive} (${size}${changed ? '' : ', unchanged'})\n`);
+  try {
+    await main(process.argv.slice(2));
+  } catch (error) {
+    const isUsage = error instanceof UsageError;
+    const usage = 'npm run image -- [--gzip] [--push REGISTRY/NAME:TAG [--plain-http]]';
+    process.stderr.write(
+      `image: ${(error as Error).message.replace(/^image: /, '')}\n${isUsage ? `usage: ${usage}\n` : ''}`,
+    );
+    process.exitCode = isUsage ? 2 : 1;
   }
 }
