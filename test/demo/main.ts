@@ -2,6 +2,7 @@
  * `npm run demo`: from nothing to content on every node of a real cluster, with a comparison of every file at
  * the end. The cluster stays up. A run copes with whatever an earlier one left, at whatever moment it ended.
  */
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type BuiltImage, buildImage } from '../../image/build.ts';
 import { Cluster } from '../cluster/cluster.ts';
@@ -42,8 +43,11 @@ async function distribute(cluster: Cluster, api: ApiServer, totalBytes: number):
 }
 
 /** Small content for everybody, and a Pod that reads it through a claim. */
-async function applyExamples(cluster: Cluster): Promise<void> {
-  await cluster.kubectl(['apply', ...SMALL_EXAMPLES.flatMap((path) => ['--filename', path])]);
+async function applyExamples(cluster: Cluster, image: string): Promise<void> {
+  for (const path of SMALL_EXAMPLES) {
+    const objects = (await readFile(path, 'utf8')).replaceAll(/\bimage: IMAGE$/gm, `image: ${image}`);
+    await cluster.kubectl(['apply', '--filename', '-'], objects);
+  }
   const both = ['contentdistribution/greeting', 'contentdistribution/motd'];
   await cluster.kubectl(['wait', '--for=condition=Ready', ...both, '--timeout=120s']);
   const succeeded = '--for=jsonpath={.status.phase}=Succeeded';
@@ -86,7 +90,7 @@ async function demoOn(cluster: Cluster, image: BuiltImage, api: ApiServer): Prom
   const totalBytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const title = `${files.length} files, ${megabytes(totalBytes)}, to ${NODES} nodes (examples/demo.yaml)`;
   const seconds = await phase(title, () => distribute(cluster, api, totalBytes));
-  await phase('The small examples', () => applyExamples(cluster));
+  await phase('The small examples', () => applyExamples(cluster, image.name));
   const wrong = await phase('Every file on every node, compared with the source', () =>
     compare(cluster, `${DEMO_NAMESPACE}/${DISTRIBUTION}`, files),
   );

@@ -1,10 +1,36 @@
+{{/* A version as the value of a label or a tag: build metadata begins with a +, which neither may have. */}}
+{{- define "enxame.version" -}}
+{{ . | replace "+" "_" | trunc 63 | trimAll "-_." }}
+{{- end }}
+
 {{/* Labels of every object; the argument is a dict of root and component. */}}
 {{- define "enxame.labels" -}}
 {{ include "enxame.selector" . }}
 app.kubernetes.io/part-of: enxame
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
+app.kubernetes.io/version: {{ include "enxame.version" .root.Chart.AppVersion | quote }}
+helm.sh/chart: {{ include "enxame.version" (printf "%s-%s" .root.Chart.Name .root.Chart.Version) }}
+{{- end }}
+
+{{/*
+Labels of the Pods of a component, without versions: a label that changes with the chart would replace all Pods at
+every upgrade. Those of the values (podLabels) come on top, but for the ones by which the Pods are found.
+*/}}
+{{- define "enxame.podLabels" -}}
+{{- $values := index .root.Values .component -}}
+{{- $selector := include "enxame.selector" . | fromYaml -}}
+{{- range $name, $value := $values.podLabels -}}
+{{- if and (hasKey $selector $name) (ne $value (get $selector $name)) -}}
+{{- fail (printf "%s.podLabels sets %s to %s; by that label the Pods are found, and it must be left out" $.component $name $value) -}}
+{{- end -}}
+{{- end -}}
+{{- $own := dict "app.kubernetes.io/part-of" "enxame" "app.kubernetes.io/managed-by" .root.Release.Service -}}
+{{- merge (dict) $selector $values.podLabels $own | toYaml -}}
+{{- end }}
+
+{{/* The nodes of a component; the argument is its nodeSelector. */}}
+{{- define "enxame.nodeSelector" -}}
+{{- merge (dict) . (dict "kubernetes.io/os" "linux") | toYaml -}}
 {{- end }}
 
 {{/* Labels that select the Pods of a component. */}}
@@ -15,10 +41,26 @@ app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
 {{- define "enxame.image" -}}
+{{- $repository := .Values.image.repository -}}
+{{- if not $repository -}}
+{{- fail "image.repository is not set: push the image to a registry of yours (npm run image -- --push REGISTRY/NAME:TAG) and name it by --set image.repository=REGISTRY/NAME" -}}
+{{- end -}}
+{{- if or (contains "@" $repository) (contains ":" (last (splitList "/" $repository))) -}}
+{{- fail (printf "image.repository is %s: it must be without tag and digest, which go to image.tag and image.digest" $repository) -}}
+{{- end -}}
 {{- if .Values.image.digest -}}
-{{ printf "%s@%s" .Values.image.repository .Values.image.digest }}
+{{ printf "%s@%s" $repository .Values.image.digest }}
 {{- else -}}
-{{ printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) }}
+{{ printf "%s:%s" $repository (.Values.image.tag | default (include "enxame.version" .Chart.AppVersion)) }}
+{{- end -}}
+{{- end }}
+
+{{/* Ends an installation into a namespace in which the agents could never run. */}}
+{{- define "enxame.requirePrivilegedNamespace" -}}
+{{- $namespace := lookup "v1" "Namespace" "" .Release.Namespace | default dict -}}
+{{- $enforced := dig "metadata" "labels" "pod-security.kubernetes.io/enforce" "privileged" $namespace -}}
+{{- if ne $enforced "privileged" -}}
+{{- fail (printf "namespace %s enforces Pod Security %s, and the agents mount a host path: kubectl label namespace %s pod-security.kubernetes.io/enforce=privileged --overwrite" .Release.Namespace $enforced .Release.Namespace) -}}
 {{- end -}}
 {{- end }}
 

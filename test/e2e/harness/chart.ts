@@ -1,5 +1,6 @@
 /** Installing the chart as its documentation says, and waiting for all of it. */
 import { join } from 'node:path';
+import { IMAGE_REPOSITORY } from '../../../image/build.ts';
 import type { Cluster } from '../../cluster/cluster.ts';
 
 export const CHART = join(import.meta.dirname, '..', '..', '..', 'charts', 'enxame');
@@ -20,7 +21,7 @@ export async function makeSystemNamespace({ kubectl }: ChartTarget): Promise<voi
   await kubectl(['apply', '--filename', '-'], JSON.stringify(namespace));
 }
 
-/** Installs or upgrades the release, and returns when everything of it is ready. */
+/** Installs or upgrades the release with the image that was loaded, and returns when everything of it is ready. */
 export async function installChart(
   cluster: ChartTarget,
   chart: string,
@@ -28,7 +29,7 @@ export async function installChart(
 ): Promise<void> {
   const target = { kubectl: cluster.kubectl.bind(cluster), helm: cluster.helm.bind(cluster) };
   await makeSystemNamespace(target);
-  const sets = values.flatMap((value) => ['--set', value]);
+  const sets = [`image.repository=${IMAGE_REPOSITORY}`, ...values].flatMap((value) => ['--set', value]);
   await target.helm(['upgrade', '--install', RELEASE, chart, '--namespace', SYSTEM_NAMESPACE, ...sets]);
   await everythingReady(target);
 }

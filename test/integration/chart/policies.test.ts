@@ -125,6 +125,25 @@ describe('a ContentRevision', () => {
     ).toContain('only the operator may change or delete');
   });
 
+  test('is written as it is by whoever migrates what is stored, and not otherwise', async () => {
+    const path = ['contentrevision', contentRevision().metadata.name, '--namespace=ml'];
+    const migrator = account('kube-system:storage-version-migrator-controller');
+    const binding = ['clusterrolebinding', 'migrator', '--clusterrole=cluster-admin'];
+    await kubectl('create', ...binding, '--serviceaccount=kube-system:storage-version-migrator-controller');
+    const stored = JSON.parse(await kubectl('get', ...path, '-o', 'json'));
+    expect(await refusal(send(['replace'], stored, migrator))).toBeUndefined();
+    const withMetadata = (more: object) => ({ ...stored, metadata: { ...stored.metadata, ...more } });
+    const owner = { apiVersion: 'v1', kind: 'ConfigMap', name: 'x', uid: 'x' };
+    for (const changed of [
+      { ...stored, spec: { ...stored.spec, activation: { ...stored.spec.activation, epoch: 1_000 } } },
+      withMetadata({ labels: { ...stored.metadata.labels, more: 'x' } }),
+      withMetadata({ annotations: { more: 'x' } }),
+      withMetadata({ finalizers: ['example.com/held'] }),
+      withMetadata({ ownerReferences: [owner] }),
+    ])
+      expect(await refusal(send(['replace'], changed, migrator))).toMatch(/only the operator may change/);
+  });
+
   test('may be cleared away by those that clear up, and not be changed by them', async () => {
     const cleaner = [...account('kube-system:generic-garbage-collector'), '--as-group=system:masters'];
     expect(

@@ -1,6 +1,7 @@
 // The chart as Helm renders it, for tests.
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
+import { IMAGE_REPOSITORY } from '../../../image/build.ts';
 import { ensureBinaries } from '../../cluster/binaries.ts';
 import { runCommand } from '../../cluster/command.ts';
 
@@ -26,13 +27,12 @@ export async function runHelm(args: readonly string[]): Promise<string> {
   return stdout;
 }
 
-/** Renders the chart with values (JSON by path, as --set-json takes them); fails with Helm's own words. */
-export async function render(values: Record<string, unknown> = {}): Promise<Rendered[]> {
-  const sets = Object.entries(values).flatMap(([path, value]) => [
-    '--set-json',
-    `${path}=${JSON.stringify(value)}`,
-  ]);
-  const output = await runHelm(['template', 'enxame', CHART, '--namespace', NAMESPACE, ...sets]);
+/** Renders the chart with an image and these values (JSON by path, as --set-json takes them); fails with Helm's own words. */
+export async function render(values: Record<string, unknown> = {}, chart = CHART): Promise<Rendered[]> {
+  const sets = Object.entries({ 'image.repository': IMAGE_REPOSITORY, ...values }).flatMap(
+    ([path, value]) => ['--set-json', `${path}=${JSON.stringify(value)}`],
+  );
+  const output = await runHelm(['template', 'enxame', chart, '--namespace', NAMESPACE, ...sets]);
   return parseAllDocuments(output)
     .map((document) => document.toJS() as Rendered | null)
     .filter((object) => object !== null);
