@@ -5,6 +5,7 @@
  * A tracker takes the address that a connection comes from. `ip` is read for those alone who prove that they are
  * agents; from others it is ignored, like `ipv4` and `ipv6`, because anyone could name a third party.
  */
+import { CLIENT_PARAMETER, OWN_CLIENT } from '../torrent/discovery/own-client.ts';
 import { TrackerError } from './errors.ts';
 import { checkQueryLength, decodePercent, readBytes, readDigits } from './query.ts';
 
@@ -61,6 +62,8 @@ export interface AnnounceRequest {
   readonly node: string | undefined;
   /** The zone of that node, likewise. */
   readonly zone: string | undefined;
+  /** It says that it is a client of ours: a hint for intervals, which gives no right. */
+  readonly isOwn: boolean;
   /** The address that it states for itself, as text that may be none; only to be believed of agents. */
   readonly ip?: string | undefined;
 }
@@ -81,6 +84,7 @@ const PARAMETERS = [
   'node',
   'zone',
   'ip',
+  CLIENT_PARAMETER,
 ] as const;
 
 type Parameter = (typeof PARAMETERS)[number];
@@ -185,6 +189,13 @@ function nameOf(query: string, parameter: Parameter, pattern: RegExp): string | 
   return pattern.test(name) ? name : undefined;
 }
 
+function isOwnClient(query: string): boolean {
+  const start = startOf(CLIENT_PARAMETER);
+  return (
+    start >= 0 && endOf(CLIENT_PARAMETER) - start === OWN_CLIENT.length && query.startsWith(OWN_CLIENT, start)
+  );
+}
+
 const nameBytes = Buffer.alloc(MAX_NAME_LENGTH);
 
 /**
@@ -226,6 +237,7 @@ export function parseAnnounce(query: string): AnnounceRequest {
     key: keyNumber(query),
     node: nameOf(query, 'node', NODE_NAME),
     zone: nameOf(query, 'zone', ZONE_NAME),
+    isOwn: isOwnClient(query),
     ip: nameOf(query, 'ip', ADDRESS),
   };
 }

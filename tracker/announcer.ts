@@ -18,8 +18,6 @@ import { NO_COUNTS, type PeerReport, type SwarmCounts } from './swarm.ts';
 import type { KnownTorrent, TorrentList } from './torrents.ts';
 import type { WaitingRoom } from './waiting-room.ts';
 
-/** A peer is forgotten after this many of its intervals without an announce. */
-const INTERVALS_UNTIL_EXPIRY = 2;
 /** The least that clients shall leave between two scrapes (BEP 48's flag). */
 const MIN_SCRAPE_INTERVAL_SECONDS = 60;
 
@@ -56,9 +54,16 @@ class StatedPeer implements PeerReport {
   readonly leftBytes: number;
   readonly node: string | undefined;
   readonly zone: string | undefined;
+  readonly isOwn: boolean;
 
   /** @param isTrusted node and zone are believed */
-  constructor(request: AnnounceRequest, leftBytes: number, compact: Uint8Array, isTrusted: boolean) {
+  constructor(
+    request: AnnounceRequest,
+    leftBytes: number,
+    compact: Uint8Array,
+    isTrusted: boolean,
+    isOwn: boolean,
+  ) {
     this.compact = compact;
     this.peerId = request.peerId;
     this.key = request.key;
@@ -67,6 +72,7 @@ class StatedPeer implements PeerReport {
     this.leftBytes = leftBytes;
     this.node = isTrusted ? request.node : undefined;
     this.zone = isTrusted ? request.zone : undefined;
+    this.isOwn = isOwn;
   }
 }
 
@@ -245,13 +251,22 @@ export class Announcer {
     setPort(host, request.port);
     // What nobody can lack, nobody lacks: clients state huge numbers while they do not know the size yet.
     const leftBytes = Math.min(request.leftBytes, torrent.totalBytes ?? request.leftBytes);
-    const intervals = announceIntervals(leftBytes === 0, this.#registry.leecherCount, this.#random);
+    const isOwn = agent !== undefined || request.isOwn;
+    const { ownLeecherCount, leecherCount } = this.#registry;
+    const intervals = announceIntervals(
+      leftBytes === 0,
+      isOwn,
+      isOwn ? ownLeecherCount : leecherCount - ownLeecherCount,
+      this.#random,
+    );
+    const now = this.#now();
     const announced = this.#registry.announce(
       request.infoHashHex,
-      new StatedPeer(request, leftBytes, host, isTrusted),
+      new StatedPeer(request, leftBytes, host, isTrusted, isOwn),
       request.event,
       request.wantedPeers,
-      this.#now() + INTERVALS_UNTIL_EXPIRY * intervals.intervalSeconds * 1000,
+      now + intervals.expirySeconds * 1000,
+      now + intervals.lateSeconds * 1000,
     );
     return write(this.#registry.table, announced, intervals);
   }

@@ -25,6 +25,7 @@ test('reads a whole announce', () => {
     node: 'gpu-17.example',
     zone: 'eu-west_1.a',
     key: 'abcd',
+    client: 'enxame',
     trackerid: 'x',
   });
   expect(parseAnnounce(query)).toEqual({
@@ -41,6 +42,7 @@ test('reads a whole announce', () => {
     key: 0xce3479bd,
     node: 'gpu-17.example',
     zone: 'eu-west_1.a',
+    isOwn: true,
   });
 });
 
@@ -56,6 +58,7 @@ test('has defaults for what BEP 3 leaves out', () => {
     compact: true,
     omitPeerIds: false,
     node: undefined,
+    isOwn: false,
   });
 });
 

@@ -138,6 +138,21 @@ test.each([{ port: 0 }, { event: 4 }])('%p is answered with an error', (changes)
   expect(registry.peerCount).toBe(0);
 });
 
+test.each([
+  ['/announce?client=enxame', true],
+  ['/?passkey=x&client=enxame', true],
+  ['/announce?client=other&client=enxame', true],
+  ['/announce?client=enxame&client=other', false],
+  ['/announce?x=client=enxame', false],
+  ['/client=enxame', false],
+  ['', false],
+])('a client whose URL data is %p is our own: %p', (url, isOwn) => {
+  const { ask, connect } = trackerWith();
+  const interval = ask(announceDatagram(connect(), { options: urlData(url) }))?.readUInt32BE(8) ?? 0;
+  expect(interval >= 9 && interval <= 11).toBe(isOwn);
+  expect(interval >= 300).toBe(!isOwn);
+});
+
 test('an answer stays within one packet', () => {
   const { ask, connect } = trackerWith();
   for (let host = 1; host <= 250; host += 1)
