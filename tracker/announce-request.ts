@@ -104,6 +104,9 @@ const startOf = (name: Parameter) => ranges[NUMBERS[name] * 2] as number;
 const endOf = (name: Parameter) => ranges[NUMBERS[name] * 2 + 1] as number;
 const isThere = (name: Parameter) => startOf(name) >= 0;
 
+/** What a tracker must not guess: the others may stand in the announce URL as well, and the last one counts. */
+const SINGLE: readonly Parameter[] = ['info_hash', 'peer_id'];
+
 /** Hot: finds the parameters of a query. */
 function findParameters(query: string): void {
   ranges.fill(-1);
@@ -117,7 +120,7 @@ function findParameters(query: string): void {
     // Clients add parameters of their own; they are none of our concern.
     for (const name of BY_LENGTH[equals - start] ?? [])
       if (query.startsWith(name, start)) {
-        if (isThere(name))
+        if (isThere(name) && SINGLE.includes(name))
           throw new TrackerError('RepeatedParameter', `${name} is in the query more than once`);
         ranges[NUMBERS[name] * 2] = Math.min(equals + 1, end);
         ranges[NUMBERS[name] * 2 + 1] = end;

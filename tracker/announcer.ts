@@ -283,9 +283,17 @@ const TOO_MANY_RETRY_MINUTES = 15;
 /** Minutes until a token that could not be checked may be shown again: the least that BEP 31 can say. */
 const UNCHECKED_RETRY_MINUTES = 1;
 
-/** A request that makes no sense never will; one for a torrent that is not served (yet) may. */
+/** After which failures a client may try again when it likes: a torrent may come to the list, a URL be mended. */
+const NO_WORD_ON_RETRY: readonly TrackerErrorCode[] = [
+  'UnknownTorrent',
+  'NotReady',
+  'NoRight',
+  'RepeatedParameter',
+];
+
+/** A request that makes no sense never will. */
 function retryIn(code: TrackerErrorCode): RetryIn | undefined {
   if (code === 'TooManyPeers') return TOO_MANY_RETRY_MINUTES;
   if (code === 'TokenUnchecked') return UNCHECKED_RETRY_MINUTES;
-  return code === 'UnknownTorrent' || code === 'NotReady' || code === 'NoRight' ? undefined : 'never';
+  return NO_WORD_ON_RETRY.includes(code) ? undefined : 'never';
 }

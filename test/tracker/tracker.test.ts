@@ -112,10 +112,24 @@ describe('announce and scrape', () => {
     const { port } = await start();
     expect(await announce(port, { port: 70000 })).toHaveProperty('failure reason');
     expect(await announce(port, { info_hash: '%zz' })).toHaveProperty('failure reason');
-    expect(await announce(port, {}, '&left=1')).toHaveProperty('failure reason');
+    expect(await announce(port, {}, '&peer_id=1')).toEqual({
+      'failure reason': Buffer.from('peer_id is in the query more than once'),
+    });
     expect(await announce(port, {}, `&x=${'a'.repeat(8192)}`)).toHaveProperty('failure reason');
     expect(decode(await (await get(port, '/announce')).bytes())).toHaveProperty('failure reason');
     expect(decode(await (await get(port, '/scrape')).bytes())).toHaveProperty('failure reason');
+  });
+
+  test('announce and scrape URLs may have a query of their own', async () => {
+    const { port } = await start();
+    const urlsOwn = 'key=of-a-person&numwant=1&left=x';
+    for (const own of [1001, 1002, 1003]) {
+      const response = await get(port, `/announce?${urlsOwn}&${announceQuery({ port: own, numwant: 9 })}`);
+      expect(decode(await response.bytes())).toMatchObject({ incomplete: own - 1000 });
+    }
+    const hash = `info_hash=${escapeBytes(hashOf(0xaa))}`;
+    const scrape = await get(port, `/scrape?${urlsOwn}&${hash}&${hash}&key=x`);
+    expect(decode(await scrape.bytes())).toMatchObject({ files: { ['\xaa'.repeat(20)]: { incomplete: 3 } } });
   });
 
   test('a torrent that leaves the list takes its swarm along', async () => {
