@@ -210,11 +210,14 @@ export class Announcer {
   /** Counts of a swarm, for a scrape. */
   readonly countsOf = (infoHashHex: string): SwarmCounts => this.#registry.counts(infoHashHex) ?? NO_COUNTS;
 
-  /** Answers a scrape (BEP 48). Torrents that are not served are left out. */
-  scrape(query: string): Answer {
+  /**
+   * Answers a scrape (BEP 48). Torrents that are not served are left out, and, where a key is shown, those that it
+   * gives no right to; where it gives a right to none it is refused. Without a key counts are everybody's.
+   */
+  scrape(query: string, credentials: Credentials): Answer {
     try {
       const files = new Map<string, SwarmCounts>();
-      for (const infoHashHex of parseScrape(query)) {
+      for (const infoHashHex of this.#withRight(parseScrape(query), credentials)) {
         const counts = this.#registry.counts(infoHashHex);
         if (counts !== undefined) files.set(infoHashHex, counts);
         else if (this.#torrents.get(infoHashHex) !== undefined) files.set(infoHashHex, NO_COUNTS);
@@ -223,6 +226,23 @@ export class Announcer {
     } catch (error) {
       return this.#failure(error);
     }
+  }
+
+  /** @throws TrackerError where none is left */
+  #withRight(infoHashes: readonly string[], credentials: Credentials): readonly string[] {
+    if (credentials.key === undefined) return infoHashes;
+    let refused: unknown;
+    const allowed = infoHashes.filter((infoHashHex) => {
+      try {
+        this.#rights.check(infoHashHex, credentials);
+        return true;
+      } catch (error) {
+        refused = error;
+        return false;
+      }
+    });
+    if (allowed.length === 0) throw refused;
+    return allowed;
   }
 
   /** The torrent, if it comes to the list within the time that an announce may wait. */

@@ -6,7 +6,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { Readable } from 'node:stream';
-import { type FastifyInstance, type FastifyReply, fastify } from 'fastify';
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { AnnounceConnections } from './announce-connections.ts';
 import type { Announcer, Answer, RawAnnounce } from './announcer.ts';
 import { type IndexEntry, indexPage, MAX_INDEX_ENTRIES } from './index-page.ts';
@@ -16,7 +16,7 @@ import type { TrackerMetrics } from './metrics.ts';
 import { compactHost } from './peer-address.ts';
 import type { SwarmRegistry } from './registry.ts';
 import { FORWARDED_HEADER, type Replicas } from './replicas.ts';
-import { bearerToken } from './rights.ts';
+import { bearerToken, type Credentials, NO_CREDENTIALS } from './rights.ts';
 import { NO_COUNTS } from './swarm.ts';
 import type { SwarmEvents } from './swarm-events.ts';
 import { swarmList } from './swarm-list.ts';
@@ -215,11 +215,16 @@ const sendBencoded = (reply: FastifyReply, body: string) =>
     .send(Buffer.from(body, 'latin1'));
 
 function addScrapeRoute(server: FastifyInstance, { announcer, metrics }: ServerParts): void {
-  server.get('/scrape', async ({ raw }, reply) => {
-    const answer = announcer.scrape(rawQuery(raw));
+  const scrape = ({ raw }: FastifyRequest, reply: FastifyReply, credentials: Credentials) => {
+    const answer = announcer.scrape(rawQuery(raw), credentials);
     metrics.scraped(answer);
     return sendBencoded(reply, answer.body);
-  });
+  };
+  server.get('/scrape', async (request, reply) => scrape(request, reply, NO_CREDENTIALS));
+  // Clients make the scrape URL of the announce URL: they put `scrape` in the place of `announce` (BEP 48).
+  server.get<{ Params: { key: string } }>('/scrape/:key', async (request, reply) =>
+    scrape(request, reply, { key: request.params.key }),
+  );
 }
 
 function addMetainfoRoutes(server: FastifyInstance, parts: ServerParts): void {

@@ -161,19 +161,24 @@ describe('scrape', () => {
     torrents.add('test', { infoHashHex: '01'.repeat(20) });
     await announce({ left: 0 });
     const query = [0xaa, 1, 2].map((byte) => `info_hash=${escapeBytes(hashOf(byte))}`).join('&');
-    expect(decode(Buffer.from(announcer.scrape(query).body, 'latin1'))).toMatchObject({
+    expect(decode(Buffer.from(announcer.scrape(query, NO_CREDENTIALS).body, 'latin1'))).toMatchObject({
       files: {
         ['\xaa'.repeat(20)]: { complete: 1, downloaded: 0, incomplete: 0 },
         ['\x01'.repeat(20)]: { complete: 0, downloaded: 0, incomplete: 0 },
       },
     });
     expect(
-      Object.keys((decode(Buffer.from(announcer.scrape(query).body, 'latin1')) as { files: object }).files),
+      Object.keys(
+        (decode(Buffer.from(announcer.scrape(query, NO_CREDENTIALS).body, 'latin1')) as { files: object })
+          .files,
+      ),
     ).toHaveLength(2);
   });
 
   test('a bad one is refused', () => {
     const { announcer } = announcerWith();
-    expect(decode(Buffer.from(announcer.scrape('info_hash=1').body))).toHaveProperty('failure reason');
+    expect(decode(Buffer.from(announcer.scrape('info_hash=1', NO_CREDENTIALS).body))).toHaveProperty(
+      'failure reason',
+    );
   });
 });
