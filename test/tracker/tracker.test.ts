@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, METHODS, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
@@ -172,9 +172,9 @@ describe('odd requests get an answer or a closed connection, never a 500', () =>
     [
       'another method',
       `POST /announce?${announceQuery()} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n`,
-      [404],
+      [405],
     ],
-    ['a body', `POST /announce HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello`, [400, 404, 413, 415]],
+    ['a body', `POST /announce HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello`, [405]],
     ['HTTP/1.0', `GET /announce?${announceQuery()} HTTP/1.0\r\n\r\n`, [200]],
     ['no host', `GET /healthz HTTP/1.1\r\n\r\n`, [400]],
     ['a long query', get11(`/announce?${announceQuery()}&x=${'a'.repeat(8000)}`), [200]],
@@ -193,6 +193,43 @@ describe('odd requests get an answer or a closed connection, never a 500', () =>
     const [status] = statuses(await exchange(port, bytes));
     expect(expected).toContain(status);
     expect((await get(port, '/healthz')).status).toBe(200);
+  });
+
+  test.each(METHODS.filter((method) => method !== 'GET' && method !== 'CONNECT'))(
+    '%s is refused where announces are taken, and nobody is registered by it',
+    async (method) => {
+      const { port } = await start();
+      for (const path of ['/announce', '/announce/key', '/announce/']) {
+        const head = `${method} ${path}?${announceQuery()} HTTP/1.1\r\nHost: x\r\n`;
+        for (const more of ['', 'Connection: close\r\n', 'Content-Length: 5\r\n']) {
+          const said = await exchange(
+            port,
+            `${head}${more}\r\n${more.startsWith('Content') ? 'hello' : ''}`,
+            20,
+          );
+          expect(statuses(said)).toEqual([405]);
+          expect(said).toMatch(/\r\nallow: GET\r\n/i);
+        }
+      }
+      expect(await (await get(port, '/swarms')).json()).toEqual({ swarms: [] });
+    },
+  );
+
+  test('what may be read may be asked for its head; nothing takes another method', async () => {
+    const { port } = await start();
+    for (const path of [
+      '/healthz',
+      '/torrents',
+      '/swarms',
+      '/metrics',
+      `/scrape?info_hash=${'a'.repeat(20)}`,
+    ]) {
+      const ask = (method: string) => fetch(`http://127.0.0.1:${port}${path}`, { method });
+      expect((await ask('HEAD')).status).toBe(200);
+      const refused = await ask('DELETE');
+      expect([refused.status, refused.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
+    }
+    expect((await fetch(`http://127.0.0.1:${port}/nothing`, { method: 'DELETE' })).status).toBe(404);
   });
 
   test('requests in one packet are all answered', async () => {
