@@ -36,6 +36,7 @@ export function introducedPairs({ nodes, neighbours, zones, zoneShare, seed }: I
       downloadedBytes: 0,
       leftBytes: number === 0 ? 0 : 1,
       node: undefined,
+      isOwn: true,
       zone: zoneShare === undefined ? undefined : `${number % zones}`,
     };
     const { picked, pickedCount } = registry.announce(INFO_HASH, report, 'none', WANTED_PEERS, NEVER);

@@ -5,6 +5,7 @@
  * A tracker takes the address that a connection comes from. `ip` is read for those alone who prove that they are
  * agents; from others it is ignored, like `ipv4` and `ipv6`, because anyone could name a third party.
  */
+import { CLIENT_PARAMETER, OWN_CLIENT } from '../torrent/discovery/own-client.ts';
 import { TrackerError } from './errors.ts';
 import { checkQueryLength, decodePercent, readBytes, readDigits } from './query.ts';
 
@@ -61,6 +62,8 @@ export interface AnnounceRequest {
   readonly node: string | undefined;
   /** The zone of that node, likewise. */
   readonly zone: string | undefined;
+  /** It says that it is a client of ours: a hint for intervals, which gives no right. */
+  readonly isOwn: boolean;
   /** The address that it states for itself, as text that may be none; only to be believed of agents. */
   readonly ip?: string | undefined;
 }
@@ -81,6 +84,7 @@ const PARAMETERS = [
   'node',
   'zone',
   'ip',
+  CLIENT_PARAMETER,
 ] as const;
 
 type Parameter = (typeof PARAMETERS)[number];
@@ -100,6 +104,9 @@ const startOf = (name: Parameter) => ranges[NUMBERS[name] * 2] as number;
 const endOf = (name: Parameter) => ranges[NUMBERS[name] * 2 + 1] as number;
 const isThere = (name: Parameter) => startOf(name) >= 0;
 
+/** What a tracker must not guess: the others may stand in the announce URL as well, and the last one counts. */
+const SINGLE: readonly Parameter[] = ['info_hash', 'peer_id'];
+
 /** Hot: finds the parameters of a query. */
 function findParameters(query: string): void {
   ranges.fill(-1);
@@ -113,7 +120,7 @@ function findParameters(query: string): void {
     // Clients add parameters of their own; they are none of our concern.
     for (const name of BY_LENGTH[equals - start] ?? [])
       if (query.startsWith(name, start)) {
-        if (isThere(name))
+        if (isThere(name) && SINGLE.includes(name))
           throw new TrackerError('RepeatedParameter', `${name} is in the query more than once`);
         ranges[NUMBERS[name] * 2] = Math.min(equals + 1, end);
         ranges[NUMBERS[name] * 2 + 1] = end;
@@ -185,6 +192,13 @@ function nameOf(query: string, parameter: Parameter, pattern: RegExp): string | 
   return pattern.test(name) ? name : undefined;
 }
 
+function isOwnClient(query: string): boolean {
+  const start = startOf(CLIENT_PARAMETER);
+  return (
+    start >= 0 && endOf(CLIENT_PARAMETER) - start === OWN_CLIENT.length && query.startsWith(OWN_CLIENT, start)
+  );
+}
+
 const nameBytes = Buffer.alloc(MAX_NAME_LENGTH);
 
 /**
@@ -226,6 +240,7 @@ export function parseAnnounce(query: string): AnnounceRequest {
     key: keyNumber(query),
     node: nameOf(query, 'node', NODE_NAME),
     zone: nameOf(query, 'zone', ZONE_NAME),
+    isOwn: isOwnClient(query),
     ip: nameOf(query, 'ip', ADDRESS),
   };
 }

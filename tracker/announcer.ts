@@ -18,8 +18,6 @@ import { NO_COUNTS, type PeerReport, type SwarmCounts } from './swarm.ts';
 import type { KnownTorrent, TorrentList } from './torrents.ts';
 import type { WaitingRoom } from './waiting-room.ts';
 
-/** A peer is forgotten after this many of its intervals without an announce. */
-const INTERVALS_UNTIL_EXPIRY = 2;
 /** The least that clients shall leave between two scrapes (BEP 48's flag). */
 const MIN_SCRAPE_INTERVAL_SECONDS = 60;
 
@@ -56,9 +54,16 @@ class StatedPeer implements PeerReport {
   readonly leftBytes: number;
   readonly node: string | undefined;
   readonly zone: string | undefined;
+  readonly isOwn: boolean;
 
   /** @param isTrusted node and zone are believed */
-  constructor(request: AnnounceRequest, leftBytes: number, compact: Uint8Array, isTrusted: boolean) {
+  constructor(
+    request: AnnounceRequest,
+    leftBytes: number,
+    compact: Uint8Array,
+    isTrusted: boolean,
+    isOwn: boolean,
+  ) {
     this.compact = compact;
     this.peerId = request.peerId;
     this.key = request.key;
@@ -67,6 +72,7 @@ class StatedPeer implements PeerReport {
     this.leftBytes = leftBytes;
     this.node = isTrusted ? request.node : undefined;
     this.zone = isTrusted ? request.zone : undefined;
+    this.isOwn = isOwn;
   }
 }
 
@@ -204,11 +210,14 @@ export class Announcer {
   /** Counts of a swarm, for a scrape. */
   readonly countsOf = (infoHashHex: string): SwarmCounts => this.#registry.counts(infoHashHex) ?? NO_COUNTS;
 
-  /** Answers a scrape (BEP 48). Torrents that are not served are left out. */
-  scrape(query: string): Answer {
+  /**
+   * Answers a scrape (BEP 48). Torrents that are not served are left out, and, where a key is shown, those that it
+   * gives no right to; where it gives a right to none it is refused. Without a key counts are everybody's.
+   */
+  scrape(query: string, credentials: Credentials): Answer {
     try {
       const files = new Map<string, SwarmCounts>();
-      for (const infoHashHex of parseScrape(query)) {
+      for (const infoHashHex of this.#withRight(parseScrape(query), credentials)) {
         const counts = this.#registry.counts(infoHashHex);
         if (counts !== undefined) files.set(infoHashHex, counts);
         else if (this.#torrents.get(infoHashHex) !== undefined) files.set(infoHashHex, NO_COUNTS);
@@ -217,6 +226,23 @@ export class Announcer {
     } catch (error) {
       return this.#failure(error);
     }
+  }
+
+  /** @throws TrackerError where none is left */
+  #withRight(infoHashes: readonly string[], credentials: Credentials): readonly string[] {
+    if (credentials.key === undefined) return infoHashes;
+    let refused: unknown;
+    const allowed = infoHashes.filter((infoHashHex) => {
+      try {
+        this.#rights.check(infoHashHex, credentials);
+        return true;
+      } catch (error) {
+        refused = error;
+        return false;
+      }
+    });
+    if (allowed.length === 0) throw refused;
+    return allowed;
   }
 
   /** The torrent, if it comes to the list within the time that an announce may wait. */
@@ -245,13 +271,22 @@ export class Announcer {
     setPort(host, request.port);
     // What nobody can lack, nobody lacks: clients state huge numbers while they do not know the size yet.
     const leftBytes = Math.min(request.leftBytes, torrent.totalBytes ?? request.leftBytes);
-    const intervals = announceIntervals(leftBytes === 0, this.#registry.leecherCount, this.#random);
+    const isOwn = agent !== undefined || request.isOwn;
+    const { ownLeecherCount, leecherCount } = this.#registry;
+    const intervals = announceIntervals(
+      leftBytes === 0,
+      isOwn,
+      isOwn ? ownLeecherCount : leecherCount - ownLeecherCount,
+      this.#random,
+    );
+    const now = this.#now();
     const announced = this.#registry.announce(
       request.infoHashHex,
-      new StatedPeer(request, leftBytes, host, isTrusted),
+      new StatedPeer(request, leftBytes, host, isTrusted, isOwn),
       request.event,
       request.wantedPeers,
-      this.#now() + INTERVALS_UNTIL_EXPIRY * intervals.intervalSeconds * 1000,
+      now + intervals.expirySeconds * 1000,
+      now + intervals.lateSeconds * 1000,
     );
     return write(this.#registry.table, announced, intervals);
   }
@@ -268,9 +303,17 @@ const TOO_MANY_RETRY_MINUTES = 15;
 /** Minutes until a token that could not be checked may be shown again: the least that BEP 31 can say. */
 const UNCHECKED_RETRY_MINUTES = 1;
 
-/** A request that makes no sense never will; one for a torrent that is not served (yet) may. */
+/** After which failures a client may try again when it likes: a torrent may come to the list, a URL be mended. */
+const NO_WORD_ON_RETRY: readonly TrackerErrorCode[] = [
+  'UnknownTorrent',
+  'NotReady',
+  'NoRight',
+  'RepeatedParameter',
+];
+
+/** A request that makes no sense never will. */
 function retryIn(code: TrackerErrorCode): RetryIn | undefined {
   if (code === 'TooManyPeers') return TOO_MANY_RETRY_MINUTES;
   if (code === 'TokenUnchecked') return UNCHECKED_RETRY_MINUTES;
-  return code === 'UnknownTorrent' || code === 'NotReady' || code === 'NoRight' ? undefined : 'never';
+  return NO_WORD_ON_RETRY.includes(code) ? undefined : 'never';
 }

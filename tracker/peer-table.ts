@@ -22,6 +22,8 @@ export const Flag = {
   Uploader: 4,
   /** It lacks nothing. */
   Seed: 8,
+  /** It is a client of ours. */
+  Own: 16,
 } as const;
 
 const FIRST_CAPACITY = 64;
@@ -41,7 +43,9 @@ export class PeerTable {
   uploadedBytes: Float64Array = new Float64Array(0);
   downloadedBytes: Float64Array = new Float64Array(0);
   leftBytes: Float64Array = new Float64Array(0);
-  /** In milliseconds of a monotonic clock. */
+  /** From when on it is late to announce, in milliseconds of a monotonic clock. */
+  lateAt: Float64Array = new Float64Array(0);
+  /** When it is forgotten, likewise. */
   expiresAt: Float64Array = new Float64Array(0);
   /** The expiry wheel's slot, and the neighbours there. */
   slot: Int32Array = new Int32Array(0);
@@ -75,7 +79,7 @@ export class PeerTable {
 
   /** Bytes that the columns take. */
   get bytes(): number {
-    return this.#capacity * (COMPACT_IPV6_BYTES + PEER_ID_BYTES + 4 * 8 + 6 * 4 + 1) + this.group.length * 8;
+    return this.#capacity * (COMPACT_IPV6_BYTES + PEER_ID_BYTES + 5 * 8 + 6 * 4 + 1) + this.group.length * 8;
   }
 
   /** A number for a new peer; its columns hold what the last one left there. @throws RangeError if all are in use */
@@ -147,6 +151,7 @@ export class PeerTable {
     this.uploadedBytes = this.#grown(Float64Array, this.uploadedBytes, capacity);
     this.downloadedBytes = this.#grown(Float64Array, this.downloadedBytes, capacity);
     this.leftBytes = this.#grown(Float64Array, this.leftBytes, capacity);
+    this.lateAt = this.#grown(Float64Array, this.lateAt, capacity);
     this.expiresAt = this.#grown(Float64Array, this.expiresAt, capacity);
     this.slot = this.#grown(Int32Array, this.slot, capacity);
     this.next = this.#grown(Int32Array, this.next, capacity);

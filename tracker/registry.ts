@@ -105,6 +105,7 @@ export class SwarmRegistry {
   readonly evictions: Evictions = { expired: 0, peers: 0, swarms: 0, refused: 0 };
   #swarmNumber = 0;
   #seedCount = 0;
+  #ownLeecherCount = 0;
   #now: number;
 
   constructor(options: RegistryOptions) {
@@ -137,6 +138,11 @@ export class SwarmRegistry {
     return this.peerCount - this.#seedCount;
   }
 
+  /** Those of the leechers that are clients of ours. */
+  get ownLeecherCount(): number {
+    return this.#ownLeecherCount;
+  }
+
   /** Memory of the peers' columns and index, in bytes. */
   get bytes(): number {
     return this.table.bytes + this.#index.bytes;
@@ -147,6 +153,7 @@ export class SwarmRegistry {
    * that another with its address stands for now, changes nothing; a second `completed` of a peer is not counted.
    *
    * @param expiresAt when the peer is forgotten unless it announces again, in the clock's milliseconds
+   * @param lateAt from when on, until then, others are rather told of peers that are not late
    * @throws TrackerError TooManyPeers where its host has put in too many
    */
   announce(
@@ -155,6 +162,7 @@ export class SwarmRegistry {
     event: AnnounceEvent,
     wantedPeers: number,
     expiresAt: number,
+    lateAt = expiresAt,
   ): Announced {
     const announced = this.#announced;
     announced.pickedCount = 0;
@@ -168,18 +176,21 @@ export class SwarmRegistry {
     const swarm = member === NOBODY ? this.#admitTo(known, infoHashHex, report) : (known as Swarm);
     this.#noteLatest(swarm);
     const { seeders } = swarm;
+    if (member !== NOBODY && this.#isOwnLeecher(member)) this.#ownLeecherCount -= 1;
     const peer = member === NOBODY ? this.#join(swarm, report, event) : member;
     if (member !== NOBODY) this.#update(swarm, peer, report, event);
     this.#seedCount += swarm.seeders - seeders;
+    if (this.#isOwnLeecher(peer)) this.#ownLeecherCount += 1;
     if (report.leftBytes === 0) {
       if (event === 'completed') swarm.complete(peer);
       this.table.mark(peer, Flag.Completed, true); // Whoever came with everything has nothing to complete here.
     }
+    this.table.lateAt[peer] = lateAt;
     this.#wheel.schedule(peer, expiresAt);
     if (seeders === 0 && swarm.seeders > 0) for (const listener of this.#seedListeners) listener(infoHashHex);
     announced.counts = swarm;
     if (wantedPeers > 0) {
-      swarm.pick(peer, wantedPeers, this.#localShare, this.#sampler);
+      swarm.pick(peer, wantedPeers, this.#localShare, this.#sampler, this.#now);
       announced.pickedCount = this.#sampler.pickedCount;
     }
     return announced;
@@ -325,6 +336,11 @@ export class SwarmRegistry {
     table.uploadedBytes[peer] = report.uploadedBytes;
     table.downloadedBytes[peer] = report.downloadedBytes;
     table.leftBytes[peer] = report.leftBytes;
+    table.mark(peer, Flag.Own, report.isOwn);
+  }
+
+  #isOwnLeecher(peer: number): boolean {
+    return this.table.has(peer, Flag.Own) && !this.table.has(peer, Flag.Seed);
   }
 
   /** False for a `stopped` that comes late, of one whose address another has by now. */
@@ -372,6 +388,7 @@ export class SwarmRegistry {
     const start = peer * COMPACT_IPV6_BYTES;
     this.#load.change(table.compact, start, table.compactLength(peer) - 2, -1);
     if (table.has(peer, Flag.Seed)) this.#seedCount -= 1;
+    if (this.#isOwnLeecher(peer)) this.#ownLeecherCount -= 1;
     swarm.leave(peer, group);
     this.#dropIfEmpty(group);
     table.release(peer);

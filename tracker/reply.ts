@@ -66,7 +66,7 @@ function listedPeers(table: PeerTable, { picked, pickedCount }: Announced, omitP
 export function announceReply(
   table: PeerTable,
   announced: Announced,
-  { intervalSeconds, minIntervalSeconds }: Intervals,
+  { intervalSeconds, minIntervalSeconds }: Pick<Intervals, 'intervalSeconds' | 'minIntervalSeconds'>,
   form: { readonly compact: boolean; readonly omitPeerIds: boolean },
 ): string {
   const { seeders, leechers, completed } = announced.counts;

@@ -3,7 +3,7 @@
  * (`/announce/KEY`, also as the URL data of BEP 41) and nowhere else: whoever has an exported torrent may join
  * that swarm and no other.
  *
- * Invariant: without the right nothing is learned of a swarm and nothing changes in it.
+ * Invariant: without the right no peer of a swarm is told and nothing changes in it; its counts are everybody's.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { Verdict } from './agent-tokens.ts';

@@ -1,10 +1,14 @@
 /**
  * A random choice out of several lists taken as one, in as many steps as are wanted, whatever the lengths. Every
  * set of that size is as likely as any other, in any order. What was picked stands in `picked` until the next choice.
+ *
+ * Of some items it may be known that they are late, so perhaps gone: one that is picked is drawn again, which makes a
+ * share p of them p² in what is picked, at the cost of one more draw for each; the others stay equally likely.
  */
 
 /** Places of the table of what was drawn; a power of two, well above twice what may be wanted. */
 const PLACES = 1024;
+const NEVER_LATE: Float64Array = new Float64Array(0);
 
 export class Sampler {
   readonly #random: () => number;
@@ -12,6 +16,9 @@ export class Sampler {
   readonly #drawn = new Int32Array(PLACES);
   /** In which choice a place of `#drawn` was written; of others it is empty. */
   readonly #writtenIn = new Uint32Array(PLACES);
+  /** From when on each item is late. */
+  #lateAt = NEVER_LATE;
+  #now = 0;
   #choice = 0;
   #total = 0;
   #excluded = -1;
@@ -31,8 +38,14 @@ export class Sampler {
     this.#mixed = new Int32Array(maxWanted);
   }
 
-  /** Forgets what was picked. */
-  begin(): void {
+  /**
+   * Forgets what was picked.
+   *
+   * @param lateAt from when on each item is late; those it has no number for never are
+   */
+  begin(lateAt: Float64Array = NEVER_LATE, now = 0): void {
+    this.#lateAt = lateAt;
+    this.#now = now;
     this.pickedCount = 0;
     this.clear();
   }
@@ -68,8 +81,23 @@ export class Sampler {
       const drawn = count === available ? last : Math.floor(this.#random() * (last + 1));
       const isNew = this.#enter(drawn);
       if (!isNew) this.#enter(last);
-      this.#take(isNew ? drawn : last);
+      this.#put(this.#item(isNew ? drawn : last));
     }
+    if (count < available) this.#redrawLate(available);
+  }
+
+  /** Hot: puts the late ones of all that was picked behind the others; neither change their order. */
+  putLateLast(): void {
+    const { picked, pickedCount } = this;
+    const late = this.#mixed;
+    let lateCount = 0;
+    for (let place = 0; place < pickedCount; place += 1) {
+      const item = picked[place] as number;
+      if (this.#isLate(item)) late[lateCount++] = item;
+      else picked[place - lateCount] = item;
+    }
+    for (let place = 0; place < lateCount; place += 1)
+      picked[pickedCount - lateCount + place] = late[place] as number;
   }
 
   /**
@@ -90,16 +118,31 @@ export class Sampler {
     for (let place = 0; place < pickedCount; place += 1) picked[place] = mixed[place] as number;
   }
 
-  #take(drawn: number): void {
+  #isLate(item: number): boolean {
+    return (this.#lateAt[item] as number) <= this.#now;
+  }
+
+  /** Draws once more for each late one; it stays where what is drawn is picked already, or late as well. */
+  #redrawLate(available: number): void {
+    const { picked } = this;
+    for (let place = this.#begin; place < this.pickedCount; place += 1) {
+      if (!this.#isLate(picked[place] as number)) continue;
+      const drawn = Math.floor(this.#random() * available);
+      if (!this.#enter(drawn)) continue;
+      const item = this.#item(drawn);
+      if (!this.#isLate(item)) picked[place] = item;
+    }
+  }
+
+  /** The item that was drawn. */
+  #item(drawn: number): number {
     let place = this.#excluded >= 0 && drawn >= this.#excluded ? drawn + 1 : drawn;
     for (let at = 0; at < this.#lists.length; at += 1) {
       const list = this.#lists[at] as readonly number[];
-      if (place < list.length) {
-        this.#put(list[place] as number);
-        return;
-      }
+      if (place < list.length) return list[place] as number;
       place -= list.length;
     }
+    throw new RangeError('more was drawn than there is');
   }
 
   /** At a random place: askers take the first ones first. */

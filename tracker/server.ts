@@ -3,10 +3,10 @@
  * nothing; it finds who answers and puts the answer into HTTP. Whatever a stranger sends gets an answer of the
  * 2xx or 4xx kind or a closed connection.
  */
-import type { IncomingMessage } from 'node:http';
+import { type IncomingMessage, METHODS } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { Readable } from 'node:stream';
-import { type FastifyInstance, type FastifyReply, fastify } from 'fastify';
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { AnnounceConnections } from './announce-connections.ts';
 import type { Announcer, Answer, RawAnnounce } from './announcer.ts';
 import { type IndexEntry, indexPage, MAX_INDEX_ENTRIES } from './index-page.ts';
@@ -16,7 +16,7 @@ import type { TrackerMetrics } from './metrics.ts';
 import { compactHost } from './peer-address.ts';
 import type { SwarmRegistry } from './registry.ts';
 import { FORWARDED_HEADER, type Replicas } from './replicas.ts';
-import { bearerToken } from './rights.ts';
+import { bearerToken, type Credentials, NO_CREDENTIALS } from './rights.ts';
 import { NO_COUNTS } from './swarm.ts';
 import type { SwarmEvents } from './swarm-events.ts';
 import { swarmList } from './swarm-list.ts';
@@ -78,6 +78,7 @@ function httpServer(
     bodyLimit: 1, // Nothing here takes a body.
   });
   server.server.maxConnections = MAX_CONNECTIONS;
+  refuseOtherMethods(server);
   if (announce !== undefined) takeAnnounces(server, announce, withTokens, logger);
   server.setNotFoundHandler((_, reply) => problem(reply, 404, 'NotFound', 'there is nothing at this path'));
   server.setErrorHandler<Error & { statusCode?: number }>((error, request, reply) => {
@@ -88,6 +89,25 @@ function httpServer(
       : problem(reply, status, 'BadRequest', error.message);
   });
   return server;
+}
+
+/** Gives each path that is added the answer to the methods that it does not take (RFC 9110, 405 and Allow). */
+function refuseOtherMethods(server: FastifyInstance): void {
+  for (const method of METHODS) if (!server.supportedMethods.includes(method)) server.addHttpMethod(method);
+  server.addHook('onRoute', ({ method, url, exposeHeadRoute = true }) => {
+    if (method !== 'GET') return;
+    const allowed = exposeHeadRoute ? ['GET', 'HEAD'] : ['GET'];
+    const refuse = async (_: unknown, reply: FastifyReply) =>
+      problem(
+        reply.header('allow', allowed.join(', ')),
+        405,
+        'MethodNotAllowed',
+        `this path takes ${allowed.join(' and ')} alone`,
+      );
+    // Before a body is read.
+    const others = server.supportedMethods.filter((other) => !allowed.includes(other));
+    server.route({ method: others, url, onRequest: refuse, handler: refuse });
+  });
 }
 
 function problem(reply: FastifyReply, status: number, code: string, message: string): FastifyReply {
@@ -186,8 +206,10 @@ function addAnnounceRoute(
     const isForwarded = forwarded !== undefined;
     return (await answer({ query, host, credentials, isForwarded })).body;
   };
-  server.get('/announce', async ({ raw }, to) => sendBencoded(to, await reply(raw, undefined)));
-  server.get<{ Params: { key: string } }>('/announce/:key', async ({ raw, params }, to) =>
+  // Whoever asks for the head alone announces nothing.
+  const options = { exposeHeadRoute: false };
+  server.get('/announce', options, async ({ raw }, to) => sendBencoded(to, await reply(raw, undefined)));
+  server.get<{ Params: { key: string } }>('/announce/:key', options, async ({ raw, params }, to) =>
     sendBencoded(to, await reply(raw, params.key)),
   );
 }
@@ -215,11 +237,16 @@ const sendBencoded = (reply: FastifyReply, body: string) =>
     .send(Buffer.from(body, 'latin1'));
 
 function addScrapeRoute(server: FastifyInstance, { announcer, metrics }: ServerParts): void {
-  server.get('/scrape', async ({ raw }, reply) => {
-    const answer = announcer.scrape(rawQuery(raw));
+  const scrape = ({ raw }: FastifyRequest, reply: FastifyReply, credentials: Credentials) => {
+    const answer = announcer.scrape(rawQuery(raw), credentials);
     metrics.scraped(answer);
     return sendBencoded(reply, answer.body);
-  });
+  };
+  server.get('/scrape', async (request, reply) => scrape(request, reply, NO_CREDENTIALS));
+  // Clients make the scrape URL of the announce URL: they put `scrape` in the place of `announce` (BEP 48).
+  server.get<{ Params: { key: string } }>('/scrape/:key', async (request, reply) =>
+    scrape(request, reply, { key: request.params.key }),
+  );
 }
 
 function addMetainfoRoutes(server: FastifyInstance, parts: ServerParts): void {
@@ -293,7 +320,7 @@ function addSwarmRoutes(server: FastifyInstance, { torrents, registry, events }:
       .send(Readable.from(swarmList(registry.infoHashes(), figures), { objectMode: false })),
   );
 
-  server.get('/swarms/events', (_, reply) => {
+  server.get('/swarms/events', { exposeHeadRoute: false }, (_, reply) => {
     if (!events.add(reply.raw)) problem(reply, 503, 'TooManyListeners', 'too many listen already');
     else reply.hijack();
   });

@@ -24,6 +24,8 @@ export interface PeerReport {
   readonly leftBytes: number;
   readonly node: string | undefined;
   readonly zone: string | undefined;
+  /** It is a client of ours. */
+  readonly isOwn: boolean;
 }
 
 /** Members of one zone. */
@@ -157,24 +159,28 @@ export class Swarm implements SwarmCounts {
 
   /**
    * Hot: chooses members for one of them, never itself; whoever downloads no more is told of leechers only. Of
-   * those in question every set is as likely as any other. Where zones are known, the asker's own comes first.
+   * those in question every set is as likely as any other, but members that are late to announce are rarer and come
+   * last. Where zones are known, the asker's own comes first.
    * A foreign peer that says it lacks nothing, where nobody lacks anything, is told of a few seeds all the same:
    * clients that have a magnet link and no more (aria2) say so while they look for the metadata.
    *
    * @param localShare how much of the answer may be of the asker's own zone while others are to be had, 0 to 1
+   * @param now tells who is late
    */
-  pick(asker: number, wanted: number, localShare: number, sampler: Sampler): void {
-    sampler.begin();
+  pick(asker: number, wanted: number, localShare: number, sampler: Sampler, now: number): void {
+    sampler.begin(this.#table.lateAt, now);
     const own = this.#table.group[asker] as PeerGroup;
     if (this.#mayLackAll(asker)) {
       for (const group of this.groups)
         sampler.add(group.uploaders, group === own ? (this.#table.place[asker] as number) : -1);
       sampler.pick(Math.min(wanted, SEEDS_TOLD_TO_SEEDS));
+      sampler.putLateLast();
       return;
     }
     if (this.groups.length === 1 || own.zone === 0) {
       for (const group of this.groups) this.#offer(group, asker, sampler);
       sampler.pick(wanted);
+      sampler.putLateLast();
       return;
     }
     this.#offer(own, asker, sampler);
@@ -190,6 +196,7 @@ export class Swarm implements SwarmCounts {
     for (const group of this.groups) if (group !== own) this.#offer(group, asker, sampler);
     sampler.pick(fromElsewhere);
     sampler.mix(fromOwn, localShare); // Askers take the first ones first.
+    sampler.putLateLast();
   }
 
   #offer(group: PeerGroup, asker: number, sampler: Sampler): void {

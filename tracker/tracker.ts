@@ -5,6 +5,7 @@
 import { performance } from 'node:perf_hooks';
 import { AgentTokens, type TokenJudge } from './agent-tokens.ts';
 import { Announcer } from './announcer.ts';
+import { DescriptorWatch } from './descriptor-watch.ts';
 import { askHolderOverHttp, HOLDER_PORT } from './holder.ts';
 import type { TrackerLogger } from './logger.ts';
 import { MetainfoStore } from './metainfo-store.ts';
@@ -19,6 +20,7 @@ import { startUdpServer, type UdpServer } from './udp-server.ts';
 import { nodeTimer, WaitingRoom } from './waiting-room.ts';
 
 const EXPIRE_EVERY_MILLISECONDS = 5_000;
+const LOOK_FOR_DESCRIPTORS_EVERY_MILLISECONDS = 1_000;
 /** How long requests that run may take to end when the tracker does. */
 const DRAIN_MILLISECONDS = 5_000;
 const MAX_WAITING = 20_000;
@@ -113,6 +115,8 @@ export async function startTracker(settings: TrackerSettings): Promise<RunningTr
     }
   });
   const expiry = setInterval(() => registry.expire(now()), EXPIRE_EVERY_MILLISECONDS);
+  const descriptors = new DescriptorWatch(logger, now);
+  const watching = setInterval(() => void descriptors.look(), LOOK_FOR_DESCRIPTORS_EVERY_MILLISECONDS);
 
   const server = trackerServer({
     announcer,
@@ -137,6 +141,7 @@ export async function startTracker(settings: TrackerSettings): Promise<RunningTr
     ending = true;
     stopFollowing();
     clearInterval(expiry);
+    clearInterval(watching);
     arrivals.close();
     holders.close();
     events.close();

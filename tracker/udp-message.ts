@@ -2,11 +2,14 @@
  * The messages of the UDP tracker protocol (BEP 15, 41): a datagram as a checked request, and answers as
  * datagrams. What is no request at all is undefined: nobody is answered who may not have asked.
  */
+
+import { CLIENT_PARAMETER, OWN_CLIENT } from '../torrent/discovery/own-client.ts';
 import { type AnnounceEvent, type AnnounceRequest, HASH_BYTES, wantedOf } from './announce-request.ts';
 import { TrackerError } from './errors.ts';
 import type { Intervals } from './intervals.ts';
 import { COMPACT_IPV4_BYTES, COMPACT_IPV6_BYTES } from './peer-address.ts';
 import type { PeerTable } from './peer-table.ts';
+import { eachParameter } from './query.ts';
 import type { Announced } from './registry.ts';
 import type { SwarmCounts } from './swarm.ts';
 
@@ -48,14 +51,16 @@ export function readUdpRequest(datagram: Buffer): UdpRequest | undefined {
   const connectionId = datagram.subarray(0, 8);
   if (action === Action.Connect)
     return datagram.readBigUInt64BE(0) === PROTOCOL_ID ? { kind: 'connect', transaction } : undefined;
-  if (action === Action.Announce && datagram.length >= ANNOUNCE_BYTES)
+  if (action === Action.Announce && datagram.length >= ANNOUNCE_BYTES) {
+    const urlData = readUrlData(datagram.subarray(ANNOUNCE_BYTES));
     return {
       kind: 'announce',
       transaction,
       connectionId,
-      read: () => readAnnounce(datagram),
-      urlData: readUrlData(datagram.subarray(ANNOUNCE_BYTES)),
+      read: () => readAnnounce(datagram, urlData),
+      urlData,
     };
+  }
   if (action !== Action.Scrape) return undefined;
   const count = Math.floor((datagram.length - HEAD_BYTES) / HASH_BYTES);
   if (count === 0 || count > MAX_UDP_SCRAPED) return undefined;
@@ -71,7 +76,7 @@ function byteCount(datagram: Buffer, at: number): number {
   return count > BigInt(Number.MAX_SAFE_INTEGER) ? Number.MAX_SAFE_INTEGER : Number(count);
 }
 
-function readAnnounce(datagram: Buffer): AnnounceRequest {
+function readAnnounce(datagram: Buffer, urlData: string): AnnounceRequest {
   const event = EVENTS[datagram.readUInt32BE(80)];
   if (event === undefined) throw new TrackerError('BadParameter', 'event must be 0, 1, 2 or 3');
   const port = datagram.readUInt16BE(96);
@@ -91,7 +96,20 @@ function readAnnounce(datagram: Buffer): AnnounceRequest {
     omitPeerIds: true,
     node: undefined,
     zone: undefined,
+    isOwn: isOwnClient(urlData),
   };
+}
+
+/** Whether the query of a URL has the word of our own client; of several the last one counts. */
+function isOwnClient(url: string): boolean {
+  let isOwn = false;
+  const question = url.indexOf('?');
+  if (question < 0) return false;
+  const query = url.slice(question + 1);
+  eachParameter(query, (name, start, end) => {
+    if (name === CLIENT_PARAMETER) isOwn = query.slice(start, end) === OWN_CLIENT;
+  });
+  return isOwn;
 }
 
 /** The options of BEP 41: `type, length, data`, of which 0 ends them, 1 is padding and 2 is URL data. */

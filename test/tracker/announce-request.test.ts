@@ -25,6 +25,7 @@ test('reads a whole announce', () => {
     node: 'gpu-17.example',
     zone: 'eu-west_1.a',
     key: 'abcd',
+    client: 'enxame',
     trackerid: 'x',
   });
   expect(parseAnnounce(query)).toEqual({
@@ -41,6 +42,7 @@ test('reads a whole announce', () => {
     key: 0xce3479bd,
     node: 'gpu-17.example',
     zone: 'eu-west_1.a',
+    isOwn: true,
   });
 });
 
@@ -56,6 +58,7 @@ test('has defaults for what BEP 3 leaves out', () => {
     compact: true,
     omitPeerIds: false,
     node: undefined,
+    isOwn: false,
   });
 });
 
@@ -167,11 +170,32 @@ describe('event, compact, no_peer_id', () => {
 });
 
 describe('other parameters', () => {
-  test('a known one twice is refused', () => {
-    for (const name of ['info_hash', 'peer_id', 'port', 'left', 'event', 'numwant', 'node', 'compact'])
-      expect(codeOf(`${announceQuery({ event: '', numwant: 1, node: 'a' })}&${name}=1`)).toBe(
-        'RepeatedParameter',
-      );
+  test.each(['info_hash', 'peer_id'])('%s twice is refused, the same one too', (name) => {
+    const query = announceQuery();
+    const value = new URLSearchParams(query.replaceAll('%', '%25')).get(name);
+    for (const again of [`${name}=1`, name, `${name}=${value}`]) {
+      expect(codeOf(`${query}&${again}`)).toBe('RepeatedParameter');
+      expect(codeOf(`${again}&${query}`)).toBe('RepeatedParameter');
+    }
+  });
+
+  test('of any other that is there more than once the last one counts, whatever the others are', () => {
+    const own =
+      'port=1&uploaded=x&downloaded=&left=-1&event=rubbish&numwant=many&compact=7&no_peer_id=&key=passkey&node=%zz' +
+      '&zone=a&ip=192.0.2.1&client=other';
+    const query = announceQuery({
+      event: 'started',
+      numwant: 7,
+      no_peer_id: 1,
+      key: '0badcafe',
+      node: 'n1',
+      zone: 'z1',
+      ip: '192.0.2.9',
+      client: 'enxame',
+    });
+    expect(parseAnnounce(`${own}&${query}`)).toEqual(parseAnnounce(query));
+    expect(parseAnnounce(`${own}&${own}&${query}`)).toEqual(parseAnnounce(query));
+    expect(codeOf(`${query}&${own}`)).toBe('BadParameter');
   });
 
   test('unknown ones, also repeated, also called like parts of objects, are passed over', () => {

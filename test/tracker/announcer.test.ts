@@ -84,10 +84,54 @@ describe('announce', () => {
     expect(registry.summary(A)?.bytesLeft).toBe(1000);
   });
 
-  test('a peer is forgotten after twice its interval', async () => {
+  test.each([300, 600])(
+    'a foreign leecher that comes every %i s, as clients do, is always known',
+    async (floor) => {
+      const { torrents, registry, clock, announce } = announcerWith();
+      torrents.add('test', { infoHashHex: A });
+      for (let round = 0; round < 5; round += 1) {
+        const { reply } = await announce({ left: 5 });
+        expect(reply.interval).toBeGreaterThanOrEqual(300);
+        clock.now += Math.max(floor, Number(reply.interval)) * 1000;
+        registry.expire(clock.now);
+        expect(registry.peerCount).toBe(1);
+      }
+      registry.expire(clock.now + 3_600_000);
+      expect(registry.peerCount).toBe(0);
+    },
+  );
+
+  test('a foreign peer that is late even for its own least interval is told behind the others', async () => {
     const { torrents, registry, clock, announce } = announcerWith();
     torrents.add('test', { infoHashHex: A });
+    await announce({ left: 5, port: 1 }, '192.0.2.1');
+    clock.now = 11 * 60_000;
+    registry.expire(clock.now);
+    await announce({ left: 5, port: 2 }, '192.0.2.2');
+    const told = async () =>
+      ((await announce({ left: 5, port: 3 }, '192.0.2.3')).reply.peers as Buffer).toString('hex');
+    expect(await told()).toHaveLength(24);
+    clock.now = 13 * 60_000;
+    registry.expire(clock.now);
+    expect(await told()).toBe('c00002020002c00002010001');
+    await announce({ left: 5, port: 1 }, '192.0.2.1');
+    clock.now = 24 * 60_000;
+    registry.expire(clock.now);
+    expect(await told()).toBe('c00002010001c00002020002');
+  });
+
+  test.each(['Enxame', 'enxame2', 'enxam', ''])('client=%p is not our own', async (client) => {
+    const { torrents, announce } = announcerWith();
+    torrents.add('test', { infoHashHex: A });
+    expect((await announce({ left: 5, client })).reply.interval).toBeGreaterThanOrEqual(300);
+  });
+
+  test('a client of ours is forgotten after twice its interval', async () => {
+    const { torrents, registry, clock, announce: announceAny } = announcerWith();
+    const announce = (changes: object) => announceAny({ ...changes, client: 'enxame' });
+    torrents.add('test', { infoHashHex: A });
     const { reply } = await announce({ left: 5 });
+    expect(reply.interval).toBeLessThanOrEqual(11);
     const interval = Number(reply.interval);
     registry.expire(2 * interval * 1000 - 1);
     expect(registry.peerCount).toBe(1);
@@ -117,19 +161,24 @@ describe('scrape', () => {
     torrents.add('test', { infoHashHex: '01'.repeat(20) });
     await announce({ left: 0 });
     const query = [0xaa, 1, 2].map((byte) => `info_hash=${escapeBytes(hashOf(byte))}`).join('&');
-    expect(decode(Buffer.from(announcer.scrape(query).body, 'latin1'))).toMatchObject({
+    expect(decode(Buffer.from(announcer.scrape(query, NO_CREDENTIALS).body, 'latin1'))).toMatchObject({
       files: {
         ['\xaa'.repeat(20)]: { complete: 1, downloaded: 0, incomplete: 0 },
         ['\x01'.repeat(20)]: { complete: 0, downloaded: 0, incomplete: 0 },
       },
     });
     expect(
-      Object.keys((decode(Buffer.from(announcer.scrape(query).body, 'latin1')) as { files: object }).files),
+      Object.keys(
+        (decode(Buffer.from(announcer.scrape(query, NO_CREDENTIALS).body, 'latin1')) as { files: object })
+          .files,
+      ),
     ).toHaveLength(2);
   });
 
   test('a bad one is refused', () => {
     const { announcer } = announcerWith();
-    expect(decode(Buffer.from(announcer.scrape('info_hash=1').body))).toHaveProperty('failure reason');
+    expect(decode(Buffer.from(announcer.scrape('info_hash=1', NO_CREDENTIALS).body))).toHaveProperty(
+      'failure reason',
+    );
   });
 });

@@ -104,7 +104,7 @@ test(
       if (below(4) === 0) query = mutate(Buffer.from(query, 'latin1'), choose).toString('latin1');
       const answer =
         below(20) === 0
-          ? announcer.scrape(query)
+          ? announcer.scrape(query, NO_CREDENTIALS)
           : await announcer.announce({ query, host: choose.host(), credentials: NO_CREDENTIALS });
       const reply = decode(Buffer.from(answer.body, 'latin1'));
       expect(typeof reply).toBe('object');

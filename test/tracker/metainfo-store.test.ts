@@ -30,7 +30,7 @@ function storeWith(holders: Record<string, Buffer | 'fails' | 'hangs'>) {
   const join = (host: string) => {
     const compact = compactHost(host);
     if (compact === undefined) throw new Error('no address');
-    const counts = { uploadedBytes: 0, downloadedBytes: 0, leftBytes: 0 };
+    const counts = { uploadedBytes: 0, downloadedBytes: 0, leftBytes: 0, isOwn: true };
     const report = { compact, peerId: Buffer.alloc(20), key: 0, ...counts, node: undefined, zone: undefined };
     registry.announce(ONE.infoHashHex, report, 'none', 0, 1e9);
   };

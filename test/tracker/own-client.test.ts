@@ -1,8 +1,11 @@
 // The tracker and the engine's own tracker client, over loopback: what one writes the other reads.
 import { afterEach, expect, test } from '@jest/globals';
+import type { AnnounceReply } from '../../torrent/discovery/announce-reply.ts';
 import type { Discovery, PeerAddress } from '../../torrent/discovery/discovery.ts';
+import { HttpTrackerClient } from '../../torrent/discovery/tracker-client.ts';
 import { trackerDiscovery } from '../../torrent/discovery/tracker-discovery.ts';
-import { MutableTorrentList } from '../../tracker/torrents.ts';
+import { UdpTrackerClient } from '../../torrent/discovery/udp-tracker-client.ts';
+import { MutableTorrentList, OPEN_LIST } from '../../tracker/torrents.ts';
 import { type RunningTracker, startTracker } from '../../tracker/tracker.ts';
 import { collectedLog } from './collected-log.ts';
 import { eventually } from './eventually.ts';
@@ -72,4 +75,30 @@ test('a client whose torrent the tracker learns of a moment later is not sent aw
   setTimeout(() => torrents.add('test', { infoHashHex: INFO_HASH.toString('hex') }), 100);
   await eventually(() => leecher.told.has(7001));
   expect((await swarm(port)).peers).toBe(2);
+});
+
+test.each([
+  ['http', '/announce'],
+  ['udp', '/announce'],
+  ['udp', ''],
+])('a leecher over %s://…%s is told to come back within seconds', async (protocol, path) => {
+  tracker = await startTracker({
+    torrents: OPEN_LIST,
+    listen: { host: '127.0.0.1', port: 0 },
+    udp: true,
+    logger: collectedLog(),
+  });
+  const request = {
+    url: `${protocol}://127.0.0.1:${tracker.port}${path}`,
+    infoHash: INFO_HASH,
+    peerId: Buffer.alloc(20, 1),
+    port: 7001,
+    totals: { uploaded: 0, downloaded: 0, left: 10 },
+    numwant: 50,
+    key: '0badcafe',
+  };
+  const ourClient = protocol === 'udp' ? new UdpTrackerClient() : new HttpTrackerClient();
+  const reply = (await ourClient.announce(request, new AbortController().signal)) as AnnounceReply;
+  expect(reply).toMatchObject({ kind: 'reply', leechers: 1 });
+  expect(reply.intervalSeconds).toBeLessThanOrEqual(11);
 });

@@ -15,7 +15,7 @@ function report(number: number, leftBytes: number, more: Partial<PeerReport> = {
   setPort(compact, 6881);
   const peerId = Buffer.alloc(20, number & 255);
   const counts = { uploadedBytes: 0, downloadedBytes: 0, leftBytes };
-  return { compact, peerId, key: 0, ...counts, node: undefined, zone: undefined, ...more };
+  return { compact, peerId, key: 0, ...counts, node: undefined, zone: undefined, isOwn: true, ...more };
 }
 
 const registryWith = (limits: Partial<RegistryLimits> = {}) =>
@@ -85,6 +85,80 @@ describe('who is told of whom', () => {
     expect(seen.size).toBe(others);
     for (const count of seen.values()) expect(Math.abs(count - mean)).toBeLessThan(5 * Math.sqrt(mean));
   });
+});
+
+describe('those who are late to announce', () => {
+  const LATE_AT = 100_000;
+  const EXPIRES_AT = 1e9;
+
+  /** A swarm of so many peers, of which the first ones are late, and one that asks. */
+  const filled = (late: number, all: number) => {
+    const registry = registryWith();
+    for (let number = 0; number < all; number += 1)
+      registry.announce(A, report(number, 7), 'none', 0, EXPIRES_AT, number < late ? LATE_AT : EXPIRES_AT);
+    registry.expire(LATE_AT);
+    const ask = (wanted: number) =>
+      announce(registry, A, report(999, 7), 'none', wanted, EXPIRES_AT).hosts.map(
+        (host) => Number(host.split('.')[2]) * 256 + Number(host.split('.')[3]) < late,
+      );
+    return { registry, ask };
+  };
+
+  test('come behind the others where all are told', () => {
+    expect(filled(3, 8).ask(50)).toEqual([false, false, false, false, false, true, true, true]);
+  });
+
+  test('are told seldom where there are enough others', () => {
+    const { ask } = filled(500, 1000);
+    const told = Array.from({ length: 40 }, () => ask(50)).flat();
+    expect(told).toHaveLength(2000);
+    // Half of those that are drawn are late, and half of what is drawn again instead of them.
+    expect(told.filter((isLate) => isLate).length).toBeLessThan(600);
+  });
+
+  test('are told where there is nobody else, each once', () => {
+    const { registry } = filled(40, 40);
+    const { hosts } = announce(registry, A, report(999, 7), 'none', 30, EXPIRES_AT);
+    expect(new Set(hosts).size).toBe(30);
+  });
+
+  test('are late no more once they announce', () => {
+    const { registry, ask } = filled(1, 2);
+    registry.announce(A, report(0, 7), 'none', 0, EXPIRES_AT);
+    registry.announce(A, report(1, 7), 'none', 0, EXPIRES_AT, LATE_AT);
+    expect(ask(5)).toEqual([true, false]);
+  });
+
+  test('the others stay equally likely', () => {
+    const registry = registryWith();
+    const others = 20;
+    for (let number = 0; number < 2 * others; number += 1)
+      registry.announce(A, report(number, 7), 'none', 0, EXPIRES_AT, number < others ? EXPIRES_AT : LATE_AT);
+    registry.expire(LATE_AT);
+    const seen = new Map<string, number>();
+    for (let round = 0; round < 4000; round += 1)
+      for (const host of announce(registry, A, report(999, 7), 'none', 10, EXPIRES_AT).hosts)
+        seen.set(host, (seen.get(host) ?? 0) + 1);
+    const counts = Array.from({ length: others }, (_, number) => seen.get(`10.0.0.${number}`) ?? 0);
+    const mean = counts.reduce((sum, count) => sum + count) / others;
+    for (const count of counts) expect(Math.abs(count - mean)).toBeLessThan(5 * Math.sqrt(mean));
+  });
+});
+
+test('leechers of our own are counted apart, whatever becomes of them', () => {
+  const registry = registryWith();
+  const counts = () => [registry.leecherCount, registry.ownLeecherCount];
+  registry.announce(A, report(1, 5), 'none', 0, 1e9);
+  registry.announce(A, report(2, 5, { isOwn: false }), 'none', 0, 1e9);
+  registry.announce(A, report(3, 0), 'none', 0, 1e9);
+  expect(counts()).toEqual([2, 1]);
+  registry.announce(A, report(2, 5), 'none', 0, 1e9);
+  expect(counts()).toEqual([2, 2]);
+  registry.announce(A, report(1, 0), 'completed', 0, 1e9);
+  expect(counts()).toEqual([1, 1]);
+  registry.announce(A, report(2, 5), 'stopped', 0, 1e9);
+  registry.announce(A, report(3, 0), 'stopped', 0, 1e9);
+  expect(counts()).toEqual([0, 0]);
 });
 
 describe('events', () => {

@@ -57,6 +57,18 @@ test('an announce is answered by the owner, who takes the address of the peer', 
   expect(other.counts).toEqual({ answered: 3, failed: 0 });
 });
 
+test('the word of our own client travels along', async () => {
+  const owner = await startOwner();
+  const other = replicas(OTHER, `http://127.0.0.1:${owner.port}`);
+  const intervalOf = async (client: string) => {
+    const query = announceQuery({ left: 5, client });
+    const answer = await other.forward({ ...announceFrom('192.0.2.7', 1), query }, A);
+    return Number(/8:intervali(\d+)e/.exec(answer ?? '')?.[1]);
+  };
+  expect(await intervalOf('enxame')).toBeLessThanOrEqual(11);
+  expect(await intervalOf('other')).toBeGreaterThanOrEqual(300);
+});
+
 test('a failure of the owner is handed on, not mended here', async () => {
   const torrents = new MutableTorrentList();
   torrents.isSynced = true;

@@ -20,7 +20,7 @@ test('tells a swarm when its counts change, and when it is gone', () => {
     const compact = compactHost('192.0.2.1');
     if (compact === undefined) throw new Error('no address');
     const counts = { uploadedBytes: 0, downloadedBytes: 0, leftBytes };
-    const more = { key: 0, node: undefined, zone: undefined };
+    const more = { key: 0, node: undefined, zone: undefined, isOwn: true };
     registry.announce(A, { compact, peerId: Buffer.alloc(20), ...counts, ...more }, 'none', 0, 1e9);
   };
   expect(look()).toEqual([]);

@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, METHODS, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
@@ -112,10 +112,24 @@ describe('announce and scrape', () => {
     const { port } = await start();
     expect(await announce(port, { port: 70000 })).toHaveProperty('failure reason');
     expect(await announce(port, { info_hash: '%zz' })).toHaveProperty('failure reason');
-    expect(await announce(port, {}, '&left=1')).toHaveProperty('failure reason');
+    expect(await announce(port, {}, '&peer_id=1')).toEqual({
+      'failure reason': Buffer.from('peer_id is in the query more than once'),
+    });
     expect(await announce(port, {}, `&x=${'a'.repeat(8192)}`)).toHaveProperty('failure reason');
     expect(decode(await (await get(port, '/announce')).bytes())).toHaveProperty('failure reason');
     expect(decode(await (await get(port, '/scrape')).bytes())).toHaveProperty('failure reason');
+  });
+
+  test('announce and scrape URLs may have a query of their own', async () => {
+    const { port } = await start();
+    const urlsOwn = 'key=of-a-person&numwant=1&left=x';
+    for (const own of [1001, 1002, 1003]) {
+      const response = await get(port, `/announce?${urlsOwn}&${announceQuery({ port: own, numwant: 9 })}`);
+      expect(decode(await response.bytes())).toMatchObject({ incomplete: own - 1000 });
+    }
+    const hash = `info_hash=${escapeBytes(hashOf(0xaa))}`;
+    const scrape = await get(port, `/scrape?${urlsOwn}&${hash}&${hash}&key=x`);
+    expect(decode(await scrape.bytes())).toMatchObject({ files: { ['\xaa'.repeat(20)]: { incomplete: 3 } } });
   });
 
   test('a torrent that leaves the list takes its swarm along', async () => {
@@ -158,9 +172,9 @@ describe('odd requests get an answer or a closed connection, never a 500', () =>
     [
       'another method',
       `POST /announce?${announceQuery()} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n`,
-      [404],
+      [405],
     ],
-    ['a body', `POST /announce HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello`, [400, 404, 413, 415]],
+    ['a body', `POST /announce HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello`, [405]],
     ['HTTP/1.0', `GET /announce?${announceQuery()} HTTP/1.0\r\n\r\n`, [200]],
     ['no host', `GET /healthz HTTP/1.1\r\n\r\n`, [400]],
     ['a long query', get11(`/announce?${announceQuery()}&x=${'a'.repeat(8000)}`), [200]],
@@ -179,6 +193,43 @@ describe('odd requests get an answer or a closed connection, never a 500', () =>
     const [status] = statuses(await exchange(port, bytes));
     expect(expected).toContain(status);
     expect((await get(port, '/healthz')).status).toBe(200);
+  });
+
+  test.each(METHODS.filter((method) => method !== 'GET' && method !== 'CONNECT'))(
+    '%s is refused where announces are taken, and nobody is registered by it',
+    async (method) => {
+      const { port } = await start();
+      for (const path of ['/announce', '/announce/key', '/announce/']) {
+        const head = `${method} ${path}?${announceQuery()} HTTP/1.1\r\nHost: x\r\n`;
+        for (const more of ['', 'Connection: close\r\n', 'Content-Length: 5\r\n']) {
+          const said = await exchange(
+            port,
+            `${head}${more}\r\n${more.startsWith('Content') ? 'hello' : ''}`,
+            20,
+          );
+          expect(statuses(said)).toEqual([405]);
+          expect(said).toMatch(/\r\nallow: GET\r\n/i);
+        }
+      }
+      expect(await (await get(port, '/swarms')).json()).toEqual({ swarms: [] });
+    },
+  );
+
+  test('what may be read may be asked for its head; nothing takes another method', async () => {
+    const { port } = await start();
+    for (const path of [
+      '/healthz',
+      '/torrents',
+      '/swarms',
+      '/metrics',
+      `/scrape?info_hash=${'a'.repeat(20)}`,
+    ]) {
+      const ask = (method: string) => fetch(`http://127.0.0.1:${port}${path}`, { method });
+      expect((await ask('HEAD')).status).toBe(200);
+      const refused = await ask('DELETE');
+      expect([refused.status, refused.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
+    }
+    expect((await fetch(`http://127.0.0.1:${port}/nothing`, { method: 'DELETE' })).status).toBe(404);
   });
 
   test('requests in one packet are all answered', async () => {

@@ -84,19 +84,30 @@ test('IPv6 is asked and answered over IPv6', () => {
   expect(answer?.subarray(20).toString('hex')).toBe('20010db80000000000000000000000010005');
 });
 
-test('an id is good for its address alone, for one to two minutes', () => {
-  const { ask, connect, clock, counts } = trackerWith();
+test('an id is good for its address alone', () => {
+  const { ask, connect, counts } = trackerWith();
   const id = connect('192.0.2.1');
   expect(ask(announceDatagram(id), '192.0.2.2')).toBeUndefined();
   expect(ask(announceDatagram(Buffer.alloc(8)), '192.0.2.1')).toBeUndefined();
   expect(counts.dropped).toBe(2);
   expect(ask(announceDatagram(id), '192.0.2.1', 4444)).toBeDefined();
-  clock.now = 60_000;
-  expect(ask(announceDatagram(id), '192.0.2.1')).toBeDefined();
-  clock.now = 120_000;
-  expect(ask(announceDatagram(id), '192.0.2.1')).toBeUndefined();
   expect(trackerWith().connect('192.0.2.1')).not.toEqual(id);
 });
+
+test.each([0, 1, 15_000, 29_999, 30_000, 59_999])(
+  'an id that is made at %i ms is good for two minutes, and half a minute more at most',
+  (made) => {
+    const { ask, connect, clock } = trackerWith();
+    clock.now = made;
+    const id = connect();
+    for (const age of [0, 60_000, 90_000, 119_999, 120_000]) {
+      clock.now = made + age;
+      expect([age, ask(announceDatagram(id)) !== undefined]).toEqual([age, true]);
+    }
+    clock.now = made + 150_000;
+    expect(ask(announceDatagram(id))).toBeUndefined();
+  },
+);
 
 test('nobody gets more bytes than were sent before the address is proved', () => {
   const { ask } = trackerWith();
@@ -136,6 +147,21 @@ test.each([{ port: 0 }, { event: 4 }])('%p is answered with an error', (changes)
   expect(answer?.readUInt32BE(0)).toBe(3);
   expect(answer?.subarray(8).toString()).toMatch(/must be/);
   expect(registry.peerCount).toBe(0);
+});
+
+test.each([
+  ['/announce?client=enxame', true],
+  ['/?passkey=x&client=enxame', true],
+  ['/announce?client=other&client=enxame', true],
+  ['/announce?client=enxame&client=other', false],
+  ['/announce?x=client=enxame', false],
+  ['/client=enxame', false],
+  ['', false],
+])('a client whose URL data is %p is our own: %p', (url, isOwn) => {
+  const { ask, connect } = trackerWith();
+  const interval = ask(announceDatagram(connect(), { options: urlData(url) }))?.readUInt32BE(8) ?? 0;
+  expect(interval >= 9 && interval <= 11).toBe(isOwn);
+  expect(interval >= 300).toBe(!isOwn);
 });
 
 test('an answer stays within one packet', () => {

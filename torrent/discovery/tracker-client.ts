@@ -13,6 +13,7 @@ import {
 } from './announce-reply.ts';
 import type { TransferTotals } from './discovery.ts';
 import { get } from './http-get.ts';
+import { CLIENT_WORD } from './own-client.ts';
 import { percentEncode } from './percent.ts';
 
 /** Redirects that are followed. */
@@ -78,6 +79,7 @@ export function announceUrl(request: AnnounceRequest): URL {
     `numwant=${request.numwant}`,
     'compact=1',
     'no_peer_id=1',
+    CLIENT_WORD,
   ];
   if (request.event !== undefined) parts.push(`event=${request.event}`);
   if (request.trackerId !== undefined) parts.push(`trackerid=${percentEncode(request.trackerId)}`);

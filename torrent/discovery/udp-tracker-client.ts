@@ -6,6 +6,7 @@ import { lookup } from 'node:dns/promises';
 import { types } from 'node:util';
 import { TorrentError } from '../errors.ts';
 import { type AnnounceRefusal, type AnnounceReply, datagramReply, refusal } from './announce-reply.ts';
+import { CLIENT_WORD } from './own-client.ts';
 import type { AnnounceRequest, TrackerClient } from './tracker-client.ts';
 
 /** Time for one announce. */
@@ -23,7 +24,7 @@ const ANNOUNCE_BYTES = 98;
 const ANNOUNCE_ANSWER_BYTES = 20;
 const ERROR_BYTES = 8;
 
-/** Of BEP 41: path and query of the announce URL, in parts. */
+/** Of BEP 41: path and query of the announce URL, with our word, in parts. */
 const URL_DATA_OPTION = 2;
 const MAX_OPTION_BYTES = 255;
 /** Longest path and query that is sent: with the rest it fits every link. */
@@ -43,8 +44,12 @@ function connectDatagram(): Buffer {
 }
 
 function urlOptions({ pathname, search }: URL): Buffer {
-  const data = Buffer.from(`${pathname}${search}`, 'latin1');
-  if (data.length === 0 || data.length > MAX_URL_DATA_BYTES) return Buffer.alloc(0);
+  const withWord = `${pathname || '/'}${search === '' ? '?' : `${search}&`}${CLIENT_WORD}`;
+  const data = Buffer.from(
+    withWord.length > MAX_URL_DATA_BYTES ? `${pathname}${search}` : withWord,
+    'latin1',
+  );
+  if (data.length > MAX_URL_DATA_BYTES) return Buffer.alloc(0);
   const parts: Buffer[] = [];
   for (let at = 0; at < data.length; at += MAX_OPTION_BYTES) {
     const part = data.subarray(at, at + MAX_OPTION_BYTES);

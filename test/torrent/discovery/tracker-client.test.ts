@@ -72,7 +72,7 @@ describe('the query', () => {
     });
     expect(requests[0]?.url).toBe(
       '/announce?info_hash=%00%FF%2B%25%20%26%5C%3D~-_.Aa0%3A%0A%0D%09%80&peer_id=-EX0001-abcdefghijkl&port=6881' +
-        '&uploaded=1&downloaded=2&left=3&key=k&numwant=50&compact=1&no_peer_id=1&event=started&trackerid=%FFA&node=a%20b%26c%3Dd',
+        '&uploaded=1&downloaded=2&left=3&key=k&numwant=50&compact=1&no_peer_id=1&client=enxame&event=started&trackerid=%FFA&node=a%20b%26c%3Dd',
     );
   });
 

@@ -90,9 +90,23 @@ describe('an announce over UDP', () => {
     expect(told.readUInt32BE(80)).toBe(2);
     expect(told.readUInt32BE(88)).toBe(0xdeadbeef);
     expect([told.readInt32BE(92), told.readUInt16BE(96)]).toEqual([80, 6881]);
-    // BEP 41: the rest of the URL.
-    const rest = '/announce?passkey=x';
+    // BEP 41: the rest of the URL, and the word by which our own trackers know us.
+    const rest = '/announce?passkey=x&client=enxame';
     expect(told.subarray(98)).toEqual(Buffer.concat([Buffer.from([2, rest.length]), Buffer.from(rest)]));
+  });
+
+  test('asks for / where the URL has no path, and leaves out what is too long for a datagram', async () => {
+    const optionsFor = async (rest: string) => {
+      received = [];
+      await announce({ url: `udp://127.0.0.1:${socket.address().port}${rest}` });
+      return received[1]?.subarray(98) ?? Buffer.alloc(0);
+    };
+    expect((await optionsFor('')).subarray(2).toString()).toBe('/?client=enxame');
+    const long = `/${'x'.repeat(990)}`;
+    const parts = await optionsFor(long);
+    expect(parts.toString('latin1').replace(/[^/x]/g, '')).toBe(long);
+    expect(parts).toHaveLength(991 + 4 * 2);
+    expect(await optionsFor(`/${'x'.repeat(1000)}`)).toHaveLength(0);
   });
 
   test('is sent again where a datagram is lost', async () => {
