@@ -1,7 +1,7 @@
 // One of several replicas leads: it holds a Lease and renews it (as client-go's leader election does, so that
 // both understand one another). Invariant: a replica stops leading before its lease can have run out for
 // others; it trusts differences of its own clock only, never the times that others wrote.
-import type { V1Lease, V1LeaseSpec } from '@kubernetes/client-node';
+import type { V1Lease, V1LeaseSpec, V1ObjectMeta, V1OwnerReference } from '@kubernetes/client-node';
 import type { KubeClient } from './client.ts';
 import { type Clock, microTime, sleep, systemClock } from './clock.ts';
 import { isAlreadyExists, isConflict, isNotFound } from './errors.ts';
@@ -25,6 +25,8 @@ export interface LeaderElectionOptions {
   /** The leader gives up that long after its last renewal; smaller than the lease's duration. */
   readonly renewDeadlineSeconds?: number;
   readonly retryPeriodSeconds?: number;
+  /** Asked when the lease is taken: with its owner it goes, so that who comes later need not wait for it to run out. */
+  readonly owner?: () => Promise<V1OwnerReference | undefined>;
 }
 
 /** What a replica does with its turn. */
@@ -159,7 +161,8 @@ export class LeaderElector {
       const heldFor = (lease.spec?.leaseDurationSeconds ?? this.#durationSeconds) * 1000;
       if (holder !== '' && holder !== identity && this.#clock.now() < at + heldFor) return false;
       if (signal.aborted) return false;
-      this.#observe(await this.#leases().update({ ...lease, spec: this.#claim(lease) }));
+      const metadata = holder === identity ? lease.metadata : await this.#owned(lease.metadata ?? {});
+      this.#observe(await this.#leases().update({ ...lease, metadata, spec: this.#claim(lease) }));
       return true;
     } catch (error) {
       if (isNotFound(error)) return await this.#create();
@@ -173,6 +176,11 @@ export class LeaderElector {
   #observe(lease: Lease): void {
     const isSame = this.#seen?.lease.metadata?.resourceVersion === lease.metadata?.resourceVersion;
     this.#seen = { lease, at: isSame ? this.#seen!.at : this.#clock.now() };
+  }
+
+  async #owned(metadata: V1ObjectMeta): Promise<V1ObjectMeta> {
+    const owner = await this.#options.owner?.();
+    return owner === undefined ? metadata : { ...metadata, ownerReferences: [owner] };
   }
 
   #claim(before: Lease | undefined): LeaseSpec {
@@ -196,7 +204,7 @@ export class LeaderElector {
         await this.#leases().create({
           apiVersion: 'coordination.k8s.io/v1',
           kind: LEASES.kind,
-          metadata: { name, namespace },
+          metadata: await this.#owned({ name, namespace }),
           spec: this.#claim(undefined),
         }),
       );

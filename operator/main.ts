@@ -1,11 +1,13 @@
 // `enxame operator`: reads its settings, watches, and leads when it is elected.
 import { hostname } from 'node:os';
-import { createClient, EventRecorder, LeaderElector, loadKubeConfig } from '../kube/index.ts';
+import type { V1Deployment } from '@kubernetes/client-node';
+import { createClient, DEPLOYMENTS, EventRecorder, LeaderElector, loadKubeConfig } from '../kube/index.ts';
 import { type Environment, readConfig } from './config.ts';
 import { startHealthServer } from './health-server.ts';
 import type { OperatorLogger } from './logger.ts';
 import { OperatorMetrics } from './metrics.ts';
 import { Operator } from './operator.ts';
+import { ownerOf } from './trackers/owner.ts';
 
 /** Name of the Lease that the replicas compete for. */
 const LEASE_NAME = 'enxame-operator';
@@ -46,6 +48,7 @@ export async function runOperator(env: Environment, { signal, logger }: RunOptio
       name: LEASE_NAME,
       identity: `${config.podName}_${hostname()}`,
       logger,
+      owner: () => ownerOf(client.resource<V1Deployment>(DEPLOYMENTS), config),
     });
     await elector.run(
       {

@@ -2,8 +2,9 @@
 // a CRD that was removed, an etcd put back from a backup, a wrong kubeconfig. So nothing goes at once.
 //
 // Invariant: a removal is due only 10 s after a DELETED event, or an hour after a list did not have the object;
-// and while so much is gone at once that it looks like an accident, no distribution's removal is due until a
-// person confirms it or a day has passed.
+// and while more than half of a node's content is missing from lists, which looks like an accident, no removal of
+// those distributions is due until a person confirms it or a day has passed. What somebody deleted, object by object
+// and in sight of this agent, is no accident, however much it is.
 
 /** How an object was found to be gone. */
 export type AbsenceKind = 'event' | 'list';
@@ -51,10 +52,6 @@ export const DELETION_SETTINGS: DeletionSettings = {
   holdFor: 24 * 3_600_000,
 };
 
-/** Deletions of so many distributions within this time, if they are more than half, are held. */
-const BURST_DISTRIBUTIONS = 3;
-const BURST_MILLISECONDS = 60_000;
-
 /** What is to be done now. */
 export interface DeletionJudgement {
   /** Removals that may go on, those after an event once the API server has confirmed them. */
@@ -70,7 +67,6 @@ const keyOf = (uid: string, revision: string) => `${uid}/${revision}`;
 interface LedgerRecord {
   absences: Absence[];
   hold?: DeletionHold;
-  removed: { uid: string; at: number }[];
 }
 
 /** Remembers what is gone since when. */
@@ -78,8 +74,6 @@ export class DeletionLedger {
   readonly #settings: DeletionSettings;
   readonly #absences = new Map<string, Absence>();
   #hold: DeletionHold | undefined;
-  /** Distributions whose removal was due lately: a burst counts those that are gone already. */
-  #removed: { uid: string; at: number }[] = [];
 
   constructor(settings: DeletionSettings = DELETION_SETTINGS) {
     this.#settings = settings;
@@ -112,11 +106,6 @@ export class DeletionLedger {
     this.#absences.delete(keyOf(uid, revision));
   }
 
-  /** The removal of a whole distribution has begun. */
-  removedDistribution(uid: string, now: number): void {
-    this.#removed.push({ uid, at: now });
-  }
-
   /** What is gone of a distribution. */
   absencesOf(uid: string): Absence[] {
     return [...this.#absences.values()].filter((absence) => absence.uid === uid);
@@ -136,7 +125,7 @@ export class DeletionLedger {
     for (const absence of this.#absences.values()) {
       const dueAt =
         absence.at + (absence.kind === 'event' ? this.#settings.afterEvent : this.#settings.afterList);
-      if (this.#hold !== undefined && gone.has(absence.uid) && absence.cleared !== true) continue;
+      if (this.#hold !== undefined && gone.get(absence.uid) === 'list' && absence.cleared !== true) continue;
       if (dueAt <= now) due.push(absence);
       else lookAgainAt(dueAt);
     }
@@ -148,7 +137,6 @@ export class DeletionLedger {
     return {
       absences: [...this.#absences.values()],
       ...(this.#hold === undefined ? {} : { hold: this.#hold }),
-      removed: this.#removed,
     };
   }
 
@@ -173,10 +161,6 @@ export class DeletionLedger {
         ...(cleared === true ? { cleared } : {}),
       });
     }
-    for (const entry of Array.isArray(value?.removed) ? value.removed : []) {
-      const { uid, at } = entry ?? {};
-      if (typeof uid === 'string' && typeof at === 'number') this.#removed.push({ uid, at });
-    }
     const { since, annotation, message } = value?.hold ?? {};
     if (typeof since === 'number' && typeof message === 'string')
       this.#hold = { since, annotation: typeof annotation === 'string' ? annotation : undefined, message };
@@ -187,20 +171,15 @@ export class DeletionLedger {
     for (const key of this.#absences.keys()) if (!there.has(key)) this.#absences.delete(key);
   }
 
-  /** UIDs of which no object is left, with how that was found and when the last one went. */
-  #goneDistributions(disk: readonly PresentRevision[]): Map<string, { kind: AbsenceKind; at: number }> {
-    const gone = new Map<string, { kind: AbsenceKind; at: number }>();
+  /** UIDs of which no object is left, with how that was found. */
+  #goneDistributions(disk: readonly PresentRevision[]): Map<string, AbsenceKind> {
+    const gone = new Map<string, AbsenceKind>();
     const present = new Set<string>();
     for (const { uid, revision } of disk) {
       const absence = this.#absences.get(keyOf(uid, revision));
-      if (absence === undefined) {
-        present.add(uid);
-        continue;
-      }
-      const known = gone.get(uid);
+      if (absence === undefined) present.add(uid);
       // One revision that a list missed makes the whole a finding of a list.
-      const kind = known?.kind === 'list' ? 'list' : absence.kind;
-      gone.set(uid, { kind, at: Math.max(known?.at ?? 0, absence.at) });
+      else gone.set(uid, gone.get(uid) === 'list' ? 'list' : absence.kind);
     }
     for (const uid of present) gone.delete(uid);
     return gone;
@@ -209,32 +188,20 @@ export class DeletionLedger {
   #updateHold(
     now: number,
     disk: readonly PresentRevision[],
-    gone: ReadonlyMap<string, { kind: AbsenceKind; at: number }>,
+    gone: ReadonlyMap<string, AbsenceKind>,
     annotation: string | undefined,
   ): void {
-    this.#removed = this.#removed.filter(({ at }) => now - at < BURST_MILLISECONDS);
-    const lately = new Set(this.#removed.map(({ uid }) => uid));
     const retained = new Set(disk.filter((revision) => revision.retained).map(({ uid }) => uid));
     const cleared = new Set(
       [...this.#absences.values()].filter((absence) => absence.cleared === true).map(({ uid }) => uid),
     );
-    const counted = [...gone].filter(([uid]) => !retained.has(uid) && !cleared.has(uid) && !lately.has(uid));
-    const total = new Set([...disk.map(({ uid }) => uid), ...lately]).size;
-
-    const missing = counted.filter(([, { kind }]) => kind === 'list').length;
-    const deletedAt = [
-      ...counted.filter(([, { kind }]) => kind === 'event').map(([, { at }]) => at),
-      ...this.#removed.map(({ at }) => at),
-    ].sort((a, b) => a - b);
-    const burst = counted.length === 0 ? 0 : largestBurst(deletedAt);
-
-    const isMissing = missing * 2 > total;
-    const isBurst = burst >= BURST_DISTRIBUTIONS && burst * 2 > total;
+    const missing = [...gone].filter(
+      ([uid, kind]) => kind === 'list' && !retained.has(uid) && !cleared.has(uid),
+    ).length;
+    const total = new Set(disk.map(({ uid }) => uid)).size;
     if (this.#hold === undefined) {
-      if (!isMissing && !isBurst) return;
-      const message = isMissing
-        ? `${missing} of ${total} contents of this node are missing from the API`
-        : `${burst} of ${total} contents of this node were deleted within a minute`;
+      if (missing * 2 <= total) return;
+      const message = `${missing} of ${total} contents of this node are missing from the API`;
       this.#hold = { since: now, annotation, message };
     }
     const isConfirmed = annotation !== undefined && annotation !== this.#hold.annotation;
@@ -242,20 +209,9 @@ export class DeletionLedger {
     if (isConfirmed || isOver) {
       for (const absence of this.#absences.values()) if (gone.has(absence.uid)) absence.cleared = true;
       this.#hold = undefined;
-    } else if (counted.length === 0) {
-      // All of it is there again.
+    } else if (missing === 0) {
+      // All of it is there again, or was deleted in sight.
       this.#hold = undefined;
     }
   }
-}
-
-/** The most moments within one BURST_MILLISECONDS, of moments in order. */
-function largestBurst(moments: readonly number[]): number {
-  let most = 0;
-  let first = 0;
-  for (let last = 0; last < moments.length; last++) {
-    while ((moments[last] ?? 0) - (moments[first] ?? 0) > BURST_MILLISECONDS) first++;
-    most = Math.max(most, last - first + 1);
-  }
-  return most;
 }

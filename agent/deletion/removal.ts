@@ -229,7 +229,6 @@ export class Removal {
     if (!hasOtherRevisions) {
       this.#logger.info({ uid, namespace, name }, 'distribution is gone; its content goes too');
       await this.#root.markDeleted(uid);
-      this.#ledger.removedDistribution(uid, this.#clock.now());
       return true;
     }
     if (this.#root.current(uid) === revision) {

@@ -7,7 +7,7 @@ import { recordingLogger } from './logs.ts';
 import { settle, VirtualClock } from './virtual-clock.ts';
 
 interface Lease {
-  metadata: { name?: string; resourceVersion?: string };
+  metadata: { name?: string; resourceVersion?: string; ownerReferences?: object[] };
   spec?: { holderIdentity?: string; leaseTransitions?: number; leaseDurationSeconds?: number };
 }
 
@@ -125,6 +125,36 @@ describe('LeaderElector', () => {
       await second.done;
     },
   );
+
+  test('gives the lease its owner when it makes it, and when it takes it over', async () => {
+    const [api, clock] = [new OneLease(), new VirtualClock()];
+    const owners = ['one', 'two'].map((uid) => ({
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      name: 'd',
+      uid,
+    }));
+    for (const owner of owners) {
+      const end = new AbortController();
+      const elector = new LeaderElector({
+        client: api.clientOf(owner.uid),
+        namespace: 'n',
+        name: 'l',
+        identity: owner.uid,
+        logger: recordingLogger(),
+        clock,
+        owner: async () => owner,
+      });
+      const onStartedLeading = (signal: AbortSignal) =>
+        new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+      const run = elector.run({ onStartedLeading, onStoppedLeading: () => {} }, end.signal);
+      await clock.advance(5000);
+      expect(api.lease?.spec?.holderIdentity).toBe(owner.uid);
+      expect(api.lease?.metadata.ownerReferences).toEqual([owner]);
+      end.abort();
+      await run;
+    }
+  });
 
   test('ends with the error of work that fails by itself, and lets go', async () => {
     const [api, clock] = [new OneLease(), new VirtualClock()];

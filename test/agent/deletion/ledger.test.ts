@@ -85,37 +85,21 @@ describe('more than half of a node’s content', () => {
     expect(ledger.judge(NOW + 1, disk(5), undefined).hold).toBeUndefined();
   });
 
-  test('deleted within a minute is held, also when the first of it has gone already', () => {
+  test('that was seen to be deleted is not held, however much it is at once', () => {
     const ledger = new DeletionLedger();
-    ledger.deleted(uid(0), REVISION, NOW);
-    expect(dueUids(ledger, NOW + 10_000, disk(5))).toEqual([uid(0)]);
-    ledger.removedDistribution(uid(0), NOW + 10_000);
-    ledger.deleted(uid(1), REVISION, NOW + 20_000);
-    ledger.deleted(uid(2), REVISION, NOW + 21_000);
-    const rest = disk(5).slice(1);
-    const { due, hold } = ledger.judge(NOW + 31_000, rest, undefined);
-    expect(due).toEqual([]);
-    expect(hold?.message).toBe('3 of 5 contents of this node were deleted within a minute');
+    for (let index = 0; index < 5; index++) ledger.deleted(uid(index), REVISION, NOW);
+    const { due, hold } = ledger.judge(NOW + 10_000, disk(5), undefined);
+    expect(due).toHaveLength(5);
+    expect(hold).toBeUndefined();
   });
 
-  test('deleted slowly is not held', () => {
+  test('that a list lacks does not hold what was seen to be deleted beside it', () => {
     const ledger = new DeletionLedger();
-    let there = disk(5);
-    for (let index = 0; index < 5; index++) {
-      const at = NOW + index * 61_000;
-      ledger.deleted(uid(index), REVISION, at);
-      expect(dueUids(ledger, at + 10_000, there)).toEqual([uid(index)]);
-      ledger.removedDistribution(uid(index), at + 10_000);
-      ledger.done(uid(index), REVISION);
-      there = there.slice(1);
-    }
-  });
-
-  test('two of two is fewer than three and is not held when both were seen to go', () => {
-    const ledger = new DeletionLedger();
-    ledger.deleted(uid(0), REVISION, NOW);
-    ledger.deleted(uid(1), REVISION, NOW);
-    expect(dueUids(ledger, NOW + 10_000, disk(2))).toHaveLength(2);
+    for (let index = 0; index < 3; index++) ledger.missing(uid(index), REVISION, NOW);
+    ledger.deleted(uid(4), REVISION, NOW);
+    const { due, hold } = ledger.judge(NOW + HOUR, disk(5), undefined);
+    expect(hold).toBeDefined();
+    expect(due.map((absence) => absence.uid)).toEqual([uid(4)]);
   });
 
   test('does not hold an old revision of a distribution that is there', () => {
@@ -153,22 +137,13 @@ describe('a restart', () => {
     expect(dueUids(next, NOW + HOUR, disk(5), 'after')).toHaveLength(3);
   });
 
-  test('forgets nothing of a burst', () => {
-    const ledger = new DeletionLedger();
-    ledger.removedDistribution(uid(0), NOW);
-    ledger.removedDistribution(uid(1), NOW);
-    const next = restarted(ledger);
-    next.deleted(uid(2), REVISION, NOW + 1000);
-    expect(next.judge(NOW + 11_000, disk(5).slice(2), undefined).hold).toBeDefined();
-  });
-
   test.each([
     '',
     '{"absences":',
     'null',
     '[]',
     '{"absences":[null,1,{"uid":1}]}',
-    '{"absences":{},"removed":7,"hold":[]}',
+    '{"absences":{},"hold":[]}',
   ])('takes %p for nothing', (text) => {
     const ledger = new DeletionLedger();
     ledger.restore(Buffer.from(text));
