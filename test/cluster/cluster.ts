@@ -222,6 +222,20 @@ export class Cluster {
     await Promise.all((await this.#nodes()).map((node) => node.load(archive)));
   }
 
+  /**
+   * Has every node pull the images of a registry from a URL: nodes reach nothing but the cluster's own network.
+   *
+   * @param registry as images name it: `registry.example.com`
+   */
+  async pullFrom(registry: string, url: string): Promise<void> {
+    for (const node of await this.#nodes()) await node.pullFrom(registry, url);
+  }
+
+  /** The environment of kubectl and helm with the network of the control plane's host. */
+  async controlPlaneEnvironment(): Promise<NodeJS.ProcessEnv> {
+    return { ...process.env, KUBECONFIG: (await this.#parts()).pki.admin.kubeconfig };
+  }
+
   /** Runs a program with a node's files and network. @throws {ClusterError} CommandFailed */
   async nodeExec(node: string, command: readonly string[], input?: string): Promise<CommandOutput> {
     return (await this.#node(node)).exec(command, input);

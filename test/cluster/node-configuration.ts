@@ -5,8 +5,11 @@ import { PAUSE_IMAGE } from './pause-image.ts';
 import type { Pki } from './pki.ts';
 import { CNI_FOLDER } from './prerequisites.ts';
 
+/** Where a node's containerd looks for where a registry is: a folder for each, by its name. */
+export const registriesFolder = (nodeFolder: string) => join(nodeFolder, 'registries');
+
 export const nodeConfiguration = {
-  containerd: () => `version = 3
+  containerd: ({ folder }: NodeLayout) => `version = 3
 root = "/var/lib/containerd"
 state = "/run/containerd"
 [grpc]
@@ -15,6 +18,8 @@ state = "/run/containerd"
   snapshotter = "overlayfs"
   [plugins."io.containerd.cri.v1.images".pinned_images]
     sandbox = "${PAUSE_IMAGE}"
+  [plugins."io.containerd.cri.v1.images".registry]
+    config_path = "${registriesFolder(folder)}"
 [plugins."io.containerd.cri.v1.runtime"]
   restrict_oom_score_adj = true
   disable_apparmor = true

@@ -15,7 +15,7 @@ import { daemonsFile, makeCgroup, processesOf } from './cgroups.ts';
 import { type CommandOutput, runCommand } from './command.ts';
 import { ClusterError } from './errors.ts';
 import { ADDRESSES, type ClusterLayout, type NodeLayout } from './layout.ts';
-import { nodeConfiguration } from './node-configuration.ts';
+import { nodeConfiguration, registriesFolder } from './node-configuration.ts';
 import type { Pki } from './pki.ts';
 import { killAll, type Processes } from './processes.ts';
 import { until } from './until.ts';
@@ -93,7 +93,7 @@ export class ClusterNode {
     await mkdir(join(this.#libFolder, 'cni/net.d'), { recursive: true });
     await mkdir(join(folder, 'log'), { recursive: true });
     const files: [string, string][] = [
-      ['containerd.toml', nodeConfiguration.containerd()],
+      ['containerd.toml', nodeConfiguration.containerd(this.layout)],
       ['kubelet.yaml', stringify(nodeConfiguration.kubelet(this.layout, pki))],
       ['proxy.yaml', stringify(nodeConfiguration.proxy(this.layout, pki))],
       ['resolv.conf', `nameserver ${ADDRESSES.controlPlane}\n`],
@@ -101,6 +101,14 @@ export class ClusterNode {
     for (const [name, text] of files) await writeFile(join(folder, name), text);
     const network = JSON.stringify(nodeConfiguration.network(this.layout));
     await writeFile(join(this.#libFolder, 'cni/net.d/10-bridge.conflist'), network);
+  }
+
+  /** Has images of a registry pulled from a URL, from the next pull on. */
+  async pullFrom(registry: string, url: string): Promise<void> {
+    const folder = join(registriesFolder(this.layout.folder), registry);
+    await mkdir(folder, { recursive: true });
+    const host = `server = "${url}"\n[host."${url}"]\n  capabilities = ["pull", "resolve"]\n`;
+    await writeFile(join(folder, 'hosts.toml'), host);
   }
 
   /** Starts what runs containers; it needs no API server. What is left of an earlier run is killed first. */

@@ -1,9 +1,9 @@
-// Test files run in the order of their paths, and the one that uninstalls everything last.
+// Test files run in the order of their paths, and the one that removes everything and installs it again last.
 import { createRequire } from 'node:module';
 
 const { default: Sequencer } = createRequire(import.meta.url)('@jest/test-sequencer');
 
-const LAST = 'uninstall.test.ts';
+const LAST = 'install.test.ts';
 
 export default class PathSequencer extends Sequencer {
   sort(tests) {

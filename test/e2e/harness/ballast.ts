@@ -1,6 +1,6 @@
 /**
- * Distributions that stay while the tests run. Agents take it for an accident when most of what they hold is
- * deleted within a minute, and wait for a person; tests delete much, and must not be most of what there is.
+ * Distributions that stay while the tests run. Agents take it for an accident when a list lacks most of what they hold,
+ * and wait for a person; tests delete much while agents are away, and must not be most of what there is.
  */
 import { API_VERSION, CONTENT_DISTRIBUTION } from '../../../api/index.ts';
 import type { ChartTarget } from './chart.ts';

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { randomContentSha256 } from '../../source/content.ts';
 import { api, apply, kubectl } from './environment.ts';
 import { image, NODE_PROGRAM, restrictedContainer, restrictedPod } from './pods.ts';
+import { until } from './until.ts';
 
 const SERVER = join(import.meta.dirname, '..', '..', 'source', 'server.mjs');
 const PORT = 8080;
@@ -54,6 +55,11 @@ export class Source {
 
   #proxied(path: string): string {
     return `/api/v1/namespaces/${this.#namespace}/services/source:${PORT}/proxy${path}`;
+  }
+
+  async #answers(): Promise<boolean> {
+    await api.json({ method: 'GET', path: this.#proxied('/stats') });
+    return true;
   }
 
   /** Tells the source how to answer a path from now on. */
@@ -117,6 +123,9 @@ export class Source {
     );
     const ready = ['wait', '--for=condition=Ready', 'pod/source', '--timeout=60s'];
     await kubectl(['--namespace', namespace, ...ready]);
-    return new Source(namespace);
+    const source = new Source(namespace);
+    // The Service is told of the Pod a moment after the Pod is ready.
+    await until('the source answers through its Service', () => source.#answers());
+    return source;
   }
 }
