@@ -87,9 +87,10 @@ const DAMAGES: [string, () => void, number[]][] = [
   [
     'overwritten in place with its time kept',
     () => {
-      const { atime, mtime } = statSync(file);
+      writeFileSync(join(folder, 'time'), '');
+      execFileSync('touch', ['-r', file, join(folder, 'time')]);
       overwrite(file);
-      utimesSync(file, atime, mtime);
+      execFileSync('touch', ['-r', join(folder, 'time'), file]);
     },
     [0, 1],
   ],
@@ -259,6 +260,23 @@ test('a look that is ended leaves in doubt what it did not reach, also in resume
   await storage.close();
   const again = await open({ resumeFile });
   expect(missing(again)).toEqual([0, 1]);
+});
+
+test('a file that changes between the read and the look at it is hashed once more', async () => {
+  await fill(await open(), Array(12).keys());
+  const disk = new FaultyDisk();
+  const storage = await open({ alreadyVerified: true, disk });
+  utimesSync(file, 1, 1);
+  const read = disk.read.bind(disk);
+  let reads = 0;
+  disk.read = async (...args) => {
+    const count = await read(...args);
+    // The second one is that of the hash.
+    if (reads++ === 1) overwrite(file);
+    return count;
+  };
+  expect((await rejectionOf(storage.readBlock(0, 0, 10))).code).toBe('FileChanged');
+  expect(storage.have.get(0)).toBe(false);
 });
 
 test('a file that changes whenever it is read ends the look', async () => {
