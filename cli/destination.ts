@@ -18,6 +18,9 @@ import { UsageError } from './errors.ts';
 /** Unit of `Stats.blocks`, whatever the file system. */
 const BLOCK_BYTES = 512;
 
+/** Failures of writing where one may not. */
+const READ_ONLY = ['EROFS', 'EACCES', 'EPERM'];
+
 /** How a destination is opened. */
 export interface OpenOptions {
   /** Files of somebody else may be replaced. */
@@ -50,7 +53,15 @@ export class Destination {
   async open({ replace, signal, onChecked }: OpenOptions): Promise<PieceStorage> {
     const wasBegun = (await statusOf(this.#resumeFile)) !== undefined;
     const [metainfo, root, resumeFile] = [this.#metainfo, this.#root, this.#resumeFile];
-    const storage = await openStorage({ metainfo, root, resumeFile, signal, onChecked });
+    // Of content that is complete and not ours to go on with nothing is written: it may lie where nobody may.
+    const storage = await openStorage({
+      metainfo,
+      root,
+      resumeFile,
+      recordWhole: false,
+      signal,
+      onChecked,
+    });
     try {
       const allocatedBytes = await this.#lookAtFiles(storage.have, replace || wasBegun);
       if (!storage.have.isFull) {
@@ -67,7 +78,12 @@ export class Destination {
 
   /** The download is complete: nothing is gone on with. */
   async forgetResume(): Promise<void> {
-    await rm(this.#resumeFile, { force: true });
+    try {
+      await rm(this.#resumeFile, { force: true });
+    } catch (error) {
+      // Complete content on a medium that nobody may write to: what is left there was there before.
+      if (!READ_ONLY.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    }
   }
 
   /** Returns how many bytes of the torrent have their place on the disk already. */

@@ -1,7 +1,13 @@
 /** `enxame download`: gets a torrent's content into a folder, and goes on seeding it if asked to. */
 import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { Magnet, Metainfo, PeerAddress, PieceStorage } from '../torrent/index.ts';
+import {
+  isTorrentError,
+  type Magnet,
+  type Metainfo,
+  type PeerAddress,
+  type PieceStorage,
+} from '../torrent/index.ts';
 import type { Session } from '../torrent/session/session.ts';
 import type { Torrent } from '../torrent/session/types.ts';
 import { withAdvice } from './advice.ts';
@@ -12,13 +18,19 @@ import { type Report, reportOf } from './report.ts';
 import type { Program, ProgramContext } from './run.ts';
 import {
   completion,
+  damageText,
   discoveryOf,
+  FileChecks,
   listen,
   parsePeers,
   reportProgress,
   type SwarmOptions,
   tiersWith,
+  untilStopped,
 } from './swarm.ts';
+
+/** Files that are spoilt again and again while they are finished end as an error. */
+const MAX_FINISHES = 5;
 
 /** The options of the command line. */
 export interface DownloadOptions extends SwarmOptions {
@@ -32,12 +44,16 @@ export function download(source: string, folder: string, options: DownloadOption
     const report = reportOf('download', options.json);
     const peers = parsePeers(options.peer);
     tiersWith(options.tracker, []); // Bad usage is told before anything is done.
-    const wanted = await whatIsWanted(source, context.signal);
-    await makeFolder(folder);
+    let run: Download | undefined;
     try {
-      return await new Download(wanted, resolve(folder), peers, { options, context, report }).run();
+      const wanted = await whatIsWanted(source, context.signal);
+      await makeFolder(folder);
+      run = new Download(wanted, resolve(folder), peers, { options, context, report });
+      return await run.run();
     } catch (error) {
-      throw withAdvice(error);
+      if (!context.signal.aborted || run?.isComplete) throw withAdvice(error);
+      report.stopped(run?.whatIsKept ?? 'stopped before anything was written; the same command begins again');
+      return EXIT_FAILURE;
     } finally {
       report.end();
     }
@@ -73,6 +89,8 @@ class Download {
   #destination: Destination | undefined;
   #storage: PieceStorage | undefined;
   #torrent: Torrent | undefined;
+  #checks: FileChecks | undefined;
+  #isComplete = false;
 
   constructor(
     wanted: Wanted,
@@ -88,46 +106,87 @@ class Download {
     this.#report = parts.report;
   }
 
+  /** True once every piece was there, whatever came of it later. */
+  get isComplete(): boolean {
+    return this.#isComplete;
+  }
+
+  /** For whoever stops it. */
+  get whatIsKept(): string {
+    const storage = this.#storage;
+    if (storage === undefined) return 'stopped before anything was written; the same command begins again';
+    const { have, metainfo } = storage;
+    const percent = Math.floor((100 * have.count) / Math.max(1, metainfo.pieceCount));
+    return `stopped at ${percent} %; what is verified stays in ${this.#folder}, and the same command goes on`;
+  }
+
   async run(): Promise<number> {
-    const { signal } = this.#context;
     // What is on the disk is looked at before anybody is told of us.
     const storage = 'metainfo' in this.#wanted ? await this.#open(this.#wanted.metainfo) : undefined;
-    let session: Session;
     try {
-      session = await listen(this.#options, this.#context, this.#report);
-    } catch (error) {
-      await storage?.close();
-      throw error;
+      await this.#swarm(storage);
+      await this.#confirm();
+    } finally {
+      await this.#storage?.close();
     }
+    await this.#destination?.forgetResume();
+    return 0;
+  }
+
+  /** Is in the swarm until all is here, or until it is stopped. */
+  async #swarm(storage: PieceStorage | undefined): Promise<void> {
+    const { signal } = this.#context;
+    const session = await listen(this.#options, this.#context, this.#report);
     const progress = new AbortController();
     const reporting = reportProgress(() => this.#tell(), progress.signal);
-    let isComplete = false;
     try {
       this.#report.listening(this.#options.listen?.replace(/:\d+$/, '') || '::', session.port);
       const started = performance.now();
       const torrent = await this.#join(session, storage);
       this.#torrent = torrent;
-      await completion(torrent, signal);
+      this.#checks = new FileChecks(torrent);
+      torrent.on('damaged', (pieces, files) =>
+        this.#report.warn(damageText(pieces, files, 'fetched again; keep others from writing there')),
+      );
+      await this.#complete(torrent);
+      this.#isComplete = true;
       const seconds = (performance.now() - started) / 1000;
-      await this.#storage?.finalize();
-      isComplete = true;
       this.#report.complete(seconds, torrent.metainfo.totalBytes, this.#destination?.content ?? this.#folder);
       if (this.#options.seed && !signal.aborted) {
         this.#report.note('seeding until it is stopped');
-        await new Promise((done) => signal.addEventListener('abort', done, { once: true }));
+        await untilStopped(torrent, signal);
       }
-      return 0;
-    } catch (error) {
-      if (!signal.aborted) throw error;
-      this.#report.note('stopped; the same command goes on where it was');
-      return EXIT_FAILURE;
     } finally {
       progress.abort();
       await reporting;
       await session.close();
-      await this.#storage?.close();
-      if (isComplete) await this.#destination?.forgetResume();
     }
+  }
+
+  /** Resolves when every piece is here and the files are finished: what somebody else spoils meanwhile is fetched again. */
+  async #complete(torrent: Torrent): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      await completion(torrent, this.#context.signal);
+      try {
+        await this.#storage?.finalize();
+        return;
+      } catch (error) {
+        if (!isTorrentError(error, 'FileChanged') || tries === MAX_FINISHES) throw error;
+      }
+      await torrent.checkFiles();
+    }
+  }
+
+  /** What was complete may have been spoilt since: nobody is told that all is here unless it is. */
+  async #confirm(): Promise<void> {
+    const storage = this.#storage;
+    if (storage === undefined) return;
+    if (storage.have.isFull) return storage.finalize();
+    const { pieceCount } = storage.metainfo;
+    const missing = pieceCount - storage.have.count;
+    throw new Error(
+      `${missing} of ${pieceCount} pieces were lost on the disk after it was complete; keep others from writing there, then run the same command again: what is good is kept`,
+    );
   }
 
   async #join(session: Session, storage: PieceStorage | undefined): Promise<Torrent> {
@@ -141,7 +200,14 @@ class Download {
         this.#report.warn(
           'the torrent names no tracker; use --tracker URL or --peer HOST:PORT, or wait for peers to come',
         );
-      return session.add({ metainfo, storage, policy, discovery, webSeeds: metainfo.webSeeds });
+      return session.add({
+        metainfo,
+        storage,
+        policy,
+        discovery,
+        webSeeds: metainfo.webSeeds,
+        losses: 'fetch',
+      });
     }
     const { infoHash, trackers, webSeeds, peers } = wanted.magnet;
     const announceList = this.#tiers(trackers.map((url) => [url]));
@@ -156,6 +222,7 @@ class Download {
       discovery,
       around: { announceList, webSeeds },
       webSeeds,
+      losses: 'fetch',
       openStorage: (metainfo) => this.#open(metainfo),
     });
     this.#tellSearch = () => this.#report.searching(join.progress().peers);
@@ -174,6 +241,7 @@ class Download {
   #tell(): void {
     if (this.#torrent === undefined) this.#tellSearch();
     else this.#report.progress(this.#torrent.progress());
+    this.#checks?.tick();
   }
 
   /** Opens the content's place and looks which pieces are there. */

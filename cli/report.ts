@@ -20,6 +20,8 @@ export interface Report {
   /** A line for people alone. */
   note(text: string): void;
   warn(text: string): void;
+  /** The command was told to end: what is kept, and how to go on. */
+  stopped(text: string): void;
   /** Takes away what does not stay. */
   end(): void;
 }
@@ -53,6 +55,7 @@ function jsonReport(command: string): Report {
     complete: (seconds, bytes) => print({ event: 'complete', seconds: rounded(seconds), bytes }),
     note() {},
     warn: (text) => process.stderr.write(`enxame ${command}: ${text}\n`),
+    stopped: (text) => process.stderr.write(`enxame ${command}: ${text}\n`),
     end() {},
   };
 }
@@ -76,6 +79,7 @@ function personalReport(command: string): Report {
     },
     note: (text) => screen.line(text),
     warn: (text) => screen.line(`enxame ${command}: ${text}`, process.stderr),
+    stopped: (text) => screen.line(text),
     end: () => screen.clear(),
   };
 }

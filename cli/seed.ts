@@ -1,24 +1,37 @@
 /** `enxame seed`: serves content that is there, until it is stopped. */
 import { stat } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
+import { formatBytes } from '../api/quantity.ts';
 import { isTorrentError, type Metainfo, openStorage, type PieceStorage } from '../torrent/index.ts';
-import { UsageError } from './errors.ts';
+import type { Torrent } from '../torrent/session/types.ts';
+import { EXIT_FAILURE, UsageError } from './errors.ts';
 import { loadTorrent } from './load-torrent.ts';
 import { type Report, reportOf } from './report.ts';
 import type { Program } from './run.ts';
-import { discoveryOf, listen, parsePeers, reportProgress, type SwarmOptions, tiersWith } from './swarm.ts';
+import {
+  damageText,
+  discoveryOf,
+  FileChecks,
+  listen,
+  parsePeers,
+  reportProgress,
+  type SwarmOptions,
+  tiersWith,
+  untilStopped,
+} from './swarm.ts';
 
 /** Serves the content at `path` (the file or the folder that became the torrent). */
 export function seed(source: string, path: string, options: SwarmOptions): Program {
   return async (context) => {
     const { signal } = context;
     const report = reportOf('seed', options.json);
-    const peers = parsePeers(options.peer);
-    const { metainfo } = await loadTorrent(source, signal);
-    const tiers = tiersWith(options.tracker, metainfo.announceList);
-    const content = await contentAt(path, metainfo);
     try {
+      const peers = parsePeers(options.peer);
+      const { metainfo } = await loadTorrent(source, signal);
+      const tiers = tiersWith(options.tracker, metainfo.announceList);
+      const content = await contentAt(path, metainfo);
       const storage = await openWhole(content.root, content.metainfo, path, report, signal);
+      let uploadedBytes: number;
       try {
         const session = await listen(options, context, report);
         try {
@@ -27,20 +40,68 @@ export function seed(source: string, path: string, options: SwarmOptions): Progr
             storage,
             policy: options.policy,
             discovery: discoveryOf(tiers, peers, report),
+            losses: 'withdraw',
           });
           report.listening(options.listen?.replace(/:\d+$/, '') || '::', session.port);
-          await reportProgress(() => report.progress(torrent.progress()), signal);
-          return 0;
+          await serve(torrent, path, report, signal);
+          ({ uploadedBytes } = torrent.progress());
         } finally {
           await session.close();
         }
+        // What is lost and was not noticed, because nobody asked for it.
+        await storage.look();
       } finally {
         await storage.close();
       }
+      refuseLosses(storage, path);
+      report.stopped(
+        `stopped after ${formatBytes(uploadedBytes)} sent; ${path} was only read, and the same command seeds it again`,
+      );
+      return 0;
+    } catch (error) {
+      if (!signal.aborted || error instanceof LostContent) throw error;
+      report.stopped('stopped before anything was served; the same command begins again');
+      return EXIT_FAILURE;
     } finally {
       report.end();
     }
   };
+}
+
+/** Content that is not all there any more. */
+class LostContent extends Error {}
+
+/** @throws LostContent */
+function refuseLosses({ have, metainfo }: PieceStorage, path: string): void {
+  if (have.isFull) return;
+  throw new LostContent(
+    `${metainfo.pieceCount - have.count} of ${metainfo.pieceCount} pieces of ${path} were lost while it was seeded; put back what was there, or complete it with 'enxame download'`,
+  );
+}
+
+/** Serves until it is told to stop, or nothing is left to serve. @throws the disk's error */
+async function serve(torrent: Torrent, path: string, report: Report, signal: AbortSignal): Promise<void> {
+  const nothingLeft = new AbortController();
+  torrent.on('damaged', (pieces, files) => {
+    report.warn(damageText(pieces, files, 'served no more; the rest is'));
+    if (torrent.progress().piecesHave === 0) nothingLeft.abort();
+  });
+  const checks = new FileChecks(torrent);
+  const ending = new AbortController();
+  const reporting = reportProgress(() => {
+    report.progress(torrent.progress());
+    checks.tick();
+  }, ending.signal);
+  try {
+    await untilStopped(torrent, AbortSignal.any([signal, nothingLeft.signal]));
+    if (nothingLeft.signal.aborted)
+      throw new LostContent(
+        `nothing is left of ${path} that could be served; put back what was there, and seed it again`,
+      );
+  } finally {
+    ending.abort();
+    await reporting;
+  }
 }
 
 /** The folder that holds the torrent's files, and the metainfo with the name that a single file has there. */
@@ -75,6 +136,7 @@ async function openWhole(
   const storage = await openStorage({
     metainfo,
     root,
+    readOnly: true,
     signal,
     onChecked: (pieces) => report.checking(Math.min(pieces * pieceLength, totalBytes), totalBytes),
   }).catch((error: unknown) => {

@@ -147,6 +147,40 @@ function engineLogger({ env, logger }: ProgramContext, report: Report): EngineLo
   return { debug() {}, info() {}, warn, error: warn };
 }
 
+/** Files on the disk are looked at so often, and less often where that takes long. */
+const CHECK_MILLISECONDS = 10_000;
+/** Of the time, looking at files takes no more than one part of so many. */
+const CHECK_SHARE = 20;
+
+/** Looks now and then, whenever it is called in between, whether somebody else changed the torrent's files. */
+export class FileChecks {
+  readonly #torrent: Torrent;
+  #nextAt = performance.now() + CHECK_MILLISECONDS;
+  #isChecking = false;
+
+  constructor(torrent: Torrent) {
+    this.#torrent = torrent;
+  }
+
+  tick(): void {
+    const begun = performance.now();
+    if (this.#isChecking || begun < this.#nextAt) return;
+    this.#isChecking = true;
+    void this.#torrent.checkFiles().then(() => {
+      const ended = performance.now();
+      this.#nextAt = ended + Math.max(CHECK_MILLISECONDS, CHECK_SHARE * (ended - begun));
+      this.#isChecking = false;
+    });
+  }
+}
+
+/** What was lost, in one line: `fate` says what becomes of it. */
+export function damageText(pieces: number, files: readonly string[], fate: string): string {
+  const [first = 'a file', ...more] = files;
+  const others = more.length === 0 ? '' : ` and ${more.length} more`;
+  return `${first}${others} changed on the disk: ${pieces} ${pieces === 1 ? 'piece' : 'pieces'} lost, ${fate}`;
+}
+
 /** Reports progress each second until the signal aborts; never rejects. */
 export async function reportProgress(tell: () => void, signal: AbortSignal): Promise<void> {
   try {
@@ -156,14 +190,49 @@ export async function reportProgress(tell: () => void, signal: AbortSignal): Pro
   }
 }
 
-/** Resolves when every piece is verified and written. @throws the disk's error, or the reason of the signal */
+/** Resolves when every piece is held, also once more after losses. @throws the disk's error, or the reason of the signal */
 export function completion(torrent: Torrent, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (torrent.complete) return resolve();
-    const aborted = () => reject(signal.reason);
-    if (signal.aborted) return aborted();
-    signal.addEventListener('abort', aborted, { once: true });
-    torrent.on('complete', resolve);
-    torrent.on('error', reject);
+  return unlessItFails(torrent, signal, (resolve, reject) => {
+    const look = () => {
+      if (torrent.complete) resolve();
+      else if (signal.aborted) reject(signal.reason);
+    };
+    torrent.on('verified', look);
+    signal.addEventListener('abort', look);
+    look();
+    return () => {
+      torrent.off('verified', look);
+      signal.removeEventListener('abort', look);
+    };
   });
+}
+
+/** Resolves when the signal aborts. @throws the disk's error */
+export function untilStopped(torrent: Torrent, signal: AbortSignal): Promise<void> {
+  return unlessItFails(torrent, signal, (resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', resolve);
+    return () => signal.removeEventListener('abort', resolve);
+  });
+}
+
+async function unlessItFails(
+  torrent: Torrent,
+  signal: AbortSignal,
+  wait: (resolve: () => void, reject: (reason: unknown) => void) => () => void,
+): Promise<void> {
+  let leave = () => {};
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const stop = wait(resolve, reject);
+      torrent.on('error', reject);
+      leave = () => {
+        stop();
+        torrent.off('error', reject);
+      };
+      if (torrent.error !== undefined && !signal.aborted) reject(torrent.error);
+    });
+  } finally {
+    leave();
+  }
 }

@@ -55,6 +55,6 @@ export interface ConnectionOwner {
   /** Something waits in the connection's writer: flush() it before long. */
   flushSoon(connection: PeerConnection): void;
   /** A held piece could not be read. True if the torrent goes on without it. */
-  readFailed(error: unknown, piece: number): boolean;
+  readFailed(error: unknown): boolean;
   closed(connection: PeerConnection, reason: string): void;
 }

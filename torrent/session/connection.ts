@@ -290,7 +290,7 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
     const queue = this.#toRead;
     const { firstPiece: piece, firstBegin: begin, firstLength: length } = queue;
     // The peer waits for a block that will not come.
-    if (!this.#owner.readFailed(error, piece)) {
+    if (!this.#owner.readFailed(error)) {
       this.#owner.swarm.drop(this.neighbour, 'a block for it could not be read');
       return;
     }

@@ -20,6 +20,8 @@ export interface IntakeEvents {
   corrupt(piece: number, blockDigests: readonly string[]): void;
   /** The piece could not be written. */
   unwritten(piece: number): void;
+  /** True if the error says that somebody else changed a file, and that is dealt with. */
+  fileChanged(error: unknown): boolean;
   /** The disk failed, for the first time since resume(). */
   diskFailed(error: TorrentError): void;
 }
@@ -86,7 +88,7 @@ export class PieceIntake {
         (outcome) => this.#written(piece, data, outcome),
         (error) => {
           this.#events.unwritten(piece);
-          this.failed(error, 'writing');
+          if (!this.#isClosed && !this.#events.fileChanged(error)) this.failed(error, 'writing');
         },
       )
       .finally(() => {

@@ -2,7 +2,7 @@
 // decides nothing itself; each event is handed to the one part that owns it.
 import { EventEmitter } from 'node:events';
 import type { Discovery, PeerAddress } from '../discovery/discovery.ts';
-import type { TorrentError } from '../errors.ts';
+import { TorrentError } from '../errors.ts';
 import type { Metainfo } from '../metainfo.ts';
 import type { PieceStorage } from '../storage/piece-storage.ts';
 import type { SwarmHost } from '../swarm/host.ts';
@@ -29,6 +29,7 @@ import type {
   AddTorrent,
   Clock,
   EngineLogger,
+  LossPolicy,
   PeerSnapshot,
   Torrent,
   TorrentEvents,
@@ -58,6 +59,7 @@ export class JoinedTorrent
   readonly #limits: TorrentLimits;
   readonly #shown: ShownState;
   readonly #isSelfish: boolean;
+  readonly #lossPolicy: LossPolicy;
   #willFlushHaves = false;
   /** It was complete once: nobody is told twice. */
   #hasCompleted = false;
@@ -81,6 +83,7 @@ export class JoinedTorrent
     this.#limits = new TorrentLimits(options.limits, around, now);
     this.#neededAt = now;
     this.#intake = this.#makeIntake(now);
+    this.#lossPolicy = options.losses ?? (storage.have.isFull ? 'fail' : 'fetch');
     this.#losses = this.#makeLosses();
     const host = this.#host();
     this.swarm = new Swarm({
@@ -176,6 +179,10 @@ export class JoinedTorrent
     this.#dial(this.clock.now());
   }
 
+  async checkFiles(): Promise<void> {
+    if (this.#stopped === undefined) await this.#losses.look();
+  }
+
   stop(): Promise<void> {
     this.#stopped ??= this.#stop();
     return this.#stopped;
@@ -248,8 +255,8 @@ export class JoinedTorrent
     this.#outbox.add(connection);
   }
 
-  readFailed(error: unknown, piece: number): boolean {
-    if (this.#losses.readFailed(error, piece)) return true;
+  readFailed(error: unknown): boolean {
+    if (this.#losses.accessFailed(error)) return true;
     this.#intake.failed(error, 'reading');
     return false;
   }
@@ -282,7 +289,7 @@ export class JoinedTorrent
       },
       mayUpload: (now) => limits.mayUpload(now),
       spendUpload: (bytes) => limits.spendUpload(bytes),
-      mayDownload: (now) => limits.mayDownload(now),
+      mayDownload: (now) => this.#lossPolicy !== 'withdraw' && limits.mayDownload(now),
       spendDownload: (bytes) => limits.spendDownload(bytes),
       refundDownload: (bytes) => limits.refundDownload(bytes),
     };
@@ -294,16 +301,13 @@ export class JoinedTorrent
       verified: (piece, blockDigests) => {
         this.swarm.pieceVerified(piece, blockDigests);
         this.emit('verified', piece);
-        if (!this.complete || this.#hasCompleted) return;
-        this.#hasCompleted = true;
-        this.emit('complete');
-        if (this.#isSelfish) this.stop();
       },
       corrupt: (piece, blockDigests) => {
         this.logger.warn({ infoHash: this.infoHashHex, piece }, 'a piece failed its hash');
         this.swarm.pieceCorrupt(piece, blockDigests);
       },
       unwritten: (piece) => this.swarm.pieceUnwritten(piece),
+      fileChanged: (error) => this.#losses.accessFailed(error),
       diskFailed: (error) => {
         this.logger.error(
           { infoHash: this.infoHashHex, err: error },
@@ -316,11 +320,14 @@ export class JoinedTorrent
   }
 
   #makeLosses(): LostPieces {
-    return new LostPieces(this.storage, {
+    return new LostPieces(this.storage, this.#lossPolicy, {
       lost: (piece) => {
-        this.logger.warn({ infoHash: this.infoHashHex, piece }, 'a piece was lost on the disk');
         this.#intake.lost(piece);
         this.swarm.pieceLost(piece);
+      },
+      damaged: (pieces, files) => {
+        if (this.emit('damaged', pieces, files)) return;
+        this.logger.warn({ infoHash: this.infoHashHex, pieces, files }, 'pieces were lost on the disk');
       },
       failed: (error) => this.#intake.failed(error, 'checking'),
     });
@@ -328,8 +335,25 @@ export class JoinedTorrent
 
   #completed(): void {
     this.#intake.completed(this.clock.now());
-    if (this.#hasCompleted) return;
+    if (!this.#hasCompleted) void this.#confirm();
+  }
+
+  /** Nobody is told that it is complete before the files were looked at: what is lost is fetched again first. */
+  async #confirm(): Promise<void> {
+    const isSettled = await this.#losses.confirm();
+    if (!this.complete || this.#hasCompleted || this.error !== undefined || this.#stopped !== undefined)
+      return;
+    if (!isSettled) {
+      this.#intake.failed(
+        new TorrentError('FileChanged', 'files go on being changed by somebody else'),
+        'checking',
+      );
+      return;
+    }
+    this.#hasCompleted = true;
     for (const discovery of this.#discovery) discovery.announce('completed');
+    this.emit('complete');
+    if (this.#isSelfish) this.stop();
   }
 
   // Peers
@@ -357,7 +381,7 @@ export class JoinedTorrent
     this.swarm.pause();
     for (const webSeed of this.#webSeeds) webSeed.end('the torrent is stopped');
     for (const neighbour of [...this.swarm.neighbours]) this.swarm.drop(neighbour, 'the torrent is stopped');
-    const outcomes = await Promise.allSettled([...left, this.#losses.idle(), this.#intake.close()]);
+    const outcomes = await Promise.allSettled([...left, this.#losses.stop(), this.#intake.close()]);
     for (const outcome of outcomes) {
       if (outcome.status === 'fulfilled') continue;
       this.logger.warn(

@@ -43,6 +43,12 @@ export interface SessionOptions {
   random?: () => number;
 }
 
+/**
+ * What becomes of pieces that somebody else's changes took off the disk: they are fetched again; or they are withdrawn,
+ * and the rest is served on, while nothing is fetched; or that is an error of the disk.
+ */
+export type LossPolicy = 'fetch' | 'withdraw' | 'fail';
+
 /** What a torrent needs to join its swarm. */
 export interface AddTorrent {
   metainfo: Metainfo;
@@ -57,6 +63,8 @@ export interface AddTorrent {
   webSeeds?: readonly string[];
   /** After the last piece: seed on (the default), or leave the swarm at once by stop(). */
   seeding?: 'altruistic' | 'selfish';
+  /** By default 'fail' for content that is whole when it is added, for it may be somebody's own, else 'fetch'. */
+  losses?: LossPolicy;
   /** For this torrent alone; the session's limits hold besides. */
   limits?: TransferLimits;
   /** Begin paused: see Torrent.pause(). */
@@ -142,8 +150,13 @@ export interface PeerSnapshot {
 export interface TorrentEvents {
   /** A piece passed its hash and is written. */
   verified: [piece: number];
-  /** Every piece is verified and written; once, and not for a torrent that was complete when added. */
+  /**
+   * Every piece is verified and written, and all files are as we left them; once, and not for a torrent that was
+   * complete when added.
+   */
   complete: [];
+  /** Somebody else's changes of these files took so many pieces off the disk. Without a listener it is logged. */
+  damaged: [pieces: number, files: readonly string[]];
   /**
    * The disk failed. The torrent is paused (neither asks, writes nor serves); resume() tries again, and what was
    * not written is asked for again. Without a listener the error is logged only.
@@ -173,6 +186,8 @@ export interface Torrent {
   resume(): void;
   /** Addresses to dial, besides those of discovery. Bad ones cost nothing. */
   addPeers(addresses: readonly PeerAddress[]): void;
+  /** Looks whether all files are as they were left, and deals with losses; what fails is an `error`. Never rejects. */
+  checkFiles(): Promise<void>;
   /**
    * Leaves the swarm: announces `stopped` (bounded time), closes its connections, waits for writes under way and
    * saves resume data. The storage stays open. Idempotent; never rejects.

@@ -134,7 +134,7 @@ async function readSegments(
       part.fill(0);
       continue;
     }
-    const { count } = await files.read(segment.fileIndex, part, segment.fileOffset);
+    const count = await files.read(segment.fileIndex, part, segment.fileOffset);
     if (count < part.length) return false;
   }
   return true;

@@ -11,6 +11,10 @@ export interface FileStatus {
   sizeBytes: number;
   /** Modification time in nanoseconds since 1970. */
   modifiedNanoseconds: bigint;
+  /** Time of the last change of content, mode, name or links, in nanoseconds since 1970; nobody can set it. */
+  changedNanoseconds: bigint;
+  /** Names that the file has; 0 once it is removed. */
+  links: number;
   /** Device and inode: the same file has the same. */
   identity: string;
   /** Permission bits. */
@@ -56,6 +60,8 @@ function toStatus(stats: fs.BigIntStats): FileStatus {
     isFolder: stats.isDirectory(),
     sizeBytes: Number(stats.size),
     modifiedNanoseconds: stats.mtimeNs,
+    changedNanoseconds: stats.ctimeNs,
+    links: Number(stats.nlink),
     identity: `${stats.dev}:${stats.ino}`,
     mode: Number(stats.mode) & 0o7777,
   };

@@ -1,71 +1,165 @@
-// The files of one torrent, opened as they are needed. Invariant: a file that is written to has its exact
-// length from its first write on (sparse until it is filled), and one that lost bytes underneath is an error,
-// never silently filled up again.
-import { TorrentError } from '../errors.ts';
+// The files of one torrent, opened as they are needed. Invariants: a file that is written to has its exact length
+// from its first write on (sparse until it is filled); and how each file looked after the last change of ours is
+// known, so that what somebody else does to it is noticed, and never silently filled up or written into nothing.
+import { isTorrentError, TorrentError } from '../errors.ts';
 import type { Metainfo, TorrentFile } from '../metainfo.ts';
 import { type Disk, diskError, type FileStatus, readFully, systemCode, writeFully } from './disk.ts';
 import type { Folder } from './folder.ts';
 import { OpenFile, type OpenFiles } from './open-files.ts';
+import type { FileTrace, WrittenPart } from './piece-write.ts';
 
 const NANOSECONDS = 1_000_000_000n;
 
+/** Failures of files whose time or mode we may not set. */
+const NOT_OURS = ['EPERM', 'EACCES', 'EROFS'];
+
+/** Writes by a thread that are under way in one file: how the last one that is known of left it. */
+interface ThreadWrites {
+  count: number;
+  last: FileTrace | undefined;
+}
+
 /** Random access to the files of one torrent, by their index in the metainfo. */
 export class TorrentFiles {
+  /** How often each file was found to have been changed by somebody else. */
+  readonly disturbances: Uint32Array;
+  /** Called whenever one is. */
+  onDisturbed: (index: number) => void = () => {};
   readonly #metainfo: Metainfo;
   readonly #disk: Disk;
   readonly #folder: Folder;
   readonly #shared: OpenFiles;
   readonly #open = new Map<number, OpenFile>();
-  /** 1 for files that are known to have their exact length. */
-  readonly #sized: Uint8Array;
+  /** How each file looked after the last change of ours, or when somebody else's was noticed; undefined: not there. */
+  readonly #known: (FileStatus | undefined)[];
+  readonly #threadWrites = new Map<number, ThreadWrites>();
 
   constructor(metainfo: Metainfo, disk: Disk, folder: Folder, shared: OpenFiles) {
     this.#metainfo = metainfo;
     this.#disk = disk;
     this.#folder = folder;
     this.#shared = shared;
-    this.#sized = new Uint8Array(metainfo.files.length);
+    this.disturbances = new Uint32Array(metainfo.files.length);
+    this.#known = metainfo.files.map(() => undefined);
   }
 
-  /** What the disk says about a file; undefined if it is not there. */
+  /** What the disk says about a file, from now on taken for how we left it; undefined if it is not there. */
   async status(index: number): Promise<FileStatus | undefined> {
-    const opened = await this.#folder.openFile(this.#file(index).path, 'read');
-    if (opened === undefined) return undefined;
-    await this.#disk.close(opened.fd);
-    if (opened.status.sizeBytes === this.#file(index).lengthBytes) this.#sized[index] = 1;
-    return opened.status;
+    const status = await this.#statusOf(index);
+    this.#known[index] = status;
+    return status;
+  }
+
+  /** How a file looked when it was last looked at or changed by us. */
+  known(index: number): FileStatus | undefined {
+    return this.#known[index];
   }
 
   /**
-   * Reads from a file until `into` is full or the file ends. Returns how many bytes were read, and what the disk
-   * says about the file after that; 0 bytes and no status where there is no file.
+   * Looks whether a file still is where it was left, and as it was left; nobody here writes to it meanwhile. What is
+   * no regular file any more, or cannot be opened, counts as gone.
    */
-  async read(
-    index: number,
-    into: Uint8Array,
-    position: number,
-  ): Promise<{ count: number; status: FileStatus | undefined }> {
-    const result = await this.#use(index, false, 'reading', async (fd) => {
+  async look(index: number): Promise<void> {
+    if (!this.#notice(index, await this.#statusNowAt(index))) await this.#drop(index);
+  }
+
+  /**
+   * Reads from a file until `into` is full or the file ends. Returns how many bytes were read: 0 where there is no
+   * file.
+   */
+  async read(index: number, into: Uint8Array, position: number): Promise<number> {
+    const count = await this.#use(index, false, 'reading', async (fd) => {
       const count = await readFully(this.#disk, fd, into, position);
-      return { count, status: this.#disk.statusNow(fd) };
+      // While a thread writes to it, only the thread can tell its changes from others.
+      if (!this.#threadWrites.has(index) && !this.#notice(index, this.#disk.statusNow(fd)))
+        void this.#drop(index);
+      return count;
     });
-    return result ?? { count: 0, status: undefined };
+    return count ?? 0;
   }
 
-  /** Writes to a file, which is made if need be. */
+  /**
+   * Writes to a file, which is made if need be.
+   * @throws TorrentError FileChanged if somebody else removed, replaced or cut it.
+   */
   async write(index: number, from: Uint8Array, position: number): Promise<void> {
-    await this.#use(index, true, 'writing', (fd) => writeFully(this.#disk, fd, from, position));
+    await this.#use(index, true, 'writing', async (fd) => {
+      if (!this.#isAsLeft(index, this.#disk.statusNow(fd))) await this.#lookCloser(index);
+      try {
+        await writeFully(this.#disk, fd, from, position);
+      } finally {
+        this.#known[index] = this.#disk.statusNow(fd);
+      }
+    });
   }
 
-  /** Has files open for writing, each made if need be, while the work lasts. */
-  withOpen<T>(indexes: readonly number[], work: (fds: readonly number[]) => Promise<T>): Promise<T> {
-    const open = (fds: readonly number[]): Promise<T> => {
+  /**
+   * Has files open for writing by a thread, each made if need be, while the work lasts; the work tells of what was
+   * written, in the order of `indexes`.
+   * @throws TorrentError FileChanged if somebody else removed, replaced or cut one of them.
+   */
+  writeByThread<T>(
+    indexes: readonly number[],
+    work: (fds: readonly number[], written: (parts: readonly WrittenPart[]) => void) => Promise<T>,
+  ): Promise<T> {
+    const open = async (fds: readonly number[]): Promise<T> => {
       const index = indexes[fds.length];
-      if (index === undefined) return work(fds);
       // A file that is made when it is missing is never missing.
-      return this.#use(index, true, 'writing', (fd) => open([...fds, fd])) as Promise<T>;
+      if (index !== undefined)
+        return this.#use(index, true, 'writing', (fd) => open([...fds, fd])) as Promise<T>;
+      const disturbed = new Set<number>();
+      for (const each of indexes) this.#beginThreadWrite(each);
+      try {
+        return await work(fds, (parts) => {
+          for (const [part, { before, after }] of parts.entries()) {
+            const each = indexes[part] as number;
+            if (!this.#isContinued(each, before, after)) disturbed.add(each);
+          }
+        });
+      } catch (error) {
+        for (const [part, each] of indexes.entries()) this.#lostTrack(each, fds[part] as number);
+        throw error;
+      } finally {
+        for (const each of indexes) this.#endThreadWrite(each);
+        for (const each of disturbed) await this.#lookCloser(each);
+      }
     };
     return open([]);
+  }
+
+  #beginThreadWrite(index: number): void {
+    const writes = this.#threadWrites.get(index);
+    if (writes !== undefined) writes.count++;
+    else this.#threadWrites.set(index, { count: 1, last: this.#known[index] });
+  }
+
+  #endThreadWrite(index: number): void {
+    const writes = this.#threadWrites.get(index);
+    if (writes === undefined || --writes.count > 0) return;
+    this.#threadWrites.delete(index);
+    const known = this.#known[index];
+    if (known !== undefined && writes.last !== undefined) this.#known[index] = { ...known, ...writes.last };
+  }
+
+  /** False if somebody else changed the file between two writes of the thread. */
+  #isContinued(index: number, before: FileTrace, after: FileTrace): boolean {
+    const writes = this.#threadWrites.get(index);
+    if (writes === undefined) return false;
+    const { last } = writes;
+    writes.last = after;
+    return (
+      (last === undefined || isUntouched(last, before)) &&
+      after.links > 0 &&
+      after.sizeBytes === this.#file(index).lengthBytes
+    );
+  }
+
+  /** A write failed half way: how the file looks now has to do. */
+  #lostTrack(index: number, fd: number): void {
+    const writes = this.#threadWrites.get(index);
+    if (writes !== undefined) writes.last = undefined;
+    this.#known[index] = this.#disk.statusNow(fd);
+    this.#disturbed(index);
   }
 
   /** Flushes a file; does nothing if it is not there. */
@@ -80,39 +174,33 @@ export class TorrentFiles {
    */
   async stamp(index: number, taken: readonly (bigint | undefined)[]): Promise<FileStatus | undefined> {
     return this.#use(index, false, 'stamping', async (fd) => {
-      const { modifiedNanoseconds } = await this.#disk.status(fd);
-      let seconds = modifiedNanoseconds / NANOSECONDS - 1n;
+      const before = await this.#disk.status(fd);
+      this.#notice(index, before);
+      let seconds = before.modifiedNanoseconds / NANOSECONDS - 1n;
       while (taken.includes(seconds * NANOSECONDS)) seconds--;
-      try {
-        await this.#disk.setModified(fd, Number(seconds));
-      } catch (error) {
-        // Files of another owner keep their time; a fine clock then has to do.
-        if (!['EPERM', 'EACCES', 'EROFS'].includes(systemCode(error))) throw error;
-      }
-      return this.#disk.status(fd);
+      await this.#unlessForbidden(() => this.#disk.setModified(fd, Number(seconds)));
+      return this.#left(index, fd);
     });
   }
 
   /**
-   * Gives a file its exact length (making it, if it is not there) and its mode, and flushes it.
-   * Returns whether it had another length.
+   * Gives a file its exact length (making it, if it is not there), lets those execute it who may read it, if it is to
+   * be executable and its owner may not, and flushes it. Returns whether it had another length.
    */
   async finish(index: number): Promise<boolean> {
-    const file = this.#file(index);
+    const { lengthBytes, executable } = this.#file(index);
+    // One that is cut or made is opened for writing, anew.
     const status = await this.status(index);
-    const isExact = status?.sizeBytes === file.lengthBytes;
-    const mode = file.executable ? 0o755 : 0o644;
+    const isExact = status?.sizeBytes === lengthBytes;
+    if (!isExact) await this.#drop(index);
     await this.#use(index, !isExact, 'finishing', async (fd) => {
-      if (status?.mode !== mode) await this.#disk.setMode(fd, mode);
+      const { mode } = await this.#disk.status(fd);
+      if (executable && (mode & OWNER_EXECUTES) === 0)
+        await this.#unlessForbidden(() => this.#disk.setMode(fd, mode | ((mode & READABLE) >> 2)));
       await this.#disk.sync(fd);
+      return this.#left(index, fd);
     });
     return !isExact;
-  }
-
-  /** Somebody else changed a file: it is opened anew, and filled up again if it is too short. */
-  async forget(index: number): Promise<void> {
-    this.#sized[index] = 0;
-    await this.#drop(index);
   }
 
   /** Closes what is open, each file as soon as nobody uses it. */
@@ -124,6 +212,73 @@ export class TorrentFiles {
     const file = this.#metainfo.files[index];
     if (file === undefined) throw new TorrentError('InvalidRequest', `no file ${index} in the torrent`);
     return file;
+  }
+
+  async #statusOf(index: number): Promise<FileStatus | undefined> {
+    const opened = await this.#folder.openFile(this.#file(index).path, { access: 'read' });
+    if (opened === undefined) return undefined;
+    await this.#disk.close(opened.fd);
+    return opened.status;
+  }
+
+  async #statusNowAt(index: number): Promise<FileStatus | undefined> {
+    try {
+      return await this.#statusOf(index);
+    } catch (error) {
+      if (isTorrentError(error, 'UnsafePath') || isTorrentError(error, 'ReadOnly')) return undefined;
+      throw error;
+    }
+  }
+
+  async #left(index: number, fd: number): Promise<FileStatus> {
+    const status = await this.#disk.status(fd);
+    this.#known[index] = status;
+    return status;
+  }
+
+  /** Files of another owner keep their time and mode; a fine clock then has to do. */
+  async #unlessForbidden(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (!NOT_OURS.includes(systemCode(error))) throw error;
+    }
+  }
+
+  /** Takes note of how a file looks. False, once, if somebody else changed it. */
+  #notice(index: number, status: FileStatus | undefined): boolean {
+    const known = this.#known[index];
+    this.#known[index] = status;
+    const isSame =
+      known === undefined || status === undefined
+        ? known === status
+        : known.identity === status.identity && isUntouched(known, status);
+    if (!isSame) this.#disturbed(index);
+    return isSame;
+  }
+
+  #disturbed(index: number): void {
+    this.disturbances[index] = (this.disturbances[index] ?? 0) + 1;
+    this.onDisturbed(index);
+  }
+
+  #isAsLeft(index: number, status: FileStatus): boolean {
+    const known = this.#known[index];
+    if (status.links === 0 || status.sizeBytes !== this.#file(index).lengthBytes) return false;
+    return known !== undefined && isUntouched(known, status);
+  }
+
+  /** Somebody else changed a file that is open for writing. @throws TorrentError FileChanged if it is not in its place. */
+  async #lookCloser(index: number): Promise<void> {
+    const { path, lengthBytes } = this.#file(index);
+    const before = this.#known[index];
+    const status = await this.#statusNowAt(index);
+    this.#known[index] = status;
+    this.#disturbed(index);
+    if (status !== undefined && status.identity === before?.identity && status.sizeBytes === lengthBytes)
+      return;
+    void this.#drop(index);
+    throw changedBySomebody(path, status, lengthBytes);
   }
 
   async #use<T>(
@@ -164,28 +319,64 @@ export class TorrentFiles {
   }
 
   async #openFile(index: number, writable: boolean): Promise<number> {
-    const file = this.#file(index);
-    const opened = await this.#folder.openFile(file.path, writable ? 'create' : 'read');
-    if (opened === undefined) throw new MissingFile();
-    if (!writable || opened.status.sizeBytes === file.lengthBytes) {
-      if (writable) this.#sized[index] = 1;
+    const { path, executable, lengthBytes } = this.#file(index);
+    if (!writable) {
+      const opened = await this.#folder.openFile(path, { access: 'read' });
+      if (opened === undefined) throw new MissingFile();
       return opened.fd;
     }
+    const known = this.#known[index];
+    // What was there is not made again before it is known what was lost with it.
+    const access = known === undefined ? 'create' : 'write';
+    const opened = await this.#folder.openFile(path, { access, executable });
+    if (opened === undefined || (known !== undefined && isOther(known, opened.status))) {
+      if (opened !== undefined) await this.#disk.close(opened.fd);
+      this.#notice(index, opened?.status);
+      throw changedBySomebody(path, opened?.status, lengthBytes);
+    }
     try {
-      if (this.#sized[index] === 1) {
-        throw new TorrentError(
-          'FileChanged',
-          `${file.path.join('/')} has ${opened.status.sizeBytes} bytes instead of ${file.lengthBytes}: it was changed by somebody else`,
-        );
-      }
-      await this.#disk.truncate(opened.fd, file.lengthBytes);
-      this.#sized[index] = 1;
+      if (opened.status.sizeBytes !== lengthBytes) {
+        await this.#disk.truncate(opened.fd, lengthBytes);
+        await this.#left(index, opened.fd);
+      } else if (known === undefined) this.#known[index] = opened.status;
       return opened.fd;
     } catch (error) {
       await this.#disk.close(opened.fd);
       throw error;
     }
   }
+}
+
+const OWNER_EXECUTES = 0o100;
+const READABLE = 0o444;
+
+function isOther(known: FileStatus, status: FileStatus): boolean {
+  return known.identity !== status.identity || known.sizeBytes !== status.sizeBytes;
+}
+
+/**
+ * True if nobody wrote to a file in between. The time of the last change alone tells of a write whose time was set
+ * back, and also of another mode or number of links, which is no matter.
+ */
+function isUntouched(before: FileTrace, after: FileTrace): boolean {
+  if (before.sizeBytes !== after.sizeBytes || before.modifiedNanoseconds !== after.modifiedNanoseconds)
+    return false;
+  if (before.changedNanoseconds === after.changedNanoseconds) return true;
+  return before.mode !== after.mode || before.links !== after.links;
+}
+
+function changedBySomebody(
+  path: readonly string[],
+  status: FileStatus | undefined,
+  lengthBytes: number,
+): TorrentError {
+  const how =
+    status === undefined
+      ? 'was removed or moved away'
+      : status.sizeBytes === lengthBytes
+        ? 'was replaced'
+        : `has ${status.sizeBytes} bytes instead of ${lengthBytes}: it was changed`;
+  return new TorrentError('FileChanged', `${path.join('/')} ${how} by somebody else`);
 }
 
 /** Ends a use of a file that is not there; never leaves this module. */

@@ -10,17 +10,33 @@ import { OpenFile } from './open-files.ts';
 const { O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = constants;
 
 /** How a file is opened; 'create' is 'write' that makes the file and its folders. */
-export type Access = 'read' | 'write' | 'create';
+type Access = 'read' | 'write' | 'create';
+
+/** How a file is opened, and whether it may be executed if it is made. */
+export interface HowToOpen {
+  access: Access;
+  executable?: boolean;
+}
 
 const FLAGS: Record<Access, number> = { read: O_RDONLY, write: O_RDWR, create: O_RDWR | O_CREAT };
 
-const FOLDER_MODE = 0o755;
-const FILE_MODE = 0o644;
+// The process's umask takes away from these what its user does not want.
+const FOLDER_MODE = 0o777;
+const FILE_MODE = 0o666;
+const EXECUTABLE_MODE = 0o777;
 
 /** A folder on the way, and how to name what lies in it. */
 interface Step {
   fd: number;
   path: string;
+}
+
+interface Parts {
+  path: string;
+  fd: number;
+  identity: string;
+  relative: boolean;
+  follow: boolean;
 }
 
 /** An open root folder. */
@@ -32,26 +48,35 @@ export class Folder {
   #root: OpenFile;
   /** Whether /proc gives paths relative to descriptors. */
   readonly #relative: boolean;
+  /** Symlinks lead on. */
+  readonly #follow: boolean;
   #isClosed = false;
 
-  private constructor(disk: Disk, path: string, fd: number, identity: string, relative: boolean) {
+  private constructor(disk: Disk, { path, fd, identity, relative, follow }: Parts) {
     this.#disk = disk;
     this.#path = path;
     this.#identity = identity;
     this.#root = new OpenFile(disk, false, Promise.resolve(fd));
     this.#relative = relative;
+    this.#follow = follow;
   }
 
   /**
    * Opens a root; the path to it is the caller's and may lead over symlinks.
+   * @param options.follow files below it are only read, and may be reached over symlinks too
    * @throws TorrentError
    */
-  static async open(disk: Disk, path: string, options: { create: boolean }): Promise<Folder> {
+  static async open(
+    disk: Disk,
+    path: string,
+    options: { create: boolean; follow?: boolean },
+  ): Promise<Folder> {
     try {
       if (options.create) await disk.makeFolders(path);
       const fd = await disk.open(path, O_RDONLY | O_DIRECTORY);
       const { identity } = await disk.status(fd);
-      return new Folder(disk, path, fd, identity, await disk.exists(`/proc/self/fd/${fd}`));
+      const relative = await disk.exists(`/proc/self/fd/${fd}`);
+      return new Folder(disk, { path, fd, identity, relative, follow: options.follow ?? false });
     } catch (error) {
       throw diskError(error, `opening the folder ${path}`);
     }
@@ -60,6 +85,22 @@ export class Folder {
   /** Where the root is, for messages. */
   get path(): string {
     return this.#path;
+  }
+
+  /** False if somebody else moved, removed or replaced the root. @throws TorrentError DiskIo */
+  async isInPlace(): Promise<boolean> {
+    try {
+      const fd = await this.#disk.open(this.#path, O_RDONLY | O_DIRECTORY);
+      try {
+        return (await this.#disk.status(fd)).identity === this.#identity;
+      } finally {
+        await this.#disk.close(fd);
+      }
+    } catch (error) {
+      const failure = diskError(error, `opening the folder ${this.#path}`);
+      if (failure.code === 'DiskIo') throw failure;
+      return false;
+    }
   }
 
   /**
@@ -79,31 +120,44 @@ export class Folder {
 
   /**
    * Opens a regular file below the root.
+   * @param access where symlinks are followed, nothing but 'read'
    * @returns undefined if it (or a folder on the way) does not exist and is not to be created.
    * @throws TorrentError UnsafePath for a symlink or anything that is no regular file, or as the disk says.
    */
   async openFile(
     path: readonly string[],
-    access: Access,
+    { access, executable = false }: HowToOpen,
   ): Promise<{ fd: number; status: FileStatus } | undefined> {
     const doing = `opening ${join(this.#path, ...path)}`;
     try {
+      if (this.#follow) {
+        const location = join(this.#path, ...path);
+        return await this.#openRegular({ path: location, flags: O_RDONLY | O_NONBLOCK, mode: 0 }, doing);
+      }
       return await this.#within(path.slice(0, -1), access === 'create', async (folder) => {
         // Non-blocking: a FIFO in the way must not stop us.
         const flags = FLAGS[access] | O_NOFOLLOW | O_NONBLOCK;
-        const fd = await this.#disk.open(this.#at(folder, path.at(-1) ?? ''), flags, FILE_MODE);
-        try {
-          const status = await this.#disk.status(fd);
-          if (!status.isFile) throw new TorrentError('UnsafePath', `${doing}: it is no regular file`);
-          return { fd, status };
-        } catch (error) {
-          await this.#disk.close(fd);
-          throw error;
-        }
+        const mode = executable ? EXECUTABLE_MODE : FILE_MODE;
+        return this.#openRegular({ path: this.#at(folder, path.at(-1) ?? ''), flags, mode }, doing);
       });
     } catch (error) {
       if (systemCode(error) === 'ENOENT' && access !== 'create') return undefined;
       throw diskError(error, doing);
+    }
+  }
+
+  async #openRegular(
+    { path, flags, mode }: { path: string; flags: number; mode: number },
+    doing: string,
+  ): Promise<{ fd: number; status: FileStatus }> {
+    const fd = await this.#disk.open(path, flags, mode);
+    try {
+      const status = await this.#disk.status(fd);
+      if (!status.isFile) throw new TorrentError('UnsafePath', `${doing}: it is no regular file`);
+      return { fd, status };
+    } catch (error) {
+      await this.#disk.close(fd);
+      throw error;
     }
   }
 

@@ -2,6 +2,7 @@
 // hash and lie where they belong; nothing else is ever given out.
 import type { Bitfield } from '../bitfield.ts';
 import type { Metainfo } from '../metainfo.ts';
+import type { LookOptions, LookOutcome } from './suspect-pieces.ts';
 
 /** Storage of one torrent's bytes. Every failure is a TorrentError; none ends the process. */
 export interface PieceStorage {
@@ -35,7 +36,8 @@ export interface PieceStorage {
    * Takes a whole piece: hashes it, writes it where it belongs and only then sets it in `have`.
    * `data` belongs to the storage until the promise has settled: nothing may write into it before.
    * A corrupt piece is not written. A piece that is held already is 'verified' without looking at `data`.
-   * @throws TorrentError InvalidRequest, NoSpace, ReadOnly, DiskIo, UnsafePath, Closed: the piece is then not held.
+   * @throws TorrentError InvalidRequest, NoSpace, ReadOnly, DiskIo, UnsafePath, FileChanged (somebody else removed,
+   *   replaced or cut a file: look()), Closed: the piece is then not held.
    */
   writePiece(piece: number, data: Buffer): Promise<'verified' | 'corrupt'>;
 
@@ -46,18 +48,21 @@ export interface PieceStorage {
   relocate(newRoot: string): Promise<void>;
 
   /**
-   * After the last piece: makes the empty files, cuts every file to its exact length, sets executable bits, and
-   * flushes files and folders, so that a rename of the root may follow.
-   * @throws TorrentError InvalidRequest if a piece is missing.
+   * After the last piece: looks whether all files are as they were left, makes the empty ones, cuts every file to its
+   * exact length, sets executable bits, and flushes files and folders, so that a rename of the root may follow. Of
+   * content that was whole and finished when it was opened nothing is written or flushed.
+   * @throws TorrentError InvalidRequest if a piece is missing; FileChanged if somebody else changed files and pieces
+   *   were lost with that: look() tells which, and writePiece() takes them again.
    */
   finalize(): Promise<void>;
 
   /**
-   * The files that a piece lies in were changed by somebody else (FileChanged): what is held of them is hashed anew.
-   * Returns the pieces that are held no more; writePiece() takes them again.
-   * @throws TorrentError DiskIo, UnsafePath, Closed.
+   * Looks whether every file is where and as it was left. What is held of files that somebody else changed is hashed
+   * anew, and is not read before; `onLost` is told which pieces are held no more, and writePiece() takes them again.
+   * A write in place that kept the file's time is noticed where the system tells when a file was last changed.
+   * @throws TorrentError DiskIo, Closed; FileChanged if the root is not where it was.
    */
-  recheck(piece: number): Promise<number[]>;
+  look(options?: LookOptions): Promise<LookOutcome>;
 
   /** Hashes everything anew and sets `have` by the outcome. Returns how many pieces hold. */
   verifyAll(): Promise<number>;

@@ -5,7 +5,7 @@
 import { Worker } from 'node:worker_threads';
 import { TorrentError } from '../errors.ts';
 import { workerUrl } from '../worker-url.ts';
-import type { PiecePart, PieceWrite, PieceWritten } from './piece-write.ts';
+import type { PiecePart, PieceWrite, PieceWritten, WrittenPart } from './piece-write.ts';
 
 /** A thread without work ends after this long: it holds some 10 MB. */
 const IDLE_MILLISECONDS = 10_000;
@@ -38,6 +38,7 @@ export interface PieceMessage {
 }
 
 interface Waiting {
+  written: ((parts: readonly WrittenPart[]) => void) | undefined;
   resolve(outcome: 'verified' | 'corrupt'): void;
   reject(error: Error): void;
 }
@@ -94,13 +95,17 @@ export class PieceThread {
   }
 
   /**
-   * Hashes a piece, which begins its shared memory, and, if it is good, writes it.
+   * Hashes a piece, which begins its shared memory, and, if it is good, writes it. `written` is then told of its
+   * parts, in the order in which pieces were written.
    * @throws the system's error (`code`, `message`), TorrentError DiskIo if the thread fails.
    */
-  write(piece: PieceWrite): Promise<'verified' | 'corrupt'> {
+  write(
+    piece: PieceWrite,
+    written?: (parts: readonly WrittenPart[]) => void,
+  ): Promise<'verified' | 'corrupt'> {
     if (this.#unsent.length === 0) queueMicrotask(this.#send);
     this.#unsent.push(piece);
-    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+    return new Promise((resolve, reject) => this.#waiting.push({ written, resolve, reject }));
   }
 
   /** Ends the thread; for tests. What waits fails. */
@@ -150,10 +155,14 @@ export class PieceThread {
 
   #answered(worker: Worker, outcomes: readonly PieceWritten[]): void {
     const answered = this.#waiting.splice(0, outcomes.length);
-    for (const [index, { resolve, reject }] of answered.entries()) {
+    for (const [index, { written, resolve, reject }] of answered.entries()) {
       const outcome = outcomes[index] as PieceWritten;
-      if (typeof outcome === 'string') resolve(outcome);
-      else reject(Object.assign(new Error(outcome.message), { code: outcome.code }));
+      if (outcome === 'corrupt') resolve(outcome);
+      else if ('code' in outcome) reject(Object.assign(new Error(outcome.message), { code: outcome.code }));
+      else {
+        written?.(outcome);
+        resolve('verified');
+      }
     }
     if (this.#waiting.length === 0) this.#idle(worker);
   }

@@ -1,7 +1,7 @@
 // Hashing a piece and writing it, at once and where one stands: what a thread for pieces does. Invariant: not a byte
 // is written of a piece that fails its hash.
 import { hash } from 'node:crypto';
-import { writeSync } from 'node:fs';
+import { fstatSync, writeSync } from 'node:fs';
 
 /** Where a part of a piece goes. */
 export interface PiecePart {
@@ -24,23 +24,54 @@ export interface PieceWrite {
   readonly parts: readonly PiecePart[];
 }
 
-/** What became of it; a failure of the disk as the system tells it. */
-export type PieceWritten = 'verified' | 'corrupt' | { readonly code: string; readonly message: string };
+/** What tells whether somebody else changed an open file; see FileStatus. */
+export interface FileTrace {
+  readonly links: number;
+  readonly sizeBytes: number;
+  readonly modifiedNanoseconds: bigint;
+  readonly changedNanoseconds: bigint;
+  readonly mode: number;
+}
+
+/** How the file of a part looked before it was written to, and after. */
+export interface WrittenPart {
+  readonly before: FileTrace;
+  readonly after: FileTrace;
+}
+
+/** What became of it: its parts once it is written; a failure of the disk as the system tells it. */
+export type PieceWritten =
+  | readonly WrittenPart[]
+  | 'corrupt'
+  | { readonly code: string; readonly message: string };
 
 /** Does it. */
 export function writePieceNow({ data, expected, parts }: PieceWrite): PieceWritten {
   if (hash('sha1', data, 'buffer').compare(expected) !== 0) return 'corrupt';
   try {
-    for (const { fd, start, lengthBytes, position } of parts) {
+    return parts.map(({ fd, start, lengthBytes, position }) => {
+      const before = traceOf(fd);
       for (let done = 0; done < lengthBytes; ) {
         const count = writeSync(fd, data, start + done, lengthBytes - done, position + done);
-        if (count <= 0) return { code: 'EIO', message: 'the disk takes no more bytes and gives no reason' };
+        if (count <= 0)
+          throw Object.assign(new Error('the disk takes no more bytes and gives no reason'), { code: 'EIO' });
         done += count;
       }
-    }
-    return 'verified';
+      return { before, after: traceOf(fd) };
+    });
   } catch (error) {
     const { code = 'EIO', message } = error as NodeJS.ErrnoException;
     return { code, message };
   }
+}
+
+function traceOf(fd: number): FileTrace {
+  const { nlink, size, mtimeNs, ctimeNs, mode } = fstatSync(fd, { bigint: true });
+  return {
+    links: Number(nlink),
+    sizeBytes: Number(size),
+    modifiedNanoseconds: mtimeNs,
+    changedNanoseconds: ctimeNs,
+    mode: Number(mode) & 0o7777,
+  };
 }

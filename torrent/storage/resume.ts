@@ -122,7 +122,7 @@ export async function writeResume(disk: Disk, path: string, bytes: Uint8Array): 
   try {
     const { O_CREAT, O_DIRECTORY, O_RDONLY, O_TRUNC, O_WRONLY } = constants;
     await disk.makeFolders(dirname(path));
-    const fd = await disk.open(beside, O_WRONLY | O_CREAT | O_TRUNC, 0o644);
+    const fd = await disk.open(beside, O_WRONLY | O_CREAT | O_TRUNC, 0o666);
     try {
       await writeFully(disk, fd, bytes, 0);
       await disk.sync(fd);

@@ -1,6 +1,6 @@
 // Reads blocks of held pieces in larger spans, so that one read from disk serves every peer that asks for the same
-// neighbourhood. Invariant: a span holds bytes of one piece that was held when it was read, from files that look
-// as they did when that piece was verified.
+// neighbourhood. Invariant: a span that is kept holds bytes of one piece that was held when it was read, and is
+// forgotten when a file was changed by somebody else.
 // A span never reaches beyond its piece: peers ask for pieces in random order, so that reading the next ones along
 // was measured to cost a seed of 64 KiB pieces 1.8 times the CPU time.
 import { TorrentError } from '../errors.ts';
@@ -8,7 +8,6 @@ import type { Metainfo } from '../metainfo.ts';
 import type { TorrentFiles } from './files.ts';
 import type { Layout } from './layout.ts';
 import type { ReadCache } from './read-cache.ts';
-import { type FileStamp, isSameStamp } from './resume.ts';
 
 /** Bytes that are read from disk at once when a block is asked for. */
 const SPAN_BYTES = 512 * 1024;
@@ -19,8 +18,6 @@ export interface SpanSource {
   layout: Layout;
   files: TorrentFiles;
   cache: ReadCache;
-  /** How each file looked when its pieces were verified; none for files written to since. Changes while reading. */
-  stamps: readonly (FileStamp | undefined)[];
 }
 
 /** Blocks of one torrent, from memory or from disk. */
@@ -126,7 +123,7 @@ export class SpanReader {
 
   async #load(index: number): Promise<Buffer> {
     const { start, end } = this.#rangeOf(index);
-    const { files, layout, stamps } = this.#source;
+    const { files, layout } = this.#source;
     const buffer = this.#cache.memory.take(end - start);
     for (const { fileIndex, fileOffset, rangeOffset, lengthBytes, padding } of layout.segments(
       start,
@@ -137,14 +134,10 @@ export class SpanReader {
         part.fill(0);
         continue;
       }
-      const stamp = stamps[fileIndex];
-      const { count, status } = await files.read(fileIndex, part, fileOffset);
-      // Compared only if nobody here wrote to the file in the meantime.
-      const isTouched = stamp !== undefined && stamp === stamps[fileIndex] && !isSameStamp(stamp, status);
-      if (count === part.length && !isTouched) continue;
+      const count = await files.read(fileIndex, part, fileOffset);
+      if (count === part.length) continue;
       const path = this.#metainfo.files[fileIndex]?.path.join('/');
-      const how = count < part.length ? 'truncated' : 'changed';
-      throw new TorrentError('FileChanged', `${path} was ${how} by somebody else`);
+      throw new TorrentError('FileChanged', `${path} was truncated by somebody else`);
     }
     return buffer;
   }

@@ -1,5 +1,6 @@
 // Storage of one torrent in files. Invariant: a piece is in `have` only while its bytes have passed their hash
-// and lie in the files; a piece that fails its hash is never written.
+// and lie in the files, as far as is known; a piece that fails its hash is never written, and one whose files somebody
+// else changed is not read before it was hashed again.
 import { Bitfield } from '../bitfield.ts';
 import { TorrentError } from '../errors.ts';
 import type { Metainfo } from '../metainfo.ts';
@@ -16,6 +17,7 @@ import type { PiecePart } from './piece-write.ts';
 import { ReadCache } from './read-cache.ts';
 import { encodeResume, type FileStamp, readResume, writeResume } from './resume.ts';
 import { SpanReader } from './span-reader.ts';
+import { type LookOptions, type LookOutcome, SuspectPieces } from './suspect-pieces.ts';
 import { Turns } from './turns.ts';
 
 /** Files that are flushed at the same time. */
@@ -23,6 +25,9 @@ const CONCURRENT_FLUSHES = 8;
 
 /** Pieces of content of this size on may go to a thread: less is done before one has started. */
 const THREAD_BYTES = 32 * 1024 * 1024;
+
+/** A block is read so often, while its files change, before that is an error. */
+const MAX_READS = 3;
 
 /** A piece of more parts than this is written where we are: its files would all be open at once. */
 const MAX_THREAD_PARTS = 8;
@@ -39,6 +44,10 @@ export interface StorageOptions {
   root: string;
   /** Where resume data is kept; without it everything is hashed at the next start. */
   resumeFile?: string;
+  /** False: of content that was whole already nothing is recorded, so that nothing at all is written. True by default. */
+  recordWhole?: boolean;
+  /** Somebody's own content, which is only served: nothing is made or written, and symlinks are followed. */
+  readOnly?: boolean;
   /** The caller has just hashed these files itself: their lengths are checked and nothing else. */
   alreadyVerified?: boolean;
   /** Ends the check of files at the start, with Closed. */
@@ -61,7 +70,8 @@ export interface StorageOptions {
 export async function openStorage(options: StorageOptions): Promise<PieceStorage> {
   const { metainfo } = options;
   const disk = options.disk ?? nodeDisk;
-  const folder = await Folder.open(disk, options.root, { create: true });
+  const { readOnly = false } = options;
+  const folder = await Folder.open(disk, options.root, { create: !readOnly, follow: readOnly });
   const layout = new Layout(metainfo);
   const files = new TorrentFiles(metainfo, disk, folder, options.openFiles ?? processOpenFiles);
   try {
@@ -69,6 +79,7 @@ export async function openStorage(options: StorageOptions): Promise<PieceStorage
     const stamps = await readStamps(metainfo, files);
     const hashing: HashingOptions = { hash: options.hash ?? hashPiece, onChecked: options.onChecked };
     let isChanged = true;
+    let wasBegun = false;
     let recorded: readonly (FileStamp | undefined)[] = [];
     if (options.alreadyVerified) {
       for (const [index, file] of metainfo.files.entries()) {
@@ -80,6 +91,7 @@ export async function openStorage(options: StorageOptions): Promise<PieceStorage
       const { resumeFile } = options;
       const resume = resumeFile === undefined ? undefined : await readResume(disk, resumeFile, metainfo);
       const toHash = believeResume(metainfo, layout, stamps, resume, have);
+      wasBegun = resume !== undefined;
       isChanged = resume === undefined || toHash.length > 0;
       recorded = resume?.stamps ?? [];
       await hashPieces(
@@ -93,6 +105,7 @@ export async function openStorage(options: StorageOptions): Promise<PieceStorage
         },
       );
     }
+    if (have.isFull && !wasBegun && options.recordWhole === false) isChanged = false;
     const cache = options.readCache ?? processReadCache;
     const isWorthThread =
       disk === nodeDisk && options.hash === undefined && metainfo.totalBytes >= THREAD_BYTES;
@@ -111,6 +124,8 @@ export async function openStorage(options: StorageOptions): Promise<PieceStorage
       thread,
       resumeFile,
       isChanged,
+      wasBegun,
+      readOnly,
       recorded,
     });
   } catch (error) {
@@ -133,6 +148,8 @@ interface Parts {
   thread: PieceThread | undefined;
   resumeFile: string | undefined;
   isChanged: boolean;
+  wasBegun: boolean;
+  readOnly: boolean;
   recorded: readonly (FileStamp | undefined)[];
 }
 
@@ -143,10 +160,15 @@ class FileStorage implements PieceStorage {
   readonly #files: TorrentFiles;
   readonly #layout: Layout;
   readonly #reader: SpanReader;
-  /** How files looked when they were last in step with `have`; none for files written to since. */
+  readonly #suspects: SuspectPieces;
+  /** How files looked when they were last in step with `have`; none for files written to or found changed since. */
   readonly #stamps: (FileStamp | undefined)[];
   /** Files written to and not yet flushed and stamped. */
   readonly #dirty = new Set<number>();
+  /** Other files that somebody else changed: once they are hashed they are in step again. */
+  readonly #disturbed = new Set<number>();
+  /** Something is to be flushed: by us, or by a process before us that may have been killed. */
+  #isUnflushed: boolean;
   /** The stamps that the resume file holds, and those that the last save under way was to put there. */
   #recorded: readonly (FileStamp | undefined)[];
   #attempted: readonly (FileStamp | undefined)[] = [];
@@ -168,6 +190,11 @@ class FileStorage implements PieceStorage {
     this.#stamps = parts.stamps;
     this.#isChanged = parts.isChanged;
     this.#recorded = parts.recorded;
+    this.#isUnflushed = parts.wasBegun;
+    const { metainfo, layout, files, have } = parts;
+    this.#suspects = new SuspectPieces({ metainfo, layout, files, have, hash: parts.hashing.hash });
+    for (const [index, count] of files.disturbances.entries()) if (count > 0) this.#wasDisturbed(index);
+    files.onDisturbed = (index) => this.#wasDisturbed(index);
   }
 
   // Hot.
@@ -180,7 +207,11 @@ class FileStorage implements PieceStorage {
 
   async readBlock(piece: number, offset: number, length: number): Promise<Buffer> {
     this.#refuseClosed();
-    if (!this.have.get(piece)) throw new TorrentError('InvalidRequest', `piece ${piece} is not held`);
+    if (!this.have.get(piece)) {
+      throw this.#suspects.isLost(piece)
+        ? new TorrentError('FileChanged', `piece ${piece} was lost: its files were changed by somebody else`)
+        : new TorrentError('InvalidRequest', `piece ${piece} is not held`);
+    }
     const pieceBytes = this.metainfo.pieceLengthAt(piece);
     if (!(offset >= 0 && length > 0 && offset + length <= pieceBytes)) {
       throw new TorrentError(
@@ -188,7 +219,17 @@ class FileStorage implements PieceStorage {
         `bytes ${offset} + ${length} of piece ${piece}, which has ${pieceBytes}`,
       );
     }
-    return this.#reader.read(piece, offset, length);
+    for (let reads = 1; ; reads++) {
+      if (this.#suspects.has(piece)) await this.#suspects.verify(piece);
+      const block = await this.#reader.read(piece, offset, length);
+      if (!this.#suspects.has(piece)) return block;
+      this.#reader.release(block);
+      if (reads === MAX_READS)
+        throw new TorrentError(
+          'FileChanged',
+          `the files of piece ${piece} are being changed by somebody else`,
+        );
+    }
   }
 
   // Hot.
@@ -198,6 +239,11 @@ class FileStorage implements PieceStorage {
 
   async writePiece(piece: number, data: Buffer): Promise<'verified' | 'corrupt'> {
     this.#refuseClosed();
+    if (this.#parts.readOnly)
+      throw new TorrentError(
+        'ReadOnly',
+        `${this.#parts.folder.path} is only served, and nothing is written there`,
+      );
     const pieceBytes = this.metainfo.pieceLengthAt(piece);
     if (data.length !== pieceBytes) {
       throw new TorrentError(
@@ -235,9 +281,9 @@ class FileStorage implements PieceStorage {
     this.#refuseClosed();
     for (const { fileIndex } of segments) this.#touched(fileIndex);
     const expected = this.metainfo.pieceHash(piece);
-    const outcome = await this.#files.withOpen(
+    const outcome = await this.#files.writeByThread(
       segments.map(({ fileIndex }) => fileIndex),
-      (fds) => {
+      (fds, written) => {
         const parts = segments.map(
           ({ rangeOffset, lengthBytes, fileOffset }, index): PiecePart => ({
             fd: fds[index] as number,
@@ -246,7 +292,7 @@ class FileStorage implements PieceStorage {
             position: fileOffset,
           }),
         );
-        return thread.write({ data, expected, parts });
+        return thread.write({ data, expected, parts }, written);
       },
     );
     if (outcome === 'verified') this.have.set(piece);
@@ -256,6 +302,16 @@ class FileStorage implements PieceStorage {
   /** The file is about to be written to. */
   #touched(fileIndex: number): void {
     this.#dirty.add(fileIndex);
+    this.#stamps[fileIndex] = undefined;
+    this.#isChanged = true;
+    this.#isUnflushed = true;
+  }
+
+  /** Somebody else changed the file. */
+  #wasDisturbed(fileIndex: number): void {
+    this.#suspects.disturbed(fileIndex);
+    this.#reader.forget();
+    this.#disturbed.add(fileIndex);
     this.#stamps[fileIndex] = undefined;
     this.#isChanged = true;
   }
@@ -280,11 +336,13 @@ class FileStorage implements PieceStorage {
       if (!this.#isChanged || this.#parts.resumeFile === undefined) return;
       const { dirty, bytes } = await this.#writes.take(async () => {
         const dirty = await this.#stampDirty();
+        this.#stampDisturbed();
         this.#attempted = [...this.#stamps];
         // Pieces written from here on change their file's time, so that it is hashed if nothing is saved later.
         return { dirty, bytes: encodeResume(this.metainfo, { have: this.have, stamps: this.#stamps }) };
       });
-      this.#isChanged = false;
+      // What is in doubt is recorded when it is not.
+      this.#isChanged = this.#disturbed.size > 0;
       try {
         await forEachOf(dirty, CONCURRENT_FLUSHES, (index) => this.#files.sync(index));
         await writeResume(this.#parts.disk, this.#parts.resumeFile, bytes);
@@ -303,6 +361,7 @@ class FileStorage implements PieceStorage {
     if (!isOther) return;
     // A copy: nothing that is open or remembered belongs to it.
     await this.#files.closeAll();
+    await readStamps(this.metainfo, this.#files);
     this.#reader.forget();
     for (const [index, stamp] of this.#stamps.entries()) {
       if (stamp === undefined) continue;
@@ -318,7 +377,16 @@ class FileStorage implements PieceStorage {
       const missing = this.metainfo.pieceCount - this.have.count;
       throw new TorrentError('InvalidRequest', `${missing} pieces are missing: the files cannot be finished`);
     }
+    await this.look();
+    if (!this.have.isFull) {
+      const missing = this.metainfo.pieceCount - this.have.count;
+      throw new TorrentError(
+        'FileChanged',
+        `${missing} of ${this.metainfo.pieceCount} pieces in ${this.#parts.folder.path} were lost to somebody else's changes`,
+      );
+    }
     await this.#tasks.take(async () => {
+      if (!this.#isUnflushed && (await this.#isFinished())) return;
       const folders = new Map<string, readonly string[]>([['', []]]);
       await forEachOf(this.metainfo.files.entries(), CONCURRENT_FLUSHES, async ([index, file]) => {
         if (file.padding) return;
@@ -335,40 +403,35 @@ class FileStorage implements PieceStorage {
       // The deepest first, so that a folder's entries are safe before the entry that names it.
       const deepestFirst = [...folders.values()].sort((a, b) => b.length - a.length);
       for (const path of deepestFirst) await this.#parts.folder.sync(path);
+      this.#isUnflushed = false;
     });
   }
 
-  recheck(piece: number): Promise<number[]> {
-    return this.#tasks.take(async () => {
-      this.#refuseClosed();
-      const lost: number[] = [];
-      await this.#writes.take(async () => {
-        const { metainfo } = this;
-        this.#reader.forget();
-        const indexes = new Set<number>();
-        for (const { fileIndex, padding } of this.#layout.pieceSegments(piece))
-          if (!padding) indexes.add(fileIndex);
-        for (const index of indexes) {
-          await this.#files.forget(index);
-          const status = await this.#files.status(index);
-          // As it looks before it is hashed; what was written to since is still to be stamped.
-          if (!this.#dirty.has(index)) this.#stamps[index] = status;
+  /** True if every file is there and has its length: what was there when we came needs nothing. */
+  async #isFinished(): Promise<boolean> {
+    for (const [index, { padding, lengthBytes }] of this.metainfo.files.entries()) {
+      if (padding) continue;
+      const known = lengthBytes === 0 ? await this.#files.status(index) : this.#files.known(index);
+      if (known?.sizeBytes !== lengthBytes) return false;
+    }
+    return true;
+  }
+
+  look(options: LookOptions = {}): Promise<LookOutcome> {
+    this.#refuseClosed();
+    return this.#suspects.look(options, (work) =>
+      this.#writes.take(async () => {
+        this.#refuseClosed();
+        const { folder, readOnly } = this.#parts;
+        if (!readOnly && !(await folder.isInPlace())) {
+          throw new TorrentError(
+            'FileChanged',
+            `the folder ${folder.path} was moved, removed or replaced by somebody else`,
+          );
         }
-        const pieces: number[] = [];
-        for (let each = this.have.nextSet(0); each >= 0; each = this.have.nextSet(each + 1)) {
-          if (this.#layout.pieceSegments(each).some(({ fileIndex }) => indexes.has(fileIndex)))
-            pieces.push(each);
-        }
-        const { hash } = this.#parts.hashing;
-        await hashPieces(metainfo, this.#layout, this.#files, pieces, { hash }, (each, isGood) => {
-          if (isGood) return;
-          this.have.clear(each);
-          lost.push(each);
-        });
-        this.#isChanged = true;
-      });
-      return lost;
-    });
+        await work();
+      }),
+    );
   }
 
   verifyAll(): Promise<number> {
@@ -390,6 +453,7 @@ class FileStorage implements PieceStorage {
             else this.have.clear(piece);
           },
         );
+        this.#suspects.clear();
         // What is on disk now is what was hashed; what was written earlier still has to be flushed.
         for (const index of metainfo.files.keys()) {
           if (!this.#dirty.has(index)) this.#stamps[index] = stamps[index];
@@ -403,6 +467,7 @@ class FileStorage implements PieceStorage {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    await this.#suspects.idle();
     await this.#tasks.idle();
     await this.#writes.idle();
     await this.#reader.idle();
@@ -427,12 +492,18 @@ class FileStorage implements PieceStorage {
         this.#recorded[index]?.modifiedNanoseconds,
         this.#attempted[index]?.modifiedNanoseconds,
       ]);
-      this.#stamps[index] = status && {
-        sizeBytes: status.sizeBytes,
-        modifiedNanoseconds: status.modifiedNanoseconds,
-      };
+      if (!this.#disturbed.has(index)) this.#stamps[index] = status;
     });
     this.#dirty.clear();
     return dirty;
+  }
+
+  /** Files that somebody else changed and of which nothing is in doubt any more are in step again. */
+  #stampDisturbed(): void {
+    for (const index of this.#disturbed) {
+      if (this.#suspects.areIn(index)) continue;
+      this.#disturbed.delete(index);
+      this.#stamps[index] = this.#files.known(index);
+    }
   }
 }
