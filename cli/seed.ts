@@ -14,7 +14,7 @@ export function seed(source: string, path: string, options: SwarmOptions): Progr
     const { signal } = context;
     const report = reportOf('seed', options.json);
     const peers = parsePeers(options.peer);
-    const { metainfo } = await loadTorrent(source, signal);
+    const { metainfo } = await loadTorrent(source, report.warn, signal);
     const tiers = tiersWith(options.tracker, metainfo.announceList);
     const content = await contentAt(path, metainfo);
     try {
