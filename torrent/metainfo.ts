@@ -16,6 +16,7 @@ import {
   sideText,
 } from './metainfo/surroundings.ts';
 import { nameFault } from './paths.ts';
+import { BLOCK_BYTES } from './wire/messages.ts';
 
 export type { TorrentFile } from './metainfo/files.ts';
 
@@ -30,6 +31,9 @@ export const MAX_PIECE_LENGTH = 64 * 1024 * 1024;
  * time. Down to 1 byte every other one is read; the bytes of metainfo bound how many pieces there are.
  */
 export const MAX_READ_PIECE_LENGTH = 256 * 1024 * 1024;
+
+/** Blocks of 16 KiB that a torrent may have: the engine counts them in 31 bits. They are 32 TiB at least. */
+const MAX_BLOCKS = 2 ** 31 - 1;
 
 /** Length of a SHA-1. */
 export const HASH_BYTES = 20;
@@ -125,6 +129,16 @@ function readPieceHashes(value: BencodeValue | undefined, totalBytes: number, pi
   );
 }
 
+/** Every piece begins a block, so that many pieces of a little more than a block count double. */
+function refuseTooManyBlocks(pieceCount: number, pieceLength: number): void {
+  const blocks = pieceCount * Math.ceil(pieceLength / BLOCK_BYTES);
+  if (blocks <= MAX_BLOCKS) return;
+  throw new TorrentError(
+    'TooLarge',
+    `metainfo: ${pieceCount} pieces of ${pieceLength} bytes are ${blocks} blocks, more than ${MAX_BLOCKS}`,
+  );
+}
+
 /** The keys that are small, as values, and the bytes of the two that are not. */
 function readInfoKeys(
   infoBytes: Uint8Array,
@@ -158,6 +172,7 @@ function readInfo(
     list === undefined ? singleFile(info, name, leftOut) : severalFiles(list, pieceLength, names, leftOut);
   const pieceHashes = readPieceHashes(info.pieces, totalBytes, pieceLength);
   const pieceCount = pieceHashes.length / HASH_BYTES;
+  refuseTooManyBlocks(pieceCount, pieceLength);
   if (version === 'hybrid') refuseDisagreement(tree, files, pieceLength);
 
   const infoHash = createHash('sha1').update(infoBytes).digest();

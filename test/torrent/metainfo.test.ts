@@ -495,6 +495,18 @@ describe('parseMetainfo refuses', () => {
     expect(refusal({ ...singleFile, 'piece length': pieceLength })).toContain('piece length');
   });
 
+  test('more blocks than the engine counts', () => {
+    const pieceLength = 256 * KIB * KIB;
+    const info = (count: number) => ({
+      name: 'a',
+      'piece length': pieceLength,
+      length: count * pieceLength,
+      pieces: hashes(count),
+    });
+    expect(parse(info(131_071)).pieceCount).toBe(131_071);
+    expect(refusal(info(131_072), {}, 'TooLarge')).toContain('2147483648 blocks');
+  });
+
   test('a piece length that is text or missing', () => {
     expect(refusal({ ...singleFile, 'piece length': '16384' })).toContain('piece length');
     expect(refusal({ ...singleFile, 'piece length': undefined })).toContain('piece length');
