@@ -13,7 +13,7 @@ import type { Torrent } from '../torrent/session/types.ts';
 import { withAdvice } from './advice.ts';
 import { Destination } from './destination.ts';
 import { EXIT_FAILURE, UsageError } from './errors.ts';
-import { isMagnet, loadTorrent, readMagnet } from './load-torrent.ts';
+import { isMagnet, loadTorrent, readMagnet, type WarnOfTorrent, warnOfIgnored } from './load-torrent.ts';
 import { type Report, reportOf } from './report.ts';
 import type { Program, ProgramContext } from './run.ts';
 import {
@@ -46,7 +46,7 @@ export function download(source: string, folder: string, options: DownloadOption
     tiersWith(options.tracker, []); // Bad usage is told before anything is done.
     let run: Download | undefined;
     try {
-      const wanted = await whatIsWanted(source, context.signal);
+      const wanted = await whatIsWanted(source, report.warn, context.signal);
       await makeFolder(folder);
       run = new Download(wanted, resolve(folder), peers, { options, context, report });
       return await run.run();
@@ -62,9 +62,9 @@ export function download(source: string, folder: string, options: DownloadOption
 
 type Wanted = { readonly metainfo: Metainfo } | { readonly magnet: Magnet };
 
-async function whatIsWanted(source: string, signal: AbortSignal): Promise<Wanted> {
-  if (isMagnet(source)) return { magnet: readMagnet(source) };
-  return { metainfo: (await loadTorrent(source, signal)).metainfo };
+async function whatIsWanted(source: string, warn: WarnOfTorrent, signal: AbortSignal): Promise<Wanted> {
+  if (isMagnet(source)) return { magnet: readMagnet(source, warn) };
+  return { metainfo: (await loadTorrent(source, warn, signal)).metainfo };
 }
 
 async function makeFolder(folder: string): Promise<void> {
@@ -223,7 +223,10 @@ class Download {
       around: { announceList, webSeeds },
       webSeeds,
       losses: 'fetch',
-      openStorage: (metainfo) => this.#open(metainfo),
+      openStorage: (metainfo) => {
+        warnOfIgnored(metainfo, this.#report.warn);
+        return this.#open(metainfo);
+      },
     });
     this.#tellSearch = () => this.#report.searching(join.progress().peers);
     const stop = () => void session.remove(join.infoHashHex);

@@ -10,18 +10,39 @@ export interface InspectOptions {
   readonly json?: boolean;
 }
 
+/** Characters that are written at a time. */
+const CHUNK_CHARACTERS = 64 * 1024;
+
 /** Prints what the torrent at a path or a URL holds. */
 export function inspect(torrent: string, { json }: InspectOptions): Program {
   return async ({ signal }) => {
+    const warn = (text: string) => process.stderr.write(`enxame inspect: ${text}\n`);
     if (isMagnet(torrent)) {
-      const magnet = readMagnet(torrent);
-      process.stdout.write(json ? `${JSON.stringify(magnetJson(magnet))}\n` : magnetText(magnet));
+      const magnet = readMagnet(torrent, warn);
+      await print([json ? `${JSON.stringify(magnetJson(magnet))}\n` : magnetText(magnet)]);
       return 0;
     }
-    const { metainfo } = await loadTorrent(torrent, signal);
-    process.stdout.write(json ? `${JSON.stringify(asJson(metainfo))}\n` : asText(metainfo));
+    const { metainfo } = await loadTorrent(torrent, warn, signal);
+    await print(json ? jsonParts(metainfo) : textParts(metainfo));
     return 0;
   };
+}
+
+/** Writes part after part, as fast as they are read: a torrent may name hundreds of thousands of files. */
+async function print(parts: Iterable<string>): Promise<void> {
+  let chunk = '';
+  for (const part of parts) {
+    chunk += part;
+    if (chunk.length < CHUNK_CHARACTERS) continue;
+    if (!(await written(chunk))) return;
+    chunk = '';
+  }
+  await written(chunk);
+}
+
+/** Resolves once the text is out; with false if nobody reads it any more. */
+function written(text: string): Promise<boolean> {
+  return new Promise((resolve) => process.stdout.write(text, (error) => resolve(!error)));
 }
 
 function magnetJson({ name, infoHashHex, trackers, webSeeds, peers }: Magnet): object {
@@ -41,10 +62,10 @@ function magnetText({ name, infoHashHex, trackers, webSeeds, peers }: Magnet): s
   ]);
 }
 
-/** What stands in a torrent, as data. */
-function asJson(metainfo: Metainfo): object {
+/** What stands in a torrent, as one JSON object. */
+function* jsonParts(metainfo: Metainfo): Generator<string> {
   const { creationDateSeconds } = metainfo;
-  return {
+  const head = {
     name: metainfo.name,
     infoHash: metainfo.infoHashHex,
     version: metainfo.version,
@@ -59,21 +80,27 @@ function asJson(metainfo: Metainfo): object {
     comment: metainfo.comment,
     createdBy: metainfo.createdBy,
     createdAt: creationDateSeconds === undefined ? undefined : dateText(creationDateSeconds),
-    files: metainfo.files
-      .filter(({ padding }) => !padding)
-      .map(({ path, lengthBytes, executable, sha256 }) => ({
-        path: path.join('/'),
-        bytes: lengthBytes,
-        executable: executable || undefined,
-        sha256: sha256?.toString('hex'),
-      })),
   };
+  yield `${JSON.stringify(head).slice(0, -1)},"files":[`;
+  let separator = '';
+  for (const { path, lengthBytes, executable, padding, sha256 } of metainfo.files) {
+    if (padding) continue;
+    const file = {
+      path: path.join('/'),
+      bytes: lengthBytes,
+      executable: executable || undefined,
+      sha256: sha256?.toString('hex'),
+    };
+    yield `${separator}${JSON.stringify(file)}`;
+    separator = ',';
+  }
+  yield ']}\n';
 }
 
-function asText(metainfo: Metainfo): string {
-  const { creationDateSeconds, isSingleFile } = metainfo;
-  const files = metainfo.files.filter(({ padding }) => !padding);
-  const head = table([
+function* textParts(metainfo: Metainfo): Generator<string> {
+  const { creationDateSeconds, files, isSingleFile } = metainfo;
+  const count = files.reduce((sum, { padding }) => sum + (padding ? 0 : 1), 0);
+  yield table([
     ['Name', metainfo.name],
     ['Info hash', metainfo.infoHashHex],
     ['Kind', metainfo.version === 'hybrid' ? 'versions 1 and 2' : undefined],
@@ -90,14 +117,15 @@ function asText(metainfo: Metainfo): string {
     ['Created by', metainfo.createdBy],
     ['Created at', creationDateSeconds === undefined ? undefined : dateText(creationDateSeconds)],
     ['Magnet', magnetOf(metainfo)],
-    ['Files', isSingleFile ? undefined : `${files.length}`],
+    ['Files', isSingleFile ? undefined : `${count}`],
   ]);
-  const sizes = files.map(({ lengthBytes }) => formatBytes(lengthBytes));
-  const width = Math.max(0, ...sizes.map(({ length }) => length));
-  const list = isSingleFile
-    ? []
-    : files.map(({ path }, index) => `  ${sizes[index]?.padStart(width)}  ${printable(path.join('/'))}\n`);
-  return `${head}${list.join('')}`;
+  if (isSingleFile) return;
+  const width = files.reduce(
+    (most, { lengthBytes, padding }) => (padding ? most : Math.max(most, formatBytes(lengthBytes).length)),
+    0,
+  );
+  for (const { path, lengthBytes, padding } of files)
+    if (!padding) yield `  ${formatBytes(lengthBytes).padStart(width)}  ${printable(path.join('/'))}\n`;
 }
 
 /** Names and values, one a line; what has no value is left out. */

@@ -9,6 +9,7 @@ import {
   parseMetainfo,
 } from '../torrent/index.ts';
 import { inOneLine, UsageError } from './errors.ts';
+import { printable } from './printable.ts';
 
 const FETCH_MILLISECONDS = 30_000;
 
@@ -17,29 +18,48 @@ export function isMagnet(source: string): boolean {
   return /^magnet:/i.test(source);
 }
 
-/** @throws UsageError if the link breaks a rule */
-export function readMagnet(link: string): Magnet {
+/** Hears what is left out of a torrent or a link, in one line. */
+export type WarnOfTorrent = (text: string) => void;
+
+/**
+ * Reads a magnet link.
+ *
+ * @param warn called once if parameters are left out
+ * @throws UsageError if the link breaks a rule
+ */
+export function readMagnet(link: string, warn: WarnOfTorrent): Magnet {
   try {
-    return parseMagnet(link);
+    const magnet = parseMagnet(link);
+    if (magnet.ignored.length > 0) warn(printable(`left out of the link: ${magnet.ignored.join('; ')}`));
+    return magnet;
   } catch (error) {
     if (!isTorrentError(error)) throw error;
     throw new UsageError(inOneLine(error), { cause: error });
   }
 }
 
+/** Says what is malformed in a torrent and was left out, if anything is. */
+export function warnOfIgnored({ ignored }: Metainfo, warn: WarnOfTorrent): void {
+  if (ignored.length > 0) warn(printable(`left out of the torrent: ${ignored.join('; ')}`));
+}
+
 /**
  * Reads and checks a .torrent file.
  *
  * @param source a path, or an http or https URL
+ * @param warn called once if something malformed is left out
  * @throws UsageError if there is none, or if it breaks a rule; Error if it cannot be read or fetched
  */
 export async function loadTorrent(
   source: string,
+  warn: WarnOfTorrent,
   signal?: AbortSignal,
 ): Promise<{ metainfo: Metainfo; bytes: Buffer }> {
   const bytes = /^https?:\/\//i.test(source) ? await fetchTorrent(source, signal) : await readTorrent(source);
   try {
-    return { metainfo: parseMetainfo(bytes), bytes };
+    const metainfo = parseMetainfo(bytes);
+    warnOfIgnored(metainfo, warn);
+    return { metainfo, bytes };
   } catch (error) {
     if (!isTorrentError(error)) throw error;
     throw new UsageError(`${source} is no torrent that can be used: ${inOneLine(error)}`, { cause: error });

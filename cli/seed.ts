@@ -27,7 +27,7 @@ export function seed(source: string, path: string, options: SwarmOptions): Progr
     const report = reportOf('seed', options.json);
     try {
       const peers = parsePeers(options.peer);
-      const { metainfo } = await loadTorrent(source, signal);
+      const { metainfo } = await loadTorrent(source, report.warn, signal);
       const tiers = tiersWith(options.tracker, metainfo.announceList);
       const content = await contentAt(path, metainfo);
       const storage = await openWhole(content.root, content.metainfo, path, report, signal);

@@ -113,13 +113,17 @@ export function discoveryOf(
       trackerDiscovery({
         tiers,
         ownTrackers: tiers.flat().every(isNear),
-        onOutcome({ url, error, message }) {
+        onOutcome({ url, error, message, leftOut, isFinal }) {
           // Once, until it is well again: a tracker may be away for long.
           if (error === undefined) failing.delete(url);
-          else if (!failing.has(url))
-            report.warn(`tracker ${originOf(url)}: ${inOneLine(error)}; it is tried again`);
+          else if (isFinal || !failing.has(url))
+            report.warn(
+              `tracker ${originOf(url)}: ${inOneLine(error)}; it is ${isFinal ? 'not ' : ''}tried again`,
+            );
           if (error !== undefined) failing.add(url);
           else if (message !== undefined) report.warn(`tracker ${originOf(url)} says: ${message}`);
+          if (leftOut !== undefined)
+            report.warn(`tracker ${originOf(url)} sends odd peers, of which the rest is used: ${leftOut}`);
         },
       }),
     );

@@ -3,7 +3,7 @@
 
 /** What went wrong, as a stable word. Callers branch on it; the message is for people. */
 export type TorrentErrorCode =
-  /** Bytes that are not strict bencode (BEP 3). */
+  /** Bytes that are no bencode (BEP 3), or repeat a key where that is refused. */
   | 'InvalidBencode'
   /** A value of ours that bencode cannot carry: a defect of the caller. */
   | 'NotEncodable'

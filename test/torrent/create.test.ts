@@ -107,7 +107,7 @@ describe('buildInfoDictionary', () => {
     ['an absolute path', [{ path: '/x', lengthBytes: 70_000, executable: false }]],
     [
       'two paths that meet',
-      [files[0] as FileToDescribe, { path: 'BIN/RUN', lengthBytes: 10, executable: false }],
+      [files[0] as FileToDescribe, { path: 'bin/run', lengthBytes: 10, executable: false }],
     ],
     ['lengths that do not fit the hashes', [{ path: 'x', lengthBytes: 1, executable: false }]],
   ])('refuses %s', (_, list) => {

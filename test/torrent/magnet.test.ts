@@ -1,7 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { encodeBencode } from '../../torrent/bencode.ts';
+import { TorrentError } from '../../torrent/errors.ts';
 import { formatMagnet, parseMagnet } from '../../torrent/magnet.ts';
+import { type Metainfo, parseMetainfo } from '../../torrent/metainfo.ts';
 import { failureOf } from './failure.ts';
+import { fuzzParameters } from './fuzz.ts';
 
 const HEX = 'c12fe1c06bba254a9dc9f519b335aa7c1367a88a';
 const BASE32 = 'YEX6DQDLXISUVHOJ6UM3GNNKPQJWPKEK';
@@ -22,6 +26,7 @@ describe('a magnet link', () => {
         { host: 'peer.example', port: 6883 },
       ],
       webSeeds: ['http://w.example/f'],
+      ignored: [],
     });
   });
 
@@ -49,23 +54,51 @@ describe('a magnet link', () => {
     ['39 digits', `magnet:?xt=urn:btih:${HEX.slice(1)}`, '40 hex digits'],
     ['wrong digits', `magnet:?xt=urn:btih:g${HEX.slice(1)}`, '40 hex digits'],
     ['wrong letters', `magnet:?xt=urn:btih:${BASE32.replace('Y', '1')}`, '40 hex digits'],
+    ['a broken escape in the topic', 'magnet:?xt=urn:btih:%zz', 'xt is not percent-encoded'],
     ['two torrents', `magnet:?xt=urn:btih:${HEX}&xt=urn:btih:${'0'.repeat(40)}`, 'two torrents'],
-    ['a broken escape', `magnet:?xt=urn:btih:${HEX}&dn=%zz`, 'percent-encoded'],
-    ['a tracker that is no URL', `magnet:?xt=urn:btih:${HEX}&tr=nowhere`, 'tr is not a URL'],
-    ['a tracker of another kind', `magnet:?xt=urn:btih:${HEX}&tr=file:///etc`, 'tr must begin with'],
-    ['a web seed of another kind', `magnet:?xt=urn:btih:${HEX}&ws=ftp://x/y`, 'ws must begin with'],
-    ['a peer without a port', `magnet:?xt=urn:btih:${HEX}&x.pe=10.0.0.1`, 'x.pe'],
-    ['a peer at port 0', `magnet:?xt=urn:btih:${HEX}&x.pe=10.0.0.1:0`, 'x.pe'],
-    ['a peer at port 70000', `magnet:?xt=urn:btih:${HEX}&x.pe=10.0.0.1:70000`, 'x.pe'],
-    ['a peer at half an address', `magnet:?xt=urn:btih:${HEX}&x.pe=10.1:6881`, 'x.pe'],
-    ['a peer in bad brackets', `magnet:?xt=urn:btih:${HEX}&x.pe=[zz]:6881`, 'x.pe'],
-    ['a thousand trackers', `magnet:?xt=urn:btih:${HEX}${'&tr=http://x/'.repeat(1000)}`, 'more than'],
     ['a megabyte', `magnet:?xt=urn:btih:${HEX}&dn=${'x'.repeat(1e6)}`, 'longer than'],
   ])('%s is refused with a reason', (_, uri, reason) => {
     const failure = failureOf(() => parseMagnet(uri));
     expect(failure.code).toBe('InvalidMagnet');
     expect(failure.message).toContain(reason);
     expect(failure.message.length).toBeLessThan(300);
+  });
+
+  const GOOD = '&dn=name&tr=http://t/&x.pe=10.0.0.1:1&ws=http://w/';
+
+  test.each([
+    ['a broken escape in a name', 'dn=%zz', 'dn is not percent-encoded UTF-8: "%zz"'],
+    ['a name that is no UTF-8', 'dn=caf%e9', 'dn is not percent-encoded UTF-8'],
+    ['a broken escape in a tracker', 'tr=http://%', 'tr is not percent-encoded UTF-8'],
+    ['a tracker that is no URL', 'tr=nowhere', 'tr is not a URL'],
+    ['an empty tracker', 'tr=', 'tr is not a URL: ""'],
+    ['a tracker of another kind', 'tr=file:///etc', 'tr must begin with'],
+    ['a web seed of another kind', 'ws=ftp://x/y', 'ws must begin with'],
+    ['a peer without a port', 'x.pe=10.0.0.1', 'x.pe is HOST:PORT'],
+    ['a peer at port 0', 'x.pe=10.0.0.1:0', 'x.pe'],
+    ['a peer at port 70000', 'x.pe=10.0.0.1:70000', 'x.pe'],
+    ['a peer at half an address', 'x.pe=10.1:6881', 'x.pe'],
+    ['a peer in bad brackets', 'x.pe=[zz]:6881', 'x.pe'],
+  ])('with %s is read without it, and says so', (_, odd, message) => {
+    for (const link of [`${odd}${GOOD}`, `${GOOD.slice(1)}&${odd}`]) {
+      const magnet = parseMagnet(`magnet:?${link}&xt=urn:btih:${HEX}`);
+      expect(magnet).toMatchObject({
+        name: 'name',
+        trackers: ['http://t/'],
+        peers: [{ host: '10.0.0.1', port: 1 }],
+        webSeeds: ['http://w/'],
+        ignored: [expect.stringContaining(message)],
+      });
+    }
+  });
+
+  test('with a thousand of each is read with two hundred, and a short word of the rest', () => {
+    const many = '&tr=http://x/&ws=http://y/&x.pe=a:1&dn=%'.repeat(1000);
+    const magnet = parseMagnet(`magnet:?xt=urn:btih:${HEX}${many}`);
+    expect([magnet.trackers.length, magnet.webSeeds.length, magnet.peers.length]).toEqual([200, 200, 200]);
+    expect(magnet.ignored).toHaveLength(6);
+    expect(magnet.ignored.at(-1)).toBe('3395 more');
+    expect(magnet.ignored.join().length).toBeLessThan(500);
   });
 
   test('of version 2 alone is not supported', () => {
@@ -94,8 +127,100 @@ test('what is formatted is read back', () => {
       expect(parseMagnet(formatMagnet(magnet))).toEqual({
         ...magnet,
         infoHash: Buffer.from(magnet.infoHashHex, 'hex'),
+        ignored: [],
       });
     }),
+  );
+});
+
+test('what is formatted of anything is read back without a word, and formatted the same again', () => {
+  const text = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.string({
+      unit: fc.constantFrom('\ud800', '\udc00', '\0', '\n', '&', '=', '%', '+', '#', 'é', '\u202e', ' '),
+    }),
+    fc.webUrl({ withQueryParameters: true, withFragments: true }),
+    fc.string().map((rest) => `http://t/${rest}`),
+    fc.string({ unit: fc.constantFrom('\ud800', '\0', '&', '%', 'é') }).map((rest) => `udp://t:1/?${rest}`),
+    fc.constantFrom(
+      '',
+      'http://',
+      'ftp://x/',
+      'dht://x',
+      'http://[::1',
+      'http://a b/',
+      'WSS://T/',
+      'x'.repeat(30_000),
+    ),
+    fc.constant(`http://t/${'é'.repeat(7000)}`),
+  );
+  const list = fc.oneof(
+    fc.array(text, { maxLength: 8 }),
+    fc.array(text, { minLength: 1, maxLength: 2 }).map((some) => Array(300).fill(some).flat() as string[]),
+  );
+  const peer = fc.record({
+    host: fc.oneof(
+      fc.ipV4(),
+      fc.ipV6(),
+      fc.domain(),
+      fc.string(),
+      fc.constantFrom('a&b', 'a%41', 'é', '1.2'),
+    ),
+    port: fc.integer({ min: -1, max: 70_000 }),
+  });
+  const magnets = fc.record({
+    infoHashHex: fc.constant(HEX),
+    name: fc.option(text, { nil: undefined }),
+    trackers: list,
+    webSeeds: list,
+    peers: fc.array(peer, { maxLength: 4 }),
+  });
+  fc.assert(
+    fc.property(magnets, (magnet) => {
+      const link = formatMagnet(magnet);
+      const read = parseMagnet(link);
+      expect(read.ignored).toEqual([]);
+      expect(formatMagnet(read)).toBe(link);
+      // Nothing that is right is lost while there is room for it.
+      const right = magnet.trackers.filter((url) => /^http:\/\/t\/[a-z]*$/.test(url));
+      if (link.length < 30_000 && magnet.trackers.length < 200)
+        expect(read.trackers).toEqual(expect.arrayContaining(right));
+    }),
+    fuzzParameters(500),
+  );
+});
+
+test('of every torrent that is accepted the link is accepted', () => {
+  const bytes = fc.oneof(
+    fc.uint8Array({ maxLength: 30 }),
+    fc.webUrl().map((url) => Buffer.from(url)),
+  );
+  const name = fc
+    .oneof(fc.string({ unit: 'binary' }), fc.string({ unit: 'grapheme' }))
+    .map((text) => Buffer.from(text));
+  fc.assert(
+    fc.property(fc.array(fc.array(bytes)), fc.array(bytes), name, (tiers, webSeeds, rawName) => {
+      const info = { length: 0, name: rawName, 'piece length': 1, pieces: '' };
+      let metainfo: Metainfo;
+      try {
+        metainfo = parseMetainfo(encodeBencode({ 'announce-list': tiers, 'url-list': webSeeds, info }));
+      } catch (error) {
+        expect(error).toBeInstanceOf(TorrentError);
+        return;
+      }
+      const { infoHashHex, announceList } = metainfo;
+      const trackers = announceList.flat();
+      const link = formatMagnet({
+        infoHashHex,
+        name: metainfo.name,
+        trackers,
+        webSeeds: [...metainfo.webSeeds],
+      });
+      const read = parseMagnet(link);
+      expect(read).toMatchObject({ infoHashHex, name: metainfo.name, ignored: [] });
+      for (const url of read.trackers) expect(trackers).toContain(url);
+    }),
+    fuzzParameters(500),
   );
 });
 

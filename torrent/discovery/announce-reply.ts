@@ -1,7 +1,8 @@
 // What a tracker answers (BEP 3, 7, 15, 23, 24, 31). Invariant: an AnnounceReply has intervals that can be obeyed and
-// addresses that can be dialled, whatever the tracker sent; what is no answer of a tracker is an error.
+// addresses that can be dialled, whatever the tracker sent: what is odd costs itself and nothing beside it. What is no
+// answer of a tracker is an error.
 import ipaddr from 'ipaddr.js';
-import { type BencodeDictionary, type BencodeValue, decodeBencode, isDictionary } from '../bencode.ts';
+import { type BencodeValue, decodeBencodePrefix, isDictionary } from '../bencode.ts';
 import { TorrentError } from '../errors.ts';
 import type { PeerAddress } from './discovery.ts';
 
@@ -38,7 +39,10 @@ export interface AnnounceReply {
   trackerId?: Buffer;
   seeders?: number;
   leechers?: number;
+  /** What the tracker has to say (`warning message`). */
   warning?: string;
+  /** What in the lists of peers is malformed and was left out, in one line. */
+  leftOut?: string;
 }
 
 /** A tracker's refusal (`failure reason`). */
@@ -74,14 +78,18 @@ function toPeer(bytes: Uint8Array, addressBytes: number): PeerAddress | undefine
   return isDialable(address) ? { host: address.toString(), port } : undefined;
 }
 
-function readCompact(value: Buffer, entryBytes: number, key: string, peers: PeerAddress[]): void {
-  if (value.length % entryBytes !== 0) {
-    throw new TorrentError(
-      'InvalidTrackerReply',
-      `${key} has ${value.length} bytes, no multiple of ${entryBytes}`,
-    );
-  }
-  for (let at = 0; at < value.length && peers.length < MAX_REPLY_PEERS; at += entryBytes) {
+/** A list of peers that is being read. */
+interface PeerLists {
+  readonly peers: PeerAddress[];
+  /** What is malformed. */
+  readonly leftOut: string[];
+}
+
+/** Reads whole entries; what is left of one at the end is left out. */
+function readCompact(value: Buffer, entryBytes: number, key: string, { peers, leftOut }: PeerLists): void {
+  const rest = value.length % entryBytes;
+  if (rest !== 0) leftOut.push(`${key} has ${value.length} bytes, no multiple of ${entryBytes}`);
+  for (let at = 0; at + entryBytes <= value.length && peers.length < MAX_REPLY_PEERS; at += entryBytes) {
     const peer = toPeer(value.subarray(at, at + entryBytes), entryBytes - 2);
     if (peer !== undefined) peers.push(peer);
   }
@@ -106,22 +114,17 @@ function readEntry(entry: BencodeValue): PeerAddress | undefined {
   return HOST_NAME.test(host) && !/^[0-9.]+$/.test(host) ? { host, port } : undefined;
 }
 
-function readPeers(reply: BencodeDictionary): PeerAddress[] {
-  const peers: PeerAddress[] = [];
-  const { peers: list, peers6 } = reply;
-  if (Buffer.isBuffer(list)) readCompact(list, IPV4_ENTRY_BYTES, 'peers', peers);
+/** One key of peers, in either form (BEP 3, 7, 23); entries that cannot be dialled are left out. */
+function readPeers(list: BencodeValue | undefined, entryBytes: number, key: string, lists: PeerLists): void {
+  if (list === undefined) return;
+  if (Buffer.isBuffer(list)) readCompact(list, entryBytes, key, lists);
   else if (Array.isArray(list)) {
     for (const entry of list) {
-      if (peers.length >= MAX_REPLY_PEERS) break;
+      if (lists.peers.length >= MAX_REPLY_PEERS) break;
       const peer = readEntry(entry);
-      if (peer !== undefined) peers.push(peer);
+      if (peer !== undefined) lists.peers.push(peer);
     }
-  } else if (list !== undefined) {
-    throw new TorrentError('InvalidTrackerReply', 'peers is neither a string nor a list');
-  }
-  if (Buffer.isBuffer(peers6)) readCompact(peers6, IPV6_ENTRY_BYTES, 'peers6', peers);
-  else if (peers6 !== undefined) throw new TorrentError('InvalidTrackerReply', 'peers6 is not a string');
-  return peers;
+  } else lists.leftOut.push(`${key} is neither a string nor a list`);
 }
 
 function readInterval(value: BencodeValue | undefined): number {
@@ -131,14 +134,15 @@ function readInterval(value: BencodeValue | undefined): number {
 
 /** BEP 31: minutes as an integer or in digits, or `never`. */
 function readRetry(value: BencodeValue | undefined): number | undefined {
-  const text = Buffer.isBuffer(value) ? value.toString('latin1') : String(value);
+  const text = Buffer.isBuffer(value) ? value.toString('latin1').trim().toLowerCase() : String(value);
   if (text === 'never') return Number.POSITIVE_INFINITY;
   if (!/^[0-9]{1,6}$/.test(text)) return undefined;
   return Number(text) * 60;
 }
 
 /**
- * Parses the body of a reply to an announce.
+ * Parses the body of a reply to an announce. Keys may be in any order, of repeated ones the first counts, and bytes
+ * behind the dictionary are left alone: nobody hashes a reply, and its peers are of use.
  * @throws TorrentError InvalidTrackerReply
  */
 export function parseAnnounceReply(bytes: Uint8Array): AnnounceReply | AnnounceRefusal {
@@ -147,7 +151,7 @@ export function parseAnnounceReply(bytes: Uint8Array): AnnounceReply | AnnounceR
   }
   let reply: BencodeValue;
   try {
-    reply = decodeBencode(bytes, { maxValues: MAX_REPLY_VALUES });
+    reply = decodeBencodePrefix(bytes, { maxValues: MAX_REPLY_VALUES, repeatedKeys: 'first' }).value;
   } catch (cause) {
     throw new TorrentError('InvalidTrackerReply', `the reply is not bencoded (${(cause as Error).message})`, {
       cause,
@@ -162,15 +166,19 @@ export function parseAnnounceReply(bytes: Uint8Array): AnnounceReply | AnnounceR
   const intervalSeconds = readInterval(reply.interval);
   const minInterval = count(reply['min interval']) ?? DEFAULT_MIN_INTERVAL_SECONDS;
   const trackerId = reply['tracker id'];
+  const lists: PeerLists = { peers: [], leftOut: [] };
+  readPeers(reply.peers, IPV4_ENTRY_BYTES, 'peers', lists);
+  readPeers(reply.peers6, IPV6_ENTRY_BYTES, 'peers6', lists);
   return {
     kind: 'reply',
-    peers: readPeers(reply),
+    peers: lists.peers,
     intervalSeconds,
     minIntervalSeconds: Math.min(minInterval, intervalSeconds),
-    trackerId: Buffer.isBuffer(trackerId) && trackerId.length <= 1024 ? trackerId : undefined,
+    trackerId: Buffer.isBuffer(trackerId) && trackerId.length <= 1024 ? Buffer.from(trackerId) : undefined,
     seeders: count(reply.complete),
     leechers: count(reply.incomplete),
     warning: message(reply['warning message']) || undefined,
+    leftOut: lists.leftOut.join(', ') || undefined,
   };
 }
 
@@ -184,18 +192,18 @@ export function refusal(reason: Buffer): AnnounceRefusal {
  *
  * @param bytes at least 12
  * @param isIpv6 whether the tracker was asked over IPv6: its peers are then of that kind
- * @throws TorrentError InvalidTrackerReply
  */
 export function datagramReply(bytes: Buffer, isIpv6: boolean): AnnounceReply {
   const intervalSeconds = readInterval(bytes.readInt32BE(0));
-  const peers: PeerAddress[] = [];
-  readCompact(bytes.subarray(12), isIpv6 ? IPV6_ENTRY_BYTES : IPV4_ENTRY_BYTES, 'the list of peers', peers);
+  const lists: PeerLists = { peers: [], leftOut: [] };
+  readCompact(bytes.subarray(12), isIpv6 ? IPV6_ENTRY_BYTES : IPV4_ENTRY_BYTES, 'the list of peers', lists);
   return {
     kind: 'reply',
-    peers,
+    peers: lists.peers,
     intervalSeconds,
     minIntervalSeconds: Math.min(DEFAULT_MIN_INTERVAL_SECONDS, intervalSeconds),
     leechers: bytes.readUInt32BE(4),
     seeders: bytes.readUInt32BE(8),
+    leftOut: lists.leftOut.join(', ') || undefined,
   };
 }

@@ -31,6 +31,9 @@ const STOP_TIMEOUT_MILLISECONDS = 2_000;
 /** Peers asked for; twice the neighbours that a torrent may have would be too many for one list. */
 const WANTED_PEERS = 80;
 
+/** Different warnings of one tracker that are told: some count something in them. */
+const MAX_WARNINGS = 3;
+
 /** What became of one announce, for logs and metrics. */
 export interface AnnounceOutcome {
   url: string;
@@ -39,9 +42,15 @@ export interface AnnounceOutcome {
   peers?: number;
   seeders?: number;
   leechers?: number;
-  /** The tracker's warning, or what went wrong. */
+  /**
+   * The tracker's warning, or what went wrong. A warning is told once, though the tracker repeats it in each reply.
+   */
   message?: string;
+  /** What of the reply is malformed and was left out; told once. */
+  leftOut?: string;
   error?: TorrentError;
+  /** The tracker failed and is not asked again (BEP 31, `retry in never`). */
+  isFinal?: boolean;
 }
 
 /** What tracker discovery is made of. */
@@ -102,6 +111,8 @@ class Announcer implements TrackerDiscovery {
   readonly #stopping = new AbortController();
   /** Leave-takings under way. */
   readonly #leaving = new Set<Promise<void>>();
+  /** What was told of each tracker, by URL. */
+  readonly #told = new Map<string, Set<string>>();
   #isAnnouncing = false;
   /** The tracker that is being asked. */
   #asked: Tracker | undefined;
@@ -154,7 +165,10 @@ class Announcer implements TrackerDiscovery {
   setTiers(tiers: readonly (readonly string[])[]): void {
     const firstBefore = this.#tiers.first;
     const gone = this.#tiers.replace(tiers);
-    for (const tracker of gone) if (tracker.isStarted) this.#leave(tracker);
+    for (const tracker of gone) {
+      this.#told.delete(tracker.url);
+      if (tracker.isStarted) this.#leave(tracker);
+    }
     // Everybody meets at the first tracker: to come late there is to be alone.
     if (this.#tiers.first !== firstBefore) this.#announceSoon();
   }
@@ -328,12 +342,17 @@ class Announcer implements TrackerDiscovery {
       if (reply.kind === 'refusal') {
         this.#tiers.failed(tracker, this.#now(), reply.retryInSeconds);
         const error = new TorrentError('TrackerRefused', reply.reason);
-        onOutcome?.({ url, event, message: reply.reason, error });
+        const isFinal = reply.retryInSeconds === Number.POSITIVE_INFINITY;
+        // Whoever wants to hear nothing any more is not told that we leave either.
+        if (isFinal) tracker.isStarted = false;
+        onOutcome?.({ url, event, message: reply.reason, error, isFinal });
         return undefined;
       }
       this.#tiers.succeeded(tracker);
-      const { peers, seeders, leechers, warning } = reply;
-      onOutcome?.({ url, event, peers: peers.length, seeders, leechers, message: warning });
+      const { peers, seeders, leechers } = reply;
+      const message = this.#untold(url, reply.warning);
+      const leftOut = this.#untold(url, reply.leftOut);
+      onOutcome?.({ url, event, peers: peers.length, seeders, leechers, message, leftOut });
       return reply;
     } catch (cause) {
       const error =
@@ -347,6 +366,15 @@ class Announcer implements TrackerDiscovery {
       }
       return undefined;
     }
+  }
+
+  /** The text if it is a new one of the tracker; it counts as told then. */
+  #untold(url: string, text: string | undefined): string | undefined {
+    if (text === undefined) return undefined;
+    const told = this.#told.get(url) ?? new Set();
+    if (told.has(text) || told.size >= MAX_WARNINGS) return undefined;
+    this.#told.set(url, told.add(text));
+    return text;
   }
 
   /** Tells a tracker `stopped`, for as long as anybody is ready to wait. */

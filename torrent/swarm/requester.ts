@@ -59,7 +59,9 @@ export class Requester {
     this.#context = context;
     const { blockBytes } = context.geometry;
     this.#leastRequested = Math.max(1, Math.trunc(LEAST_REQUESTED_BYTES / blockBytes));
-    this.#mostVerifying = Math.max(2, Math.trunc(MAX_VERIFYING_BYTES / context.geometry.pieceLength));
+    // A piece that is shorter than a block costs as much beside its bytes.
+    const pieceBytes = Math.max(context.geometry.pieceLength, blockBytes);
+    this.#mostVerifying = Math.max(2, Math.trunc(MAX_VERIFYING_BYTES / pieceBytes));
   }
 
   /** Asks a neighbour for as much as it should have outstanding. */

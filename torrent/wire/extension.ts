@@ -125,11 +125,12 @@ function printable(text: string): string {
 }
 
 /**
- * Reads a peer's handshake. Bytes behind the dictionary are ignored, as other clients do.
+ * Reads a peer's handshake. As in other clients keys may be in any order, of repeated ones the first counts, and
+ * bytes behind the dictionary are ignored: it is a hint that nobody hashes.
  * @throws TorrentError InvalidBencode if it is not bencode.
  */
 export function parseExtensionHandshake(payload: Uint8Array): ExtensionHandshake {
-  const { value } = decodeBencodePrefix(payload);
+  const { value } = decodeBencodePrefix(payload, { repeatedKeys: 'first' });
   const dictionary = isDictionary(value) ? value : {};
   const ids = readIds(dictionary.m);
   const { v: client, yourip } = dictionary;
@@ -146,6 +147,10 @@ export function parseExtensionHandshake(payload: Uint8Array): ExtensionHandshake
     requestQueue: integerBetween(dictionary.reqq, 1, Number.MAX_SAFE_INTEGER),
     uploadOnly: uploadOnly === undefined ? undefined : uploadOnly !== 0,
     metadataBytes: integerBetween(dictionary.metadata_size, 1, 64 * 1024 * 1024),
-    yourIp: Buffer.isBuffer(yourip) && (yourip.length === 4 || yourip.length === 16) ? yourip : undefined,
+    // A copy: the payload is valid during the call only.
+    yourIp:
+      Buffer.isBuffer(yourip) && (yourip.length === 4 || yourip.length === 16)
+        ? Buffer.from(yourip)
+        : undefined,
   };
 }

@@ -42,11 +42,12 @@ export function encodeMetadataData(piece: number, infoBytes: Uint8Array): Buffer
 }
 
 /**
- * Reads a message; undefined for kinds that are not known, which BEP 9 says to ignore.
+ * Reads a message; undefined for kinds that are not known, which BEP 9 says to ignore. Keys may be in any order, and
+ * of repeated ones the first counts: what is hashed stands behind the dictionary.
  * @throws TorrentError InvalidBencode or PeerProtocol.
  */
 export function parseMetadataMessage(payload: Uint8Array): MetadataMessage | undefined {
-  const { value, end } = decodeBencodePrefix(payload);
+  const { value, end } = decodeBencodePrefix(payload, { repeatedKeys: 'first' });
   if (!isDictionary(value)) throw new TorrentError('PeerProtocol', 'ut_metadata: not a dictionary');
   const { msg_type: type, piece } = value;
   if (typeof type !== 'number') throw new TorrentError('PeerProtocol', 'ut_metadata: no msg_type');

@@ -84,9 +84,9 @@ function expand(
   return peers;
 }
 
-/** Reads a message. @throws TorrentError InvalidBencode. */
+/** Reads a message. Of repeated keys the first counts: addresses are hints. @throws TorrentError InvalidBencode. */
 export function parsePeerExchange(payload: Uint8Array): PeerExchange {
-  const { value } = decodeBencodePrefix(payload);
+  const { value } = decodeBencodePrefix(payload, { repeatedKeys: 'first' });
   if (!isDictionary(value)) return { added: [], dropped: [] };
   return {
     added: [

@@ -5,6 +5,7 @@ import {
   type AnnounceRefusal,
   type AnnounceReply,
   DEFAULT_INTERVAL_SECONDS,
+  datagramReply,
   MAX_INTERVAL_SECONDS,
   MAX_REPLY_BYTES,
   MAX_REPLY_PEERS,
@@ -152,6 +153,77 @@ describe('a reply', () => {
   });
 });
 
+describe('what is odd in a reply costs itself alone:', () => {
+  const peer = Buffer.from([10, 0, 0, 1, 0x1a, 0xe1]);
+  const read = [{ host: '10.0.0.1', port: 6881 }];
+
+  test.each<[string, Dictionary, string | undefined]>([
+    ['peers6 of 17 bytes', { peers6: Buffer.alloc(17, 1) }, 'peers6 has 17 bytes, no multiple of 18'],
+    ['peers6 that are a number', { peers6: 6 }, 'peers6 is neither a string nor a list'],
+    ['peers6 that are a dictionary', { peers6: { a: 1 } }, 'peers6 is neither'],
+    ['peers6 that are an empty list', { peers6: [] }, undefined],
+    ['peers of 11 bytes', { peers: Buffer.concat([peer, Buffer.alloc(5, 9)]) }, 'peers has 11 bytes'],
+    ['an interval that is text', { interval: 'soon' }, undefined],
+    ['an interval that is a list', { interval: [] }, undefined],
+    ['a min interval that is text', { 'min interval': '5' }, undefined],
+    ['a warning that is a number', { 'warning message': 5 }, undefined],
+    ['a warning that is a list', { 'warning message': ['x'] }, undefined],
+    ['a negative number of seeds', { complete: -1, incomplete: -7 }, undefined],
+    ['a number of seeds that is text', { complete: '3', downloaded: [] }, undefined],
+    ['a tracker id that is a number', { 'tracker id': 5 }, undefined],
+    ['an external ip of 3 bytes', { 'external ip': 'abc' }, undefined],
+    [
+      'a bad entry among others',
+      { peers: [5, { ip: '10.0.0.1', port: 6881 }, { ip: 7, port: 6881 }, { port: 1 }, ['x'], {}] },
+      undefined,
+    ],
+  ])('%s', (_, odd, leftOut) => {
+    const reply = parse({ interval: 60, peers: peer, ...odd });
+    expect(reply.peers).toEqual(read);
+    if (leftOut === undefined) expect(reply.leftOut).toBeUndefined();
+    else expect(reply.leftOut).toContain(leftOut);
+    expect([reply.seeders, reply.leechers, reply.warning, reply.trackerId]).toEqual(Array(4).fill(undefined));
+  });
+
+  test('peers that are a number', () => {
+    const reply = parse({ interval: 60, peers: 6, peers6: ipv6('20010db8000000000000000000000001', 7) });
+    expect(reply.peers).toEqual([{ host: '2001:db8::1', port: 7 }]);
+    expect(reply.leftOut).toBe('peers is neither a string nor a list');
+  });
+
+  test('peers6 in the list form', () => {
+    expect(parse({ peers6: [{ ip: '2001:db8::1', port: 7 }] }).peers).toEqual([
+      { host: '2001:db8::1', port: 7 },
+    ]);
+  });
+
+  test.each([
+    ['keys in another order', 'd5:peers6:\x0a\x00\x00\x01\x1a\xe18:intervali60ee'],
+    ['bytes behind it', 'd8:intervali60e5:peers6:\x0a\x00\x00\x01\x1a\xe1e\r\n'],
+    [
+      'a repeated key, of which the first counts',
+      'd8:intervali60e5:peers6:\x0a\x00\x00\x01\x1a\xe15:peers0:e',
+    ],
+    ['odd integers', 'd8:completei-0e8:intervali060e5:peers6:\x0a\x00\x00\x01\x1a\xe1e'],
+    ['the key __proto__', 'd9:__proto__d5:peersi1ee5:peers6:\x0a\x00\x00\x01\x1a\xe1e'],
+  ])('%s', (_, text) => {
+    const reply = parseAnnounceReply(Buffer.from(text, 'latin1'));
+    expect(reply).toMatchObject({ kind: 'reply', peers: read });
+  });
+
+  test('what is kept of it is a copy', () => {
+    const bytes = encodeBencode({ 'tracker id': 'abc' });
+    const reply = parseAnnounceReply(bytes);
+    bytes.fill(0);
+    expect(reply).toMatchObject({ trackerId: Buffer.from('abc') });
+  });
+
+  test('a datagram of no whole number of peers', () => {
+    const reply = datagramReply(Buffer.concat([Buffer.alloc(12), peer, Buffer.alloc(3)]), false);
+    expect([reply.peers, reply.leftOut]).toEqual([read, 'the list of peers has 9 bytes, no multiple of 6']);
+  });
+});
+
 describe('a refusal', () => {
   test('carries the reason, without what does harm in a terminal', () => {
     expect(refused({ 'failure reason': 'unregistered torrent', interval: 5 }).reason).toBe(
@@ -166,6 +238,7 @@ describe('a refusal', () => {
     [10, 600],
     ['10', 600],
     ['never', Number.POSITIVE_INFINITY],
+    [' Never ', Number.POSITIVE_INFINITY],
     [-1, undefined],
     ['soon', undefined],
     [undefined, undefined],
@@ -180,11 +253,6 @@ describe('no reply of a tracker', () => {
     ['an error page', Buffer.from('<html>502 Bad Gateway</html>')],
     ['nothing', Buffer.alloc(0)],
     ['a list', encodeBencode([1])],
-    ['a reply with bytes behind it', Buffer.from('d8:intervali60eee')],
-    ['peers of 7 bytes', encodeBencode({ interval: 60, peers: Buffer.alloc(7) })],
-    ['peers6 of 17 bytes', encodeBencode({ interval: 60, peers6: Buffer.alloc(17) })],
-    ['peers that are a number', encodeBencode({ interval: 60, peers: 6 })],
-    ['peers6 that are a list', encodeBencode({ interval: 60, peers6: [] })],
     ['more than 1 MiB', Buffer.alloc(MAX_REPLY_BYTES + 1)],
     ['a million empty strings', Buffer.from(`d5:peersl${'0:'.repeat(500_000)}ee`)],
   ])('%s is an error', (_, bytes) => {

@@ -281,6 +281,38 @@ describe('a tracker that fails', () => {
     expect(outcomes[1]?.error?.code).toBe('TrackerRefused');
   });
 
+  test('and is to be asked never again (BEP 31) is not, whatever happens', async () => {
+    make([['a']]);
+    start();
+    await clock.advance(1_000);
+    trackers.answers.set('a', {
+      kind: 'refusal',
+      reason: 'go',
+      retryInSeconds: Number.POSITIVE_INFINITY,
+    });
+    await clock.advance(200_000);
+    expect(trackers.take()).toEqual(['0 a started', '100 a']);
+    left = 0;
+    discovery.announce('completed');
+    discovery.needMore();
+    await clock.advance(3 * 24 * 3600_000);
+    discovery.needMore();
+    // Not even that we leave.
+    const stopped = discovery.stop();
+    await clock.advance(10_000);
+    await stopped;
+    expect(trackers.take()).toEqual([]);
+    expect(outcomes.map(({ isFinal }) => isFinal)).toEqual([undefined, true]);
+  });
+
+  test('for a while only is no final failure', async () => {
+    trackers.answers.set('a', { kind: 'refusal', reason: 'busy', retryInSeconds: 60 });
+    make([['a']]);
+    start();
+    await clock.advance(1_000);
+    expect(outcomes[0]).toMatchObject({ message: 'busy', isFinal: false });
+  });
+
   test('and throws what is no TorrentError is an outcome all the same', async () => {
     make([['a']], {
       client: {
@@ -292,6 +324,33 @@ describe('a tracker that fails', () => {
     start();
     await clock.advance(1_000);
     expect(outcomes[0]?.error?.code).toBe('TrackerUnreachable');
+  });
+});
+
+describe('what a tracker has to say', () => {
+  const said = () => outcomes.flatMap(({ message, leftOut }) => [message, leftOut]).filter(Boolean);
+
+  test('is told once, each thing of each tracker', async () => {
+    trackers.answers.set('a', reply({ warning: 'old client', leftOut: 'peers6 is odd' }));
+    make([['a']]);
+    start();
+    await clock.advance(450_000);
+    expect(outcomes).toHaveLength(5);
+    expect(said()).toEqual(['old client', 'peers6 is odd']);
+    trackers.answers.set('a', reply({ warning: 'closing down' }));
+    await clock.advance(200_000);
+    trackers.answers.set('a', reply({ warning: 'old client' }));
+    await clock.advance(200_000);
+    expect(said()).toEqual(['old client', 'peers6 is odd', 'closing down']);
+  });
+
+  test('is not told without end where it is another text each time', async () => {
+    let count = 0;
+    make([['a']], { client: { announce: async () => reply({ warning: `you are number ${++count}` }) } });
+    start();
+    await clock.advance(3_000_000);
+    expect(outcomes.length).toBeGreaterThan(20);
+    expect(said()).toHaveLength(3);
   });
 });
 

@@ -114,3 +114,22 @@ test('rubbish is a TorrentError and nothing else', () => {
     fuzzParameters(500),
   );
 });
+
+test('a handshake as other programs write it: keys in any order, repeated, odd integers, bytes behind it', () => {
+  const text =
+    'd1:v3:abc4:reqqi99999999999999999999e1:md6:ut_pexi1e11:ut_metadatai2e6:ut_pexi7ee1:pi080e1:v1:xe\n';
+  const said = parseExtensionHandshake(Buffer.from(text));
+  expect([...said.ids]).toEqual([
+    ['ut_pex', 1],
+    ['ut_metadata', 2],
+  ]);
+  expect([said.client, said.requestQueue, said.listenPort]).toEqual(['abc', undefined, undefined]);
+  expect([...parseExtensionHandshake(Buffer.from('d1:md9:__proto__i3eee')).ids]).toEqual([['__proto__', 3]]);
+});
+
+test('what is kept of a handshake is a copy', () => {
+  const payload = encodeBencode({ yourip: Buffer.from([10, 0, 0, 1]) });
+  const { yourIp } = parseExtensionHandshake(payload);
+  payload.fill(0);
+  expect(yourIp).toEqual(Buffer.from([10, 0, 0, 1]));
+});

@@ -51,3 +51,11 @@ describe('is refused', () => {
     );
   });
 });
+
+test('keys may be in any order, and repeated: the first counts', () => {
+  const message = parseMetadataMessage(
+    Buffer.from('d5:piecei2e8:msg_typei1e5:piecei9e10:total_sizei007eed1:ae'),
+  );
+  expect(message).toMatchObject({ kind: 'data', piece: 2 });
+  expect(message?.kind === 'data' && Buffer.from(message.data).toString()).toBe('d1:ae');
+});

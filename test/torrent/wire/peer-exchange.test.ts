@@ -45,3 +45,10 @@ test('rubbish is a TorrentError and nothing else', () => {
     }),
   );
 });
+
+test('keys may be in any order, and repeated: the first counts', () => {
+  const message = 'd7:dropped0:5:added6:\x0a\x00\x00\x01\x1a\xe15:added0:7:added.f1:\x02e';
+  expect(parsePeerExchange(Buffer.from(message, 'latin1')).added).toEqual([
+    { host: '10.0.0.1', port: 6881, isSeed: true, isReachable: false },
+  ]);
+});
