@@ -25,7 +25,7 @@ export const SUITES: readonly Suite[] = [
     include: ['/test/'],
     exclude: ['/test/integration/', '/test/e2e/'],
     workers: 2,
-    timeoutMilliseconds: 120_000,
+    timeoutMilliseconds: 300_000,
   },
   // Integration tests start servers of their own (an API server each), and two cores hold one at a time.
   {
@@ -33,8 +33,8 @@ export const SUITES: readonly Suite[] = [
     include: ['/test/integration/'],
     exclude: [],
     workers: 1,
-    timeoutMilliseconds: 300_000,
+    timeoutMilliseconds: 600_000,
   },
   // End-to-end tests share one cluster and cut its nodes off.
-  { name: 'e2e', include: ['/test/e2e/'], exclude: [], workers: 1, timeoutMilliseconds: 300_000 },
+  { name: 'e2e', include: ['/test/e2e/'], exclude: [], workers: 1, timeoutMilliseconds: 900_000 },
 ];

@@ -3,11 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, expect, jest, test } from '@jest/globals';
+import { afterEach, expect, test } from '@jest/globals';
 import { until } from './harness.ts';
 import { World } from './world.ts';
-
-jest.setTimeout(30_000);
 
 /** A tracker that knows nobody and remembers what it was asked. */
 const asked: URLSearchParams[] = [];

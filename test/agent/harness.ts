@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type RunningAgent, startAgent } from '../../agent/agent.ts';
 import type { Logger } from '../../agent/logger.ts';
 import { ingestPath, type PlanRequest, type Reservation } from '../../api/index.ts';
+import { PATIENCE } from '../patience.ts';
 import { type FakeCluster, SOURCE_STATE, UID } from './fake-cluster.ts';
 
 /** Collects lines, so that a failing test can show them. */
@@ -55,7 +56,7 @@ export async function until(
   describe: () => string = () => 'the condition does not hold',
   timeoutMilliseconds = 15_000,
 ): Promise<void> {
-  const deadline = performance.now() + timeoutMilliseconds;
+  const deadline = performance.now() + PATIENCE * timeoutMilliseconds;
   while (!(await condition())) {
     if (performance.now() > deadline) throw new Error(describe());
     await new Promise((resolve) => setTimeout(resolve, 10));

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { afterEach, expect, jest, test } from '@jest/globals';
+import { afterEach, expect, test } from '@jest/globals';
 import type { ContentRevision } from '../../api/index.ts';
 import { parseMetainfo } from '../../torrent/index.ts';
 import { decodeResume } from '../../torrent/storage/resume.ts';
@@ -13,8 +13,6 @@ import type { ProcessReport, ProcessSettings } from './agent-process.ts';
 import { UID } from './fake-cluster.ts';
 import { temporaryFolder, until } from './harness.ts';
 import { World } from './world.ts';
-
-jest.setTimeout(60_000);
 
 const SIZE = 3 * 1024 ** 2;
 

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Agent } from 'undici';
 import { PublisherEnv } from '../../api/index.ts';
 import { runPublisher } from '../../publisher/main.ts';
@@ -19,8 +19,6 @@ import {
   temporaryFolder,
   until,
 } from './harness.ts';
-
-jest.setTimeout(60_000);
 
 const FILES = { 'a.bin': randomBytes(700_000), 'b/c.bin': randomBytes(2_500_000) };
 const SIZE = 3_200_000;

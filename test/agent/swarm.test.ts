@@ -2,12 +2,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { readFile, readlink, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, expect, jest, test } from '@jest/globals';
+import { afterEach, expect, test } from '@jest/globals';
 import { UID } from './fake-cluster.ts';
 import { looked, until } from './harness.ts';
 import { World } from './world.ts';
-
-jest.setTimeout(30_000);
 
 let world: World;
 afterEach(() => world.close());

@@ -4,6 +4,7 @@ import type { V1Deployment } from '@kubernetes/client-node';
 import { CONTENT_REVISION, type ContentRevision } from '../../api/index.ts';
 import { DEPLOYMENTS } from '../../kube/resource-types.ts';
 import { rankReplicas } from '../../torrent/index.ts';
+import { PATIENCE } from '../patience.ts';
 import { CHART, installChart, RELEASE, SYSTEM_NAMESPACE } from './harness/chart.ts';
 import { downloadingNode, fromFiles } from './harness/distribution.ts';
 import { disconnect, helm, kubectl, resource } from './harness/environment.ts';
@@ -22,7 +23,7 @@ const names = (replicas: number) => Array.from({ length: replicas }, (_, index) 
 const inSystem = ['--namespace', SYSTEM_NAMESPACE];
 
 async function rolledOut(name: string): Promise<void> {
-  await kubectl(['rollout', 'status', `deployment/${name}`, ...inSystem, '--timeout=60s']);
+  await kubectl(['rollout', 'status', `deployment/${name}`, ...inSystem, `--timeout=${PATIENCE * 60}s`]);
 }
 
 /** Scales as a user does, by the chart, and waits until there are so many and all of them answer. */

@@ -1,12 +1,10 @@
 // The product's swarm core on a virtual network: what the policies promise, in numbers that do not depend on the
 // machine.
-import { describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import type { SimulationOptions } from '../../simulation/simulation.ts';
 import { simulateInThread as simulate } from './worker.ts';
 
 // Seconds of computing, which take longer where others compute too.
-jest.setTimeout(120_000);
-
 /** 1 seed and 20 leechers, 64 MiB in pieces of 256 KiB, links of 100 Mbit/s. */
 const TWENTY: SimulationOptions = {
   leechers: 20,

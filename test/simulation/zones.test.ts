@@ -1,12 +1,10 @@
 // What the tracker's choice by zones does to a swarm: the answers are those of the registry that serves announces.
-import { describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { introducedPairs } from '../../cli/simulated-tracker.ts';
 import type { SimulationOptions } from '../../simulation/simulation.ts';
 import { simulateInThread as simulate } from './worker.ts';
 
 // Seconds of computing, which take longer where others compute too.
-jest.setTimeout(120_000);
-
 const NODES = 61;
 const ZONES = 3;
 

@@ -1,4 +1,5 @@
 // Waits for a condition, for the tests.
+import { PATIENCE } from '../patience.ts';
 
 const LOOK_EVERY_MILLISECONDS = 10;
 
@@ -7,10 +8,10 @@ export async function eventually(
   holds: () => boolean | Promise<boolean>,
   milliseconds = 10_000,
 ): Promise<void> {
-  const deadline = Date.now() + milliseconds;
+  const deadline = Date.now() + PATIENCE * milliseconds;
   for (;;) {
     if (await holds()) return;
-    if (Date.now() > deadline) throw new Error(`not within ${milliseconds} ms: ${holds}`);
+    if (Date.now() > deadline) throw new Error(`not within ${PATIENCE * milliseconds} ms: ${holds}`);
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MILLISECONDS));
   }
 }

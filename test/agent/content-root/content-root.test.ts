@@ -191,7 +191,7 @@ describe('a crash at any step', () => {
     }
     // As many as there are steps: if the story became shorter than this, it is not told any more.
     expect(crashes).toBeGreaterThan(80);
-  }, 30_000);
+  });
 
   test('removal goes on after it', async () => {
     const path = await temporaryFolder();

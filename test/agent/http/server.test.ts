@@ -1,11 +1,9 @@
 // The agent's HTTP port, but for ingest.
 import { randomBytes } from 'node:crypto';
-import { afterEach, expect, jest, test } from '@jest/globals';
+import { afterEach, expect, test } from '@jest/globals';
 import { FakeCluster } from '../fake-cluster.ts';
 import { closeTestAgents, openTestAgent } from '../harness.ts';
 import { World } from '../world.ts';
-
-jest.setTimeout(30_000);
 
 let world: World | undefined;
 afterEach(async () => {

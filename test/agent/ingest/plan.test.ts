@@ -2,6 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { judgePlan, mergePlan } from '../../../agent/ingest/plan.ts';
 import type { IngestFile } from '../../../agent/ingest/record.ts';
+import { PATIENCE } from '../../patience.ts';
 import { reservationOf, SOURCE_STATE } from '../fake-cluster.ts';
 
 const file = (path: string, changes: Partial<IngestFile> = {}): IngestFile => ({
@@ -65,7 +66,7 @@ describe('too many files', () => {
     expect(judge(files)).toThrow(
       /^100000 files of 976\.6 KiB in all need more than the 8\.0 MiB of metainfo .*: put them into fewer files or shorter paths$/,
     );
-    expect(performance.now() - begin).toBeLessThan(500);
+    expect(performance.now() - begin).toBeLessThan(PATIENCE * 500);
   });
 
   test('are refused exactly where the metainfo would be too large', () => {
@@ -73,5 +74,5 @@ describe('too many files', () => {
     // At a glance this passes: it is the piece hashes of 6 TiB that are too much besides.
     const flat = Array.from({ length: 50_000 }, (_, index) => file(`${'p'.repeat(80)}${1e6 + index}`));
     expect(judge([file('0', { sizeBytes: 6 * 1024 ** 4 }), ...flat])).toThrow(/need more than the 8\.0 MiB/);
-  }, 20_000);
+  });
 });

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
-import { afterEach, describe, expect, jest, test } from '@jest/globals';
+import { afterEach, describe, expect, test } from '@jest/globals';
 import { ingestPath } from '../../../api/index.ts';
 import { FakeCluster, OTHER_UID, POD_UID, reservationOf, tokenOf, UID } from '../fake-cluster.ts';
 import {
@@ -15,7 +15,6 @@ import {
   until,
 } from '../harness.ts';
 
-jest.setTimeout(30_000);
 afterEach(closeTestAgents);
 
 async function reservedAgent(changes: Parameters<typeof reservationOf>[0] = {}): Promise<TestAgent> {

@@ -3,6 +3,7 @@
  * and wait for a person; tests delete much while agents are away, and must not be most of what there is.
  */
 import { API_VERSION, CONTENT_DISTRIBUTION } from '../../../api/index.ts';
+import { PATIENCE } from '../../patience.ts';
 import type { ChartTarget } from './chart.ts';
 
 export const BALLAST_NAMESPACE = 'e2e-ballast';
@@ -26,5 +27,5 @@ export async function applyBallast({ kubectl }: Pick<ChartTarget, 'kubectl'>): P
   const list = { apiVersion: 'v1', kind: 'List', items: objects };
   await kubectl(['apply', '--filename', '-'], JSON.stringify(list));
   const all = ['contentdistributions', '--all', '--namespace', namespace];
-  await kubectl(['wait', '--for=condition=Ready', ...all, '--timeout=180s']);
+  await kubectl(['wait', '--for=condition=Ready', ...all, `--timeout=${PATIENCE * 180}s`]);
 }

@@ -2,12 +2,13 @@
 import { join } from 'node:path';
 import { IMAGE_REPOSITORY } from '../../../image/build.ts';
 import type { Cluster } from '../../cluster/cluster.ts';
+import { PATIENCE } from '../../patience.ts';
 
 export const CHART = join(import.meta.dirname, '..', '..', '..', 'charts', 'enxame');
 export const RELEASE = 'enxame';
 export const SYSTEM_NAMESPACE = 'enxame-system';
 
-const READY_TIMEOUT = '180s';
+const READY_TIMEOUT = `${PATIENCE * 180}s`;
 
 /** As much of a cluster as this needs. */
 export type ChartTarget = Pick<Cluster, 'kubectl' | 'helm'>;

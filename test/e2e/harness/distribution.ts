@@ -10,6 +10,7 @@ import {
   type NodeContent,
 } from '../../../api/index.ts';
 import { PODS } from '../../../kube/resource-types.ts';
+import { PATIENCE } from '../../patience.ts';
 import { apply, kubectl, resource } from './environment.ts';
 import type { SourceFile } from './source.ts';
 import { until } from './until.ts';
@@ -55,7 +56,7 @@ export class Distribution {
   async waitReady(seconds = 90): Promise<void> {
     await kubectl([
       ...['--namespace', this.namespace, 'wait', '--for=condition=Ready'],
-      ...[`contentdistribution/${this.name}`, `--timeout=${seconds}s`],
+      ...[`contentdistribution/${this.name}`, `--timeout=${PATIENCE * seconds}s`],
     ]);
   }
 
@@ -100,7 +101,13 @@ export class Distribution {
 
   /** Deletes the object; agents follow. */
   async delete(): Promise<void> {
-    await kubectl(['-n', this.namespace, 'delete', `contentdistribution/${this.name}`, '--timeout=60s']);
+    await kubectl([
+      '-n',
+      this.namespace,
+      'delete',
+      `contentdistribution/${this.name}`,
+      `--timeout=${PATIENCE * 60}s`,
+    ]);
   }
 }
 

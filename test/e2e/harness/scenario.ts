@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { test } from '@jest/globals';
+import { PATIENCE } from '../../patience.ts';
 import { diagnose } from './diagnosis.ts';
 import { Distribution } from './distribution.ts';
 import { apply, kubectl, ownCluster } from './environment.ts';
@@ -30,7 +31,14 @@ async function makeNamespace(labels: Record<string, string> = {}): Promise<strin
     metadata: { name, labels: { ...restricted, ...labels } },
   });
   // Its controller makes the account a moment later; no Pod is let in before.
-  await kubectl(['-n', name, 'wait', '--for=create', 'serviceaccount/default', '--timeout=60s']);
+  await kubectl([
+    '-n',
+    name,
+    'wait',
+    '--for=create',
+    'serviceaccount/default',
+    `--timeout=${PATIENCE * 60}s`,
+  ]);
   return name;
 }
 
@@ -50,7 +58,14 @@ async function run(body: (world: World) => Promise<void>): Promise<void> {
     throw error;
   } finally {
     for (const cleanUp of cleanUps) await cleanUp();
-    await kubectl(['-n', namespace, 'delete', 'contentdistributions', '--all', '--timeout=60s']);
+    await kubectl([
+      '-n',
+      namespace,
+      'delete',
+      'contentdistributions',
+      '--all',
+      `--timeout=${PATIENCE * 60}s`,
+    ]);
     await kubectl(['delete', 'namespace', namespace, '--wait=false']);
   }
 }
@@ -65,7 +80,7 @@ export function scenario(
   body: (world: World) => Promise<void>,
   { timeoutSeconds = DEFAULT_TIMEOUT_SECONDS }: ScenarioOptions = {},
 ): void {
-  test(name, () => run(body), timeoutSeconds * 1000);
+  test(name, () => run(body), PATIENCE * timeoutSeconds * 1000);
 }
 
 /** A test that breaks nodes, network or control plane, and so runs on a cluster of our own only. */
@@ -75,5 +90,5 @@ export function faultScenario(
   { timeoutSeconds = DEFAULT_TIMEOUT_SECONDS }: ScenarioOptions = {},
 ): void {
   if (ownCluster === undefined) test.skip(`${name} (needs a cluster of our own)`, () => {});
-  else test(name, () => run((world) => body(world, ownCluster!)), timeoutSeconds * 1000);
+  else test(name, () => run((world) => body(world, ownCluster!)), PATIENCE * timeoutSeconds * 1000);
 }

@@ -1,6 +1,7 @@
 /** A real HTTP source in a Pod of the cluster, and content that anyone can make again. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { PATIENCE } from '../../patience.ts';
 import { randomContentSha256 } from '../../source/content.ts';
 import { api, apply, kubectl } from './environment.ts';
 import { image, NODE_PROGRAM, restrictedContainer, restrictedPod } from './pods.ts';
@@ -121,7 +122,7 @@ export class Source {
         },
       },
     );
-    const ready = ['wait', '--for=condition=Ready', 'pod/source', '--timeout=60s'];
+    const ready = ['wait', '--for=condition=Ready', 'pod/source', `--timeout=${PATIENCE * 60}s`];
     await kubectl(['--namespace', namespace, ...ready]);
     const source = new Source(namespace);
     // The Service is told of the Pod a moment after the Pod is ready.

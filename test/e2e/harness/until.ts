@@ -1,5 +1,6 @@
 /** Waiting for something to become so. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { PATIENCE } from '../../patience.ts';
 
 const POLL_MILLISECONDS = 200;
 
@@ -15,7 +16,7 @@ export async function until<T>(
   isSo: (answer: T) => boolean = Boolean,
   seconds = 60,
 ): Promise<T> {
-  const end = Date.now() + seconds * 1000;
+  const end = Date.now() + PATIENCE * seconds * 1000;
   let last: unknown;
   for (;;) {
     try {
@@ -25,7 +26,7 @@ export async function until<T>(
     } catch (error) {
       last = error;
     }
-    if (Date.now() > end) throw new Error(`not within ${seconds} s: ${what}; at last: ${last}`);
+    if (Date.now() > end) throw new Error(`not within ${PATIENCE * seconds} s: ${what}; at last: ${last}`);
     await delay(POLL_MILLISECONDS);
   }
 }

@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { ContentRevision, NodeContent } from '../../../api/index.ts';
 import { reservationOf, revisionOf } from '../../agent/fake-cluster.ts';
 import { removeTemporaryFolders, TestPublisher, temporaryFolder, until } from '../../agent/harness.ts';
@@ -12,8 +12,6 @@ import { enxame, type Run } from '../../cli/enxame-process.ts';
 import { type ControlPlane, startControlPlane } from '../../cluster/control-plane.ts';
 import { freeLoopbackPorts } from '../../cluster/loopback-ports.ts';
 import { NAMESPACE, render } from '../chart/render.ts';
-
-jest.setTimeout(120_000);
 
 const { version: VERSION } = JSON.parse(
   await readFile(join(import.meta.dirname, '../../../package.json'), 'utf8'),
@@ -116,7 +114,7 @@ beforeAll(async () => {
   const objects = await render();
   const crds = objects.filter(({ kind }) => kind === 'CustomResourceDefinition');
   await create({ apiVersion: 'v1', kind: 'List', items: crds });
-  await kubectl('wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all');
+  await kubectl('wait', '--for=condition=Established', '--timeout=120s', 'crd', '--all');
   const rest = objects.filter(({ kind }) => kind !== 'CustomResourceDefinition');
   await create({ apiVersion: 'v1', kind: 'List', items: rest });
   await create({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace: 'ml' } });
@@ -221,7 +219,13 @@ test('keeps its files when the kind itself is deleted', async () => {
   expect(await readdir(join(root, 'by-name', 'ml'))).toEqual(['model']);
   const crds = (await render()).filter(({ metadata }) => metadata.name === 'contentrevisions.enxame.dev');
   await create({ apiVersion: 'v1', kind: 'List', items: crds });
-  await kubectl('wait', '--for=condition=Established', '--timeout=30s', 'crd', 'contentrevisions.enxame.dev');
+  await kubectl(
+    'wait',
+    '--for=condition=Established',
+    '--timeout=120s',
+    'crd',
+    'contentrevisions.enxame.dev',
+  );
   await create(object, ...OPERATOR);
   await until(
     async () => !(await deletions()).includes('"list"'),

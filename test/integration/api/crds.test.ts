@@ -30,12 +30,12 @@ beforeAll(async () => {
   installed = await runCommand(join(server.binaries, 'kubectl'), ['apply', '--server-side', '-f', crds], {
     env,
   });
-  await kubectl('wait', '--for=condition=Established', '--timeout=30s', '-f', crds);
+  await kubectl('wait', '--for=condition=Established', '--timeout=120s', '-f', crds);
   await kubectl('create', 'namespace', 'ml');
   const config = new KubeConfig();
   config.loadFromFile(server.kubeconfigPath);
   api = KubernetesObjectApi.makeApiClient(config);
-}, 120_000);
+});
 
 afterAll(async () => {
   await server?.close();

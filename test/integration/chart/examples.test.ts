@@ -34,11 +34,11 @@ beforeAll(async () => {
   files = (await readdir(EXAMPLES)).filter((name) => name.endsWith('.yaml')).sort();
   server = await startControlPlane();
   await server.kubectl(['apply', '--server-side', '--filename', join(ROOT, 'crds')]);
-  await server.kubectl(['wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all']);
+  await server.kubectl(['wait', '--for=condition=Established', '--timeout=120s', 'crd', '--all']);
   await server.kubectl(['create', 'namespace', 'demo']);
   // No controller makes it here, and no Pod gets in without one.
   await server.kubectl(['create', 'serviceaccount', 'default', '--namespace', 'default']);
-}, 120_000);
+});
 
 afterAll(async () => {
   await server?.close();

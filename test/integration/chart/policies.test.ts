@@ -82,7 +82,7 @@ beforeAll(async () => {
   const objects = await render();
   const crds = objects.filter(({ kind }) => kind === 'CustomResourceDefinition');
   await send(['create'], { apiVersion: 'v1', kind: 'List', items: crds }, ADMIN);
-  await kubectl('wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all');
+  await kubectl('wait', '--for=condition=Established', '--timeout=120s', 'crd', '--all');
   const rest = objects.filter(({ kind }) => kind !== 'CustomResourceDefinition');
   await send(['create', '--validate=strict'], { apiVersion: 'v1', kind: 'List', items: rest }, ADMIN);
   // The API server takes up policies within a moment.

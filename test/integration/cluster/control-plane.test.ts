@@ -46,7 +46,7 @@ test('with the controller manager, Pods can be made and namespaces end', async (
   try {
     await plane.kubectl(['run', 'pod', '--image=none']);
     await plane.kubectl(['create', 'namespace', 'passing']);
-    await plane.kubectl(['delete', 'namespace', 'passing', '--timeout=60s']);
+    await plane.kubectl(['delete', 'namespace', 'passing', '--timeout=240s']);
   } finally {
     await plane.close();
   }
@@ -63,7 +63,7 @@ test('its programs die with the process that started them', async () => {
   try {
     expect(await processesWith(folder)).toHaveLength(2);
     owner.kill('SIGKILL');
-    const end = Date.now() + 10_000;
+    const end = Date.now() + 60_000;
     while ((await processesWith(folder)).length > 0 && Date.now() < end) await delay(50);
     expect(await processesWith(folder)).toEqual([]);
   } finally {

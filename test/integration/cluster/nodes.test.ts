@@ -55,7 +55,7 @@ async function traces(): Promise<string[]> {
 
 /** Waits for a condition of a Pod. */
 const podIs = (condition: string) =>
-  cluster.kubectl(['wait', `--for=${condition}`, 'pod/sleeper', '--timeout=60s']);
+  cluster.kubectl(['wait', `--for=${condition}`, 'pod/sleeper', '--timeout=240s']);
 
 const isReachable = (): Promise<boolean> =>
   cluster.nodeExec(NODE, ['timeout', '2', 'bash', '-c', 'echo > /dev/tcp/198.18.0.2/6443']).then(
@@ -67,7 +67,7 @@ const isReachable = (): Promise<boolean> =>
 async function interruptUp(isSo: () => boolean | Promise<boolean>): Promise<void> {
   const run = spawn(process.execPath, [PROGRAM, 'up', '--name', NAME, '--nodes', '1'], { stdio: 'ignore' });
   const ended = new Promise((resolve) => run.once('close', resolve));
-  for (const end = Date.now() + 60_000; !(await isSo()); await delay(20))
+  for (const end = Date.now() + 240_000; !(await isSo()); await delay(20))
     if (Date.now() > end || run.exitCode !== null) throw new Error('the run did not come that far');
   run.kill('SIGKILL');
   await ended;
@@ -89,7 +89,7 @@ describe('a cluster that comes up over what an interrupted run left', () => {
       },
     };
     await cluster.kubectl(['apply', '-f', '-'], JSON.stringify(pod));
-  }, 120_000);
+  });
 
   test('is up, runs a Pod, and is left alone by another up', async () => {
     await podIs('condition=Ready');
@@ -144,7 +144,7 @@ describe('a cluster that comes up over what an interrupted run left', () => {
     await cluster.reviveNode(NODE);
     await podIs('jsonpath={.status.containerStatuses[0].restartCount}=1');
     await podIs('condition=Ready');
-  }, 120_000);
+  });
 
   test('an API server that is killed answers again once it is started', async () => {
     await cluster.stopApiServer();
@@ -168,7 +168,7 @@ test('what a run leaves that is killed while the node starts goes with the next 
   expect((await traces()).filter((trace) => trace.startsWith('process')).length).toBeGreaterThan(3);
   await cluster.down();
   expect(await traces()).toEqual([]);
-}, 60_000);
+});
 
 test('a process that was given the process id of one that ended is not killed', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'enxame-processes-'));

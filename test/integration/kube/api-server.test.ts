@@ -12,6 +12,7 @@ import { EVENTS, LEASES } from '../../../kube/resource-types.ts';
 import { reviewToken } from '../../../kube/token-review.ts';
 import { type ControlPlane, startControlPlane } from '../../cluster/control-plane.ts';
 import { recordingLogger } from '../../kube/logs.ts';
+import { PATIENCE } from '../../patience.ts';
 
 const CONFIG_MAPS = { group: '', version: 'v1', kind: 'ConfigMap', plural: 'configmaps', namespaced: true };
 const namespace = 'default';
@@ -50,9 +51,9 @@ const errorOf = (call: Promise<unknown>): Promise<unknown> =>
   );
 
 async function until(what: string, isSo: () => boolean | Promise<boolean>, milliseconds = 30_000) {
-  const end = Date.now() + milliseconds;
+  const end = Date.now() + PATIENCE * milliseconds;
   while (!(await isSo())) {
-    if (Date.now() > end) throw new Error(`not within ${milliseconds / 1000} s: ${what}`);
+    if (Date.now() > end) throw new Error(`not within ${(PATIENCE * milliseconds) / 1000} s: ${what}`);
     await delay(50);
   }
 }

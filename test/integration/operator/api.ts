@@ -50,7 +50,7 @@ export class TestApi {
     const isDefinition = ({ kind }: { kind: string }) => kind === 'CustomResourceDefinition';
     await this.kubectl('create', 'namespace', NAMESPACE);
     await this.create(objects.filter(isDefinition));
-    await this.kubectl('wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all');
+    await this.kubectl('wait', '--for=condition=Established', '--timeout=120s', 'crd', '--all');
     await this.create(objects.filter((object) => !isDefinition(object)));
     const { metadata, ...rest } = contentRevision();
     const forged = { ...rest, metadata: { ...metadata, namespace: 'default' } };

@@ -11,6 +11,7 @@ import {
   persistentVolumeName,
 } from '../../../api/index.ts';
 import { PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES } from '../../../kube/index.ts';
+import { PATIENCE } from '../../patience.ts';
 import { Stage } from './stage.ts';
 import { until } from './until.ts';
 
@@ -79,7 +80,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await stage?.close();
-}, 60_000);
+});
 
 describe('a claim', () => {
   test('is a volume and a claim that bind each other, and wait for no node', async () => {
@@ -240,7 +241,7 @@ describe('deletion', () => {
     await stage.receiving('doomed');
     await stage.delete('model');
     await stage.api.kubectl('delete', 'namespace', 'doomed', '--wait=false');
-  }, 60_000);
+  });
 
   test('leaves nothing of one that is being read', async () => {
     const { metadata } = await stage.apply('half', { source: source('four'), claim: { name: 'half' } });
@@ -313,7 +314,14 @@ test('many at once are all served, with few writes each', async () => {
     })),
   );
   await stage.api.kubectl(
-    ...['wait', 'contentdistribution', '--all', '--namespace=ml', '--for=condition=Ready', '--timeout=60s'],
+    ...[
+      'wait',
+      'contentdistribution',
+      '--all',
+      '--namespace=ml',
+      '--for=condition=Ready',
+      `--timeout=${PATIENCE * 60}s`,
+    ],
   );
   await until('every reservation is released', async () => {
     const { items } = await stage.api.admin.resource<NodeContent>(NODE_CONTENT).list();

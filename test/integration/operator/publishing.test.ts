@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { ContentDistributionSpec } from '../../../api/index.ts';
 import { NODE_CONTENT, sourceState } from '../../../api/index.ts';
 import { DEPLOYMENTS, SERVICES } from '../../../kube/index.ts';
+import { PATIENCE } from '../../patience.ts';
 import { NAMESPACE } from '../chart/render.ts';
 import { type Replica, Stage } from './stage.ts';
 import { until } from './until.ts';
@@ -41,7 +42,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await stage?.close();
-}, 60_000);
+});
 
 test('one of two replicas leads, and makes the trackers', async () => {
   const leading = () =>
@@ -111,7 +112,13 @@ describe('a distribution', () => {
 
   test('becomes a revision that every node activates', async () => {
     await stage.api.kubectl(
-      ...['wait', 'contentdistribution/model', '--namespace=ml', '--for=condition=Ready', '--timeout=30s'],
+      ...[
+        'wait',
+        'contentdistribution/model',
+        '--namespace=ml',
+        '--for=condition=Ready',
+        `--timeout=${PATIENCE * 30}s`,
+      ],
     );
     const [revision, ...more] = await stage.revisions('model');
     const { metadata, status } = await stage.distribution('model');

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Discovery, PeerAddress } from '../../../torrent/discovery/discovery.ts';
 import { Session } from '../../../torrent/session/session.ts';
 import type { EngineLogger, SessionOptions, Torrent } from '../../../torrent/session/types.ts';
+import { PATIENCE } from '../../patience.ts';
 
 export const silent: EngineLogger = {
   debug: () => undefined,
@@ -39,8 +40,8 @@ export function addressOf(session: Session, host = '127.0.0.1'): PeerAddress {
 
 /** Resolves once the condition holds; fails, saying what it waited for, if that takes too long. */
 export async function until(what: string, holds: () => boolean, seconds = 20): Promise<void> {
-  for (const end = performance.now() + seconds * 1000; !holds(); ) {
-    if (performance.now() > end) throw new Error(`after ${seconds} s not yet: ${what}`);
+  for (const end = performance.now() + PATIENCE * seconds * 1000; !holds(); ) {
+    if (performance.now() > end) throw new Error(`after ${PATIENCE * seconds} s not yet: ${what}`);
     await delay(5);
   }
 }

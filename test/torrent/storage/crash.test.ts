@@ -134,4 +134,4 @@ test('after any history, a restart holds exactly the pieces that lie on disk', a
     }),
     fuzzParameters(60),
   );
-}, 120_000);
+});
