@@ -78,9 +78,8 @@ function environment(
   url: string,
   settings: PublisherSettings,
 ): { name: string; value: string }[] {
-  const variables: [string, string | undefined][] = [
+  const own: [string, string | undefined][] = [
     [LOG_LEVEL_VARIABLE, settings.logLevel],
-    ...Object.entries(settings.environment),
     [PublisherEnv.IngestUrl, url],
     [PublisherEnv.Uid, metadata.uid],
     [PublisherEnv.Attempt, String(reservation.attempt)],
@@ -98,10 +97,11 @@ function environment(
       settings.authorities === undefined ? undefined : `${AUTHORITIES_MOUNT_PATH}/${AUTHORITIES_FILE}`,
     ],
   ];
+  // Each name once: what the chart's values repeat of our own does not count.
+  const variables = new Map(Object.entries(settings.environment));
+  for (const [name, value] of own) if (value !== undefined) variables.set(name, value);
   // `$(NAME)` in a value would be replaced by the kubelet; `$$` is a dollar.
-  return variables.flatMap(([name, value]) =>
-    value === undefined ? [] : [{ name, value: value.replaceAll('$', '$$$$') }],
-  );
+  return [...variables].map(([name, value]) => ({ name, value: value.replaceAll('$', '$$$$') }));
 }
 
 interface Mounted {

@@ -1,14 +1,17 @@
 // The agent as it is shipped, against a real API server, with the roles and policies of the chart and the token of a
 // Pod: it makes its NodeContent, knows a publisher by its token, follows revisions, and keeps content through
 // what an API server may do to it.
+import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { ContentRevision, NodeContent } from '../../../api/index.ts';
-import { reservationOf, revisionOf } from '../../agent/fake-cluster.ts';
+import { reservationOf, revisionOf, SOURCE_STATE, UID } from '../../agent/fake-cluster.ts';
 import { removeTemporaryFolders, TestPublisher, temporaryFolder, until } from '../../agent/harness.ts';
-import { enxame, type Run } from '../../cli/enxame-process.ts';
+import { enxame, type Run, shippedProgram } from '../../cli/enxame-process.ts';
 import { type ControlPlane, startControlPlane } from '../../cluster/control-plane.ts';
 import { freeLoopbackPorts } from '../../cluster/loopback-ports.ts';
 import { NAMESPACE, render } from '../chart/render.ts';
@@ -107,6 +110,39 @@ async function environmentOf(node: string, contentRoot: string): Promise<Record<
   };
 }
 
+/**
+ * Runs the publisher as it is shipped. Its Pod would have its token and its source mounted at fixed paths: here it has
+ * a name space of mounts of its own.
+ */
+async function publish(token: string): Promise<{ code: number | null; stderr: string }> {
+  const folder = await temporaryFolder();
+  await mkdir(join(folder, 'enxame', 'token'), { recursive: true });
+  await mkdir(join(folder, 'enxame', 'config-map'));
+  await writeFile(join(folder, 'enxame', 'token', 'token'), token);
+  await writeFile(join(folder, 'enxame', 'config-map', 'file'), BYTES);
+  const mountAndRun = 'mount --bind "$1" /run && shift && exec "$@"';
+  const asRoot = process.getuid?.() === 0 ? [] : ['--map-root-user'];
+  const program = [process.execPath, shippedProgram(), 'publish'];
+  const child = spawn(
+    'unshare',
+    [...asRoot, '--mount', 'sh', '-euc', mountAndRun, 'sh', folder, ...program],
+    {
+      env: {
+        PATH: process.env.PATH,
+        ENXAME_INGEST_URL: url,
+        ENXAME_UID: UID,
+        ENXAME_ATTEMPT: '1',
+        ENXAME_SOURCE_STATE: SOURCE_STATE,
+        ENXAME_SOURCE: JSON.stringify({ configMap: { name: 'model' } }),
+      },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
+  );
+  const stderr = text(child.stderr);
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, stderr: await stderr };
+}
+
 beforeAll(async () => {
   server = await startControlPlane();
   await kubectl('create', 'namespace', NAMESPACE);
@@ -165,7 +201,7 @@ test('takes content from the Pod that a reservation names, by its token, and fro
 
   expect((await new TestPublisher(url, { token: stranger.token }).status()).body.code).toBe('WrongPod');
   expect((await new TestPublisher(url, { token: wrongAudience }).status()).body.code).toBe('Unauthenticated');
-  await new TestPublisher(url, { token: publisher.token }).publish([{ path: 'file', bytes: BYTES }]);
+  expect(await publish(publisher.token)).toEqual({ code: 0, stderr: '' });
   const { status } = await untilNodeContent((seen) => seen.status?.publishing?.[0]?.phase === 'Published');
   object = revisionOf(status!.publishing![0]!);
 });

@@ -116,6 +116,20 @@ describe('it mounts', () => {
     });
   });
 
+  test('each variable once: what the values repeat of ours does not count', () => {
+    const made = pod(
+      {},
+      { environment: { ENXAME_UID: 'another', ENXAME_LOG_LEVEL: 'loud', NO_PROXY: '.svc' } },
+    );
+    const names = (made.spec?.containers[0]?.env ?? []).map(({ name }) => name);
+    expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
+    expect(env(made)).toMatchObject({ NO_PROXY: '.svc' });
+    expect(env(made).ENXAME_UID).toBe(env(pod({})).ENXAME_UID);
+    expect(env(made).ENXAME_LOG_LEVEL).toBe(env(pod({})).ENXAME_LOG_LEVEL);
+    const authorities = { NODE_EXTRA_CA_CERTS: '/etc/own.crt' };
+    expect(env(pod({}, { environment: authorities }))).toMatchObject(authorities);
+  });
+
   test('authorities of its own', () => {
     const made = pod(
       {},
