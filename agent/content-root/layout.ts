@@ -1,4 +1,4 @@
-// Where things lie below the content root (design, "Files on a node"). Invariant: a path made here names
+// Where things lie below the content root. Invariant: a path made here names
 // something below the root, because every part that comes from outside is checked for its form first.
 import { join } from 'node:path';
 import { AgentError } from '../errors.ts';

@@ -1,4 +1,4 @@
-// When content whose objects are gone may be removed (design, "Deletion"). Objects vanish for bad reasons too:
+// When content whose objects are gone may be removed. Objects vanish for bad reasons too:
 // a CRD that was removed, an etcd put back from a backup, a wrong kubeconfig. So nothing goes at once.
 //
 // Invariant: a removal is due only 10 s after a DELETED event, or an hour after a list did not have the object;

@@ -178,7 +178,7 @@ export const nodeContentStatusSchema = record(
         maxItems: MAX_NODE_REVISIONS,
       }),
     ),
-    conditions: Optional(conditionsSchema('Ready and StorageLow.')),
+    conditions: Optional(conditionsSchema('Ready, StorageLow and DeletionHeld.')),
     summary: Optional(
       record(
         {
