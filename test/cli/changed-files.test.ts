@@ -69,9 +69,9 @@ const seed = (path = at('file')) => start('seed', torrent, path, ...LOOPBACK);
 const download = (to: string, peer: string, ...more: string[]) =>
   start('download', torrent, at(to), ...LOOPBACK, '--peer', peer, ...more);
 
-async function overwrite(path: string): Promise<void> {
+async function overwrite(path: string, length = 3 * PIECE): Promise<void> {
   const file = await open(path, 'r+');
-  await file.write(Buffer.alloc(3 * PIECE, 'Z'), 0, 3 * PIECE, 0);
+  await file.write(Buffer.alloc(length, 'Z'), 0, length, 0);
   await file.close();
 }
 
@@ -79,7 +79,8 @@ const DAMAGES: [string, (file: string) => Promise<unknown>][] = [
   ['removed', unlink],
   ['cut', (file) => truncate(file, 100)],
   ['renamed', (file) => rename(file, `${file}.away`)],
-  ['overwritten', overwrite],
+  // Whichever pieces came first: all of them are among these.
+  ['overwritten', (file) => overwrite(file, bytes.length)],
   ['emptied', (file) => unlink(file).then(() => writeFile(file, ''))],
 ];
 

@@ -18,8 +18,9 @@ const GIB = 1024 * MIB;
 const HEAP_MEBIBYTES = 64;
 
 /** 102,400 pieces: 2 MiB of hashes, and what is known of each piece. */
-const MOST_FOR_MANY_PIECES = 16 * MIB;
-const MOST_FOR_A_NEIGHBOUR_OF_MANY_PIECES = 64 * KIB;
+const MOST_FOR_MANY_PIECES = 10 * MIB;
+/** 80 KiB were measured, its bitfield and what is sent and received at first among them. */
+const MOST_FOR_A_NEIGHBOUR_OF_MANY_PIECES = 128 * KIB;
 const MOST_FOR_A_TORRENT = 48 * KIB;
 const MOST_FOR_A_CONNECTION = 64 * KIB;
 
