@@ -6,6 +6,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
+import { guardOutput } from './output.ts';
 import { VERSION } from './version.ts';
 
 const REQUIRED_NODE_MAJOR = 24;
@@ -32,6 +33,7 @@ function runOnNewerNode(): number {
   return result.status ?? 1;
 }
 
+guardOutput('enxame');
 const [first] = process.argv.slice(2);
 if (first === '--version' || first === '-V') {
   process.stdout.write(`enxame ${VERSION}\n`);
