@@ -3,11 +3,12 @@
  * written over unasked, and a download that cannot fit is refused before it begins.
  */
 import type { Stats } from 'node:fs';
-import { rm, stat, statfs } from 'node:fs/promises';
+import { access, constants, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatBytes } from '../api/quantity.ts';
 import {
   type Bitfield,
+  isTorrentError,
   type Metainfo,
   openStorage,
   type PieceStorage,
@@ -63,6 +64,8 @@ export class Destination {
       onChecked,
     });
     try {
+      // Told before anything else is said of what is there.
+      if (!storage.have.isFull) await access(root, constants.W_OK);
       const allocatedBytes = await this.#lookAtFiles(storage.have, replace || wasBegun);
       if (!storage.have.isFull) {
         await this.#refuseWithoutRoom(metainfo.totalBytes - allocatedBytes);
@@ -72,7 +75,7 @@ export class Destination {
       return storage;
     } catch (error) {
       await storage.close();
-      throw error;
+      throw this.#readOnly(error, storage);
     }
   }
 
@@ -116,6 +119,18 @@ export class Destination {
     for (let piece = Math.floor(offsetBytes / pieceLength); piece <= last; piece++)
       if (have.get(piece)) return true;
     return false;
+  }
+
+  /** A failure to write where nobody may, as what it means for the download. */
+  #readOnly(error: unknown, { have, metainfo }: PieceStorage): unknown {
+    const cause = isTorrentError(error, 'ReadOnly') ? error.cause : error;
+    const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? '';
+    if (!READ_ONLY.includes(code)) return error;
+    const missing = metainfo.pieceCount - have.count;
+    return new Error(
+      `${this.#root} may not be written to (${code}), and ${missing} of ${metainfo.pieceCount} pieces are missing; name a folder that may be written to`,
+      { cause: error },
+    );
   }
 
   async #refuseWithoutRoom(neededBytes: number): Promise<void> {

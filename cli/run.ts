@@ -1,16 +1,16 @@
 /**
  * Runs one long-lived program (agent, operator, tracker, publisher, wait) from its first line to its exit code.
- * SIGTERM and SIGINT ask it to end gracefully; a second signal ends the process at once. The process ends when
- * the program's promise does, whatever timers or sockets it left behind.
+ * SIGTERM, SIGINT and SIGHUP ask it to end gracefully; a second signal ends the process at once. The process ends when
+ * the program's promise does and all that it printed has left, whatever timers or sockets it left behind.
  */
 import { pino } from 'pino';
 import { EXIT_FAILURE, EXIT_USAGE, inOneLine, UsageError } from './errors.ts';
+import { guardOutput, outputDrained } from './output.ts';
 import { VERSION } from './version.ts';
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
-const SIGNALS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT'];
 /** A shell's exit code for a process that a signal ended is 128 and the signal's number. */
-const SIGNAL_EXIT_CODE = { SIGTERM: 143, SIGINT: 130 };
+const SIGNAL_EXIT_CODES = { SIGTERM: 143, SIGINT: 130, SIGHUP: 129 };
 
 /** Any time will do: the timer only has to be there. */
 const KEEP_RUNNING_MILLISECONDS = 3_600_000;
@@ -53,9 +53,15 @@ export interface RunOptions {
   readonly logTo?: 'stdout' | 'stderr';
   /**
    * A person reads what the program prints: nothing is logged unless ENXAME_LOG_LEVEL says so, what ends the program
-   * is one line, and a reader that goes away (`enxame inspect … | head`) ends it without a word.
+   * is one line, and a reader that goes away (`enxame inspect … | head`) ends it without a word (see output.ts).
    */
   readonly quiet?: boolean;
+}
+
+/** Ends the process once all that it printed has left; with 1 if that could not be written. */
+async function exit(code: number): Promise<never> {
+  await outputDrained();
+  process.exit(process.exitCode ?? code);
 }
 
 /** Runs a program and ends the process with its exit code. */
@@ -64,30 +70,33 @@ export async function runProgram(name: string, program: Program, options: RunOpt
   // A promise alone does not keep Node running: a program that waits for nothing but a timer of its own, which
   // may be one that does not count, would end in the middle.
   setInterval(() => {}, KEEP_RUNNING_MILLISECONDS);
-  let exitCode: number;
+  let exitCode: number | undefined;
   try {
     const logger = programLogger(name, process.env, options);
-    for (const signal of SIGNALS) {
+    for (const [signal, code] of Object.entries(SIGNAL_EXIT_CODES)) {
       process.on(signal, () => {
-        if (controller.signal.aborted) process.exit(SIGNAL_EXIT_CODE[signal as 'SIGTERM' | 'SIGINT']);
+        // Also while what it printed waits for a reader.
+        if (controller.signal.aborted || exitCode !== undefined) process.exit(code);
         logger.info({ signal }, 'ending; a second signal ends at once');
         controller.abort();
       });
     }
     const crash = (error: unknown) => {
       logger.fatal({ err: error }, 'unexpected error, the program ends');
-      if (options.quiet && (error as NodeJS.ErrnoException | undefined)?.code !== 'EPIPE')
+      if (options.quiet)
         process.stderr.write(
           `enxame ${name}: unexpected error: ${inOneLine(error)}; with ENXAME_LOG_LEVEL=fatal it says where\n`,
         );
-      process.exit(EXIT_FAILURE);
+      void exit(EXIT_FAILURE);
     };
     process.on('uncaughtException', crash);
     process.on('unhandledRejection', crash);
+    // With a terminal that is gone comes SIGHUP: it ends as that asks for.
+    if (options.quiet) guardOutput(`enxame ${name}`, () => controller.abort());
     exitCode = await program({ env: process.env, signal: controller.signal, logger });
   } catch (error) {
     process.stderr.write(`enxame ${name}: ${inOneLine(error)}\n`);
     exitCode = error instanceof UsageError ? EXIT_USAGE : EXIT_FAILURE;
   }
-  process.exit(exitCode);
+  return exit(exitCode);
 }

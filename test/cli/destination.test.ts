@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -76,6 +76,36 @@ test('what was begun is ours, also before the first piece is here', async () => 
   // As a crash in the first write leaves it.
   await put('other', Buffer.alloc(OTHER.length));
   expect(await open()).toBe(0);
+});
+
+/** Root may write anywhere: it does the work as nobody. */
+async function withoutPower(work: () => Promise<void>): Promise<void> {
+  const isRoot = process.geteuid?.() === 0;
+  if (isRoot) process.seteuid?.(65_534);
+  try {
+    await work();
+  } finally {
+    if (isRoot) process.seteuid?.(0);
+  }
+}
+
+test('where nobody may write, complete content is taken as it is, and a part of it is refused', async () => {
+  await put('good', GOOD);
+  await put('other', OTHER);
+  await chmod(folder, 0o555);
+  await chmod(join(folder, 'n'), 0o555);
+  await withoutPower(async () => expect(await open()).toBe(5));
+  expect(await readdir(folder)).toEqual(['n']);
+  await chmod(join(folder, 'n'), 0o755);
+  await rm(join(folder, 'n', 'other'));
+  await chmod(join(folder, 'n'), 0o555);
+  await withoutPower(() =>
+    expect(open()).rejects.toThrow(
+      /n may not be written to \(EACCES\), and 3 of 5 pieces are missing; name a folder that may be written to/,
+    ),
+  );
+  await chmod(join(folder, 'n'), 0o755);
+  await chmod(folder, 0o755);
 });
 
 test('a download that cannot fit is refused with the numbers, and leaves nothing to go on with', async () => {

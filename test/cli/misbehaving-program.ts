@@ -12,6 +12,12 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
     setInterval(() => {}, 1000);
     return 3;
   },
+  /** Says more than a pipe has room for, and ends at once. */
+  talkative: async () => {
+    process.stdout.write(`${'x'.repeat(1_000_000)}\n`);
+    process.stderr.write('all is said\n');
+    return 0;
+  },
   throws: async () => {
     throw new Error('the disk\nis on fire');
   },
@@ -23,4 +29,4 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
 
 const program = PROGRAMS[process.argv[2] ?? ''];
 if (program === undefined) throw new Error('no such program');
-await runProgram('test', program);
+await runProgram('test', program, { quiet: process.argv[2] === 'talkative' });

@@ -46,9 +46,9 @@ export async function readStamps(
 ): Promise<(FileStamp | undefined)[]> {
   const stamps: (FileStamp | undefined)[] = metainfo.files.map(() => undefined);
   await forEachOf(metainfo.files.entries(), CONCURRENT_FILES, async ([index, file]) => {
-    if (file.padding || file.lengthBytes === 0) return;
+    if (file.padding) return;
     const status = await files.status(index);
-    if (status === undefined || status.sizeBytes === 0) return;
+    if (file.lengthBytes === 0 || status === undefined || status.sizeBytes === 0) return;
     stamps[index] = { sizeBytes: status.sizeBytes, modifiedNanoseconds: status.modifiedNanoseconds };
   });
   return stamps;

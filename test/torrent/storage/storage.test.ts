@@ -1,5 +1,6 @@
 import {
   chmodSync,
+  constants,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -531,6 +532,11 @@ describe('resuming', () => {
   });
 });
 
+function statOf(path: string) {
+  const { mtimeMs, ctimeMs, mode, size } = statSync(path, { throwIfNoEntry: false }) ?? {};
+  return { mtimeMs, ctimeMs, mode, size };
+}
+
 function filesOf() {
   return metainfo.files.map(({ path, lengthBytes, padding }) => ({
     path: path.join('/'),
@@ -594,6 +600,65 @@ describe('finalize', () => {
     await storage.finalize();
     // bin/run, empty, deep/er/one, the large file; deep/er, bin, deep, the root.
     expect(disk.count('sync') - before).toBe(8);
+  });
+
+  test.each([
+    [0o022, 0o755, 0o644],
+    [0o002, 0o775, 0o664],
+    [0o077, 0o700, 0o600],
+  ])('with umask %o: what is new has the modes that its user wants', async (umask, folderMode, fileMode) => {
+    const modeOf = (...path: string[]) => statSync(join(root, ...path)).mode & 0o777;
+    const before = process.umask(umask);
+    try {
+      const storage = await open();
+      await fill(storage);
+      await storage.finalize();
+    } finally {
+      process.umask(before);
+    }
+    expect([modeOf(), modeOf('deep', 'er'), modeOf('bin', 'run')]).toEqual(Array(3).fill(folderMode));
+    expect([modeOf('empty'), modeOf('deep', 'large file é')]).toEqual([fileMode, fileMode]);
+    expect(statSync(resumeFile, { throwIfNoEntry: false })).toBeUndefined();
+  });
+
+  test('files that were there keep their mode; only execution is added, for those who may read', async () => {
+    mkdirSync(join(root, 'bin'), { recursive: true });
+    mkdirSync(join(root, 'deep'));
+    writeFileSync(join(root, 'bin/run'), '', { mode: 0o640 });
+    writeFileSync(join(root, 'deep/large file é'), '', { mode: 0o600 });
+    const storage = await open();
+    await fill(storage);
+    await storage.finalize();
+    expect(statSync(join(root, 'bin/run')).mode & 0o777).toBe(0o750);
+    expect(statSync(join(root, 'deep/large file é')).mode & 0o777).toBe(0o600);
+  });
+
+  test('of content that was whole when it was opened writes nothing, whatever its modes', async () => {
+    const first = await open({ resumeFile: undefined });
+    await fill(first);
+    await first.finalize();
+    await first.close();
+    for (const path of ['bin/run', 'empty', 'deep/er/one', 'deep/large file é'])
+      chmodSync(join(root, path), 0o444);
+    const writes = ['write', 'truncate', 'sync', 'setMode', 'setModified', 'makeFolder', 'rename'] as const;
+    for (const operation of writes) disk.fail(operation, 'EROFS');
+    const flags = new Set<number>();
+    const openNow = disk.open.bind(disk);
+    disk.open = (path, flag, mode) => {
+      flags.add(flag & (constants.O_WRONLY | constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC));
+      return openNow(path, flag, mode);
+    };
+    const times = () => JSON.stringify(metainfo.files.map(({ path }) => statOf(join(root, ...path))));
+    const before = times();
+    const counts = writes.map((operation) => disk.count(operation));
+    const storage = await open({ recordWhole: false });
+    expect(storage.have.isFull).toBe(true);
+    await storage.finalize();
+    await storage.saveResume();
+    await storage.look();
+    expect([...flags]).toEqual([0]);
+    expect(writes.map((operation) => disk.count(operation))).toEqual(counts);
+    expect([times(), existsSync(resumeFile)]).toEqual([before, false]);
   });
 
   test('and resume data saved after it are believed', async () => {
