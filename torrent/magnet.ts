@@ -165,7 +165,8 @@ class Parameters {
   }
 
   #ignore(key: string, fault: string): void {
-    if (this.#ignored.length < MAX_NAMED) this.#ignored.push(`${key} ${fault}`);
+    const line = `${key} ${fault}`;
+    if (this.#ignored.length < MAX_NAMED && !this.#ignored.includes(line)) this.#ignored.push(line);
     else this.#unnamed++;
   }
 }

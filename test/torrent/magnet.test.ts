@@ -96,8 +96,13 @@ describe('a magnet link', () => {
     const many = '&tr=http://x/&ws=http://y/&x.pe=a:1&dn=%'.repeat(1000);
     const magnet = parseMagnet(`magnet:?xt=urn:btih:${HEX}${many}`);
     expect([magnet.trackers.length, magnet.webSeeds.length, magnet.peers.length]).toEqual([200, 200, 200]);
-    expect(magnet.ignored).toHaveLength(6);
-    expect(magnet.ignored.at(-1)).toBe('3395 more');
+    expect(magnet.ignored).toEqual([
+      'dn is not percent-encoded UTF-8: "%"',
+      'tr is there more than 200 times',
+      'ws is there more than 200 times',
+      'x.pe is there more than 200 times',
+      '3396 more',
+    ]);
     expect(magnet.ignored.join().length).toBeLessThan(500);
   });
 
@@ -156,7 +161,7 @@ test('what is formatted of anything is read back without a word, and formatted t
   );
   const list = fc.oneof(
     fc.array(text, { maxLength: 8 }),
-    fc.array(text, { minLength: 1, maxLength: 2 }).map((some) => Array(300).fill(some).flat() as string[]),
+    fc.array(text, { minLength: 1, maxLength: 2 }).map((some) => Array(201).fill(some).flat() as string[]),
   );
   const peer = fc.record({
     host: fc.oneof(
@@ -186,7 +191,7 @@ test('what is formatted of anything is read back without a word, and formatted t
       if (link.length < 30_000 && magnet.trackers.length < 200)
         expect(read.trackers).toEqual(expect.arrayContaining(right));
     }),
-    fuzzParameters(500),
+    fuzzParameters(150),
   );
 });
 
