@@ -78,14 +78,18 @@ function addTracker(enxame: Command): void {
   enxame
     .command('tracker')
     .description('a BitTorrent tracker and web server of .torrent files')
-    .option('--listen <host:port>', 'where to listen', '[::]:6969')
+    .option(
+      '--listen <host:port>',
+      'where to listen; repeat it for more addresses (default: [::]:6969)',
+      gather,
+    )
     .option(
       '--torrents <dir>',
       'serve the torrents whose .torrent files lie in this folder, which is watched',
     )
     .option('--revisions', "serve the torrents of the cluster's ContentRevisions")
     .option('--open', 'serve any info hash')
-    .option('--udp', 'answer over UDP too (BEP 15), on the same port')
+    .option('--udp', 'answer over UDP too (BEP 15), on the same addresses and ports')
     .option(
       '--secret-file <file>',
       "only those may announce who show a torrent's key, made of the secret in this file, as /announce/KEY",

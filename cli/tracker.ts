@@ -17,9 +17,12 @@ import type { Program, ProgramContext } from './run.ts';
 const ARRIVAL_WAIT_MILLISECONDS = 2_000;
 const HOLDER_WAIT_MILLISECONDS = 5_000;
 
+/** Where a tracker listens unless it is told otherwise. */
+const DEFAULT_LISTEN = ['[::]:6969'];
+
 /** The options of the command line. */
 export interface TrackerOptions {
-  readonly listen: string;
+  readonly listen?: readonly string[];
   readonly torrents?: string;
   readonly revisions?: boolean;
   readonly open?: boolean;
@@ -130,7 +133,7 @@ function checkedZoneShare(share: number | undefined): number | undefined {
 
 async function start(
   options: TrackerOptions,
-  listen: ListenAddress,
+  listen: readonly ListenAddress[],
   metrics: ListenAddress | undefined,
   torrents: TorrentList,
   more: Pick<TrackerSettings, 'rights' | 'judgeToken' | 'replicas' | 'localShare'>,
@@ -151,7 +154,7 @@ async function start(
     });
   } catch (error) {
     throw new Error(
-      `cannot listen on ${options.listen}: ${inOneLine(error)}; free it or use --listen HOST:PORT`,
+      `cannot listen on ${(options.listen ?? DEFAULT_LISTEN).join(' and ')}: ${inOneLine(error)}; free it or use --listen HOST:PORT`,
       {
         cause: error,
       },
@@ -163,7 +166,7 @@ async function start(
 export function tracker(options: TrackerOptions): Program {
   return async (context) => {
     const { logger, signal } = context;
-    const listen = parseListenAddress('--listen', options.listen);
+    const listen = (options.listen ?? DEFAULT_LISTEN).map((text) => parseListenAddress('--listen', text));
     const metrics =
       options.metrics === undefined ? undefined : parseListenAddress('--metrics', options.metrics);
     const more = {
@@ -175,9 +178,11 @@ export function tracker(options: TrackerOptions): Program {
     const lists = await openLists(options, context);
     try {
       const running = await start(options, listen, metrics, lists.torrents, more, context);
-      logger.info({ host: listen.host, port: running.port, metricsPort: running.metricsPort }, 'listening');
-      if (options.json)
-        printEvent({ event: 'listening', port: running.port, metricsPort: running.metricsPort });
+      for (const [number, { host }] of listen.entries()) {
+        const where = { port: running.ports[number], metricsPort: running.metricsPort };
+        logger.info({ host, ...where }, 'listening');
+        if (options.json) printEvent({ event: 'listening', ...where });
+      }
       if (!signal.aborted)
         await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
       await running.close();

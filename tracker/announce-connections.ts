@@ -4,7 +4,8 @@
  * as long as the answer.
  *
  * Invariant: a connection is either here or, for good, with the HTTP server: at the first thing that is not such
- * an announce it is handed over, with every byte that is not answered yet.
+ * an announce it is handed over, with every byte that is not answered yet. What is taken here is what the HTTP server
+ * would take alike, to the letter: how a request was cut on its way changes no answer.
  */
 import type { Socket } from 'node:net';
 import type { Answer, RawAnnounce } from './announcer.ts';
@@ -26,13 +27,23 @@ export interface AnnounceConnectionsOptions {
 const START = 'GET /announce';
 const LINE_END = ' HTTP/1.1\r\n';
 const HEAD_END = '\r\n\r\n';
+/** Longer heads are left to the HTTP server, whose bounds are its own. */
+const MAX_HEAD_BYTES = 4096;
+/** A target without what servers read in different ways: bytes that are no ASCII, and fragments. */
+const TARGET = /^[!-"$-~]+$/;
+/** A key that routes as it is: no escapes, and no longer than the HTTP server takes. */
+const KEY = /^\/([-_A-Za-z0-9]{1,100})$/;
+/** Header lines as RFC 9112 has them and nothing that is to be mended: no tabs, no folds, no bytes that are no ASCII. */
+const HEADERS = /^(?:\r\n[-!#$%&'*+.^_`|~0-9A-Za-z]+:[ -~]*)+\r\n$/;
+const HOST = /\r\nhost:/i;
 /**
  * Headers that say that more than this head belongs to the request, that the connection ends with it, or that
  * another replica asks.
  */
 const UNUSUAL =
-  /\r\n(?:content-length|x-enxame-forwarded|transfer-encoding|upgrade|expect|connection(?!: *keep-alive\r\n)) *:?/i;
-const KEY = /^\/([^/]+)$/;
+  /\r\n(?:content-length|x-enxame-forwarded|transfer-encoding|upgrade|expect|proxy-connection|connection(?!: *keep-alive *\r\n)):/i;
+/** Which of two counts is for the HTTP server to say. */
+const TOKENS = /\r\nauthorization:[\s\S]*\r\nauthorization:/i;
 
 interface FoundAnnounce {
   readonly query: string;
@@ -52,9 +63,12 @@ function firstAnnounce(text: string, last: Credentials | undefined): FoundAnnoun
   const space = text.indexOf(' ', START.length);
   const question = text.indexOf('?', START.length);
   if (space < 0 || question < 0 || question > space || !text.startsWith(LINE_END, space)) return undefined;
-  const headers = space + LINE_END.length - 2;
-  const end = text.indexOf(HEAD_END, headers);
-  if (end < 0 || UNUSUAL.test(text.slice(headers, end + 2))) return undefined;
+  const headersStart = space + LINE_END.length - 2;
+  const end = text.indexOf(HEAD_END, headersStart);
+  if (end < 0 || end > MAX_HEAD_BYTES || !TARGET.test(text.slice(START.length, space))) return undefined;
+  const headers = text.slice(headersStart, end + 2);
+  if (!HEADERS.test(headers) || !HOST.test(headers) || UNUSUAL.test(headers) || TOKENS.test(headers))
+    return undefined;
   let key: string | undefined;
   if (question > START.length) {
     key = KEY.exec(text.slice(START.length, question))?.[1];
@@ -63,7 +77,7 @@ function firstAnnounce(text: string, last: Credentials | undefined): FoundAnnoun
   let credentials: Credentials;
   if (last === undefined) credentials = key === undefined ? NO_CREDENTIALS : { key };
   else {
-    const token = bearerToken(text.slice(headers, end + 2));
+    const token = bearerToken(headers);
     if (key === last.key && token === last.token) credentials = last;
     else credentials = token === undefined ? { key } : { key, token };
   }

@@ -22,6 +22,7 @@ import type { SwarmEvents } from './swarm-events.ts';
 import { swarmList } from './swarm-list.ts';
 import type { SwarmSummary } from './swarm-summary.ts';
 import type { KnownTorrent, TorrentList } from './torrents.ts';
+import { UnreadableRequests } from './unreadable-requests.ts';
 import type { WaitingRoom } from './waiting-room.ts';
 
 /** Agents announce every 10 s; their connections outlive that. */
@@ -68,16 +69,32 @@ function httpServer(
   announce?: (announce: RawAnnounce) => Answer | Promise<Answer>,
   withTokens = false,
 ): FastifyInstance {
+  const unreadable = new UnreadableRequests();
   const server = fastify({
     logger: false,
+    clientErrorHandler: unreadable.take,
     keepAliveTimeout: KEEP_ALIVE_MILLISECONDS,
     requestTimeout: REQUEST_MILLISECONDS,
-    http: { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: REQUEST_MILLISECONDS },
+    http: {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: REQUEST_MILLISECONDS,
+      // Refused below: what Node answers by itself it answers ahead of requests that came before.
+      requireHostHeader: false,
+    },
     // Queries are read as bytes, by announce and scrape themselves.
     routerOptions: { querystringParser: () => ({}), ignoreTrailingSlash: true },
     bodyLimit: 1, // Nothing here takes a body.
   });
   server.server.maxConnections = MAX_CONNECTIONS;
+  unreadable.watch(server.server);
+  // No body is wanted, and Node says so in the middle of the answers to requests that came before.
+  server.server.on('checkContinue', (request, response) => server.server.emit('request', request, response));
+  server.addHook('onRequest', async ({ raw }, reply) => {
+    // Node loses what came together with a wish to speak another protocol: it is the last request.
+    if (raw.headers.upgrade !== undefined) reply.header('connection', 'close');
+    if (raw.headers.host === undefined && raw.httpVersion === '1.1')
+      return problem(reply, 400, 'BadRequest', 'a request of HTTP/1.1 must have a Host header');
+  });
   refuseOtherMethods(server);
   if (announce !== undefined) takeAnnounces(server, announce, withTokens, logger);
   server.setNotFoundHandler((_, reply) => problem(reply, 404, 'NotFound', 'there is nothing at this path'));

@@ -3,6 +3,7 @@
  * starts and stops here.
  */
 import { performance } from 'node:perf_hooks';
+import type { FastifyInstance } from 'fastify';
 import { AgentTokens, type TokenJudge } from './agent-tokens.ts';
 import { Announcer } from './announcer.ts';
 import { DescriptorWatch } from './descriptor-watch.ts';
@@ -13,10 +14,11 @@ import { TrackerMetrics } from './metrics.ts';
 import { type RegistryLimits, SwarmRegistry } from './registry.ts';
 import { type ReplicaSettings, Replicas } from './replicas.ts';
 import { AgentRights, type Rights } from './rights.ts';
-import { addMetricsRoute, listen, metricsServer, trackerServer } from './server.ts';
+import { addMetricsRoute, listen, metricsServer, type ServerParts, trackerServer } from './server.ts';
 import { SwarmEvents } from './swarm-events.ts';
 import type { TorrentList } from './torrents.ts';
 import { startUdpServer, type UdpServer } from './udp-server.ts';
+import type { UdpTrackerParts } from './udp-tracker.ts';
 import { nodeTimer, WaitingRoom } from './waiting-room.ts';
 
 const EXPIRE_EVERY_MILLISECONDS = 5_000;
@@ -33,10 +35,11 @@ export interface HostAndPort {
 
 export interface TrackerSettings {
   readonly torrents: TorrentList;
-  readonly listen: HostAndPort;
+  /** Where to listen: one address, or several. */
+  readonly listen: HostAndPort | readonly HostAndPort[];
   /** Where /metrics is served instead of on the main port. */
   readonly metrics?: HostAndPort | undefined;
-  /** Listens over UDP too, on the same host and port. */
+  /** Listens over UDP too, on the same hosts and ports. */
   readonly udp?: boolean;
   /** Who may announce; everybody, unless said otherwise. */
   readonly rights?: Rights | undefined;
@@ -61,7 +64,10 @@ export interface TrackerSettings {
 }
 
 export interface RunningTracker {
+  /** The first one of `ports`. */
   readonly port: number;
+  /** Of each address that is listened on, in the order they were given. */
+  readonly ports: readonly number[];
   /** Of the server for metrics, where there is one. */
   readonly metricsPort: number | undefined;
   /** Takes no more requests, answers those that run, and ends. */
@@ -118,7 +124,7 @@ export async function startTracker(settings: TrackerSettings): Promise<RunningTr
   const descriptors = new DescriptorWatch(logger, now);
   const watching = setInterval(() => void descriptors.look(), LOOK_FOR_DESCRIPTORS_EVERY_MILLISECONDS);
 
-  const server = trackerServer({
+  const parts: ServerParts = {
     announcer,
     torrents,
     registry,
@@ -132,11 +138,21 @@ export async function startTracker(settings: TrackerSettings): Promise<RunningTr
     logger,
     nowSeconds: () => now() / 1000,
     isEnding: () => ending,
-  });
-  const second = settings.metrics && metricsServer(metrics, logger);
-  if (second === undefined) addMetricsRoute(server, metrics);
+  };
+  const addresses = [settings.listen].flat();
+  const servers = addresses.map(() => trackerServer(parts));
+  const forMetrics = settings.metrics && metricsServer(metrics, logger);
+  if (forMetrics === undefined) for (const server of servers) addMetricsRoute(server, metrics);
 
-  let udp: UdpServer | undefined;
+  const udp: UdpServer[] = [];
+  const udpParts: UdpTrackerParts = {
+    announcer,
+    logger,
+    now,
+    answered: (answer, seconds) => metrics.announced(answer, seconds),
+    scraped: () => metrics.scraped({ outcome: 'ok' }),
+    dropped: () => metrics.udpDropped(),
+  };
   const close = async () => {
     ending = true;
     stopFollowing();
@@ -147,30 +163,23 @@ export async function startTracker(settings: TrackerSettings): Promise<RunningTr
     events.close();
     metainfo.close();
     // Closes idle connections at once and waits for the others; whoever keeps one busy is cut off in the end.
-    const cut = setTimeout(() => server.server.closeAllConnections(), DRAIN_MILLISECONDS);
-    await Promise.all([server.close(), second?.close(), udp?.close()]);
+    const cut = setTimeout(() => {
+      for (const { server } of servers) server.closeAllConnections();
+    }, DRAIN_MILLISECONDS);
+    await Promise.all([...servers, ...udp, ...(forMetrics ? [forMetrics] : [])].map((one) => one.close()));
     await replicas?.close();
     clearTimeout(cut);
   };
 
   try {
-    const port = await listen(server, settings.listen.host, settings.listen.port);
-    if (settings.udp)
-      udp = await startUdpServer(
-        {
-          announcer,
-          logger,
-          now,
-          answered: (answer, seconds) => metrics.announced(answer, seconds),
-          scraped: () => metrics.scraped({ outcome: 'ok' }),
-          dropped: () => metrics.udpDropped(),
-        },
-        settings.listen.host,
-        port,
-      );
+    const ports: number[] = [];
+    for (const [number, { host, port }] of addresses.entries()) {
+      ports.push(await listen(servers[number] as FastifyInstance, host, port));
+      if (settings.udp) udp.push(await startUdpServer(udpParts, host, ports[number] as number));
+    }
     const metricsPort =
-      second && (await listen(second, settings.metrics?.host ?? '', settings.metrics?.port ?? 0));
-    return { port, metricsPort, close };
+      forMetrics && (await listen(forMetrics, settings.metrics?.host ?? '', settings.metrics?.port ?? 0));
+    return { port: ports[0] as number, ports, metricsPort, close };
   } catch (error) {
     await close();
     throw error;

@@ -1,148 +1,190 @@
 /**
- * The tracker over UDP (BEP 15), on the same registry as over HTTP. A datagram is answered by one datagram at
- * most, and before its sender has proved its address by none that is longer.
+ * The sockets of the tracker over UDP. A client takes an answer from the address that it asked and from no other, but
+ * Node cannot say from which address of the machine a datagram is sent, nor at which one it came in. So where all
+ * addresses are to be listened on there is a socket for each of them, and one more for those that are not known, whose
+ * answers go out from the address that the system chooses.
+ *
+ * Invariant: the addresses that have sockets are those of the machine, a few seconds late.
  */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
+import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
-import type { Announcer, Answer } from './announcer.ts';
-import { ConnectionIds } from './connection-ids.ts';
-import { TrackerError } from './errors.ts';
-import type { TrackerLogger } from './logger.ts';
-import { compactHost } from './peer-address.ts';
-import { NO_CREDENTIALS } from './rights.ts';
-import {
-  connectAnswer,
-  readUdpRequest,
-  type UdpRequest,
-  udpAnnounceAnswer,
-  udpErrorAnswer,
-  udpScrapeAnswer,
-} from './udp-message.ts';
+import { networkInterfaces } from 'node:os';
+import ipaddr from 'ipaddr.js';
+import { UdpTracker, type UdpTrackerParts } from './udp-tracker.ts';
 
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
-/** Where the path of the announce URL holds the key. */
-const KEY_IN_URL = /^\/announce\/([^/?]+)/;
-
-/** What the server works with. */
-export interface UdpServerParts {
-  readonly announcer: Announcer;
-  readonly logger: TrackerLogger;
-  /** Milliseconds of a monotonic clock. */
-  readonly now: () => number;
-  readonly answered: (answer: Omit<Answer, 'body'>, seconds: number) => void;
-  readonly scraped: () => void;
-  /** Told of datagrams that are no request, and of those with a connection id that is not good. */
-  readonly dropped: () => void;
-}
+const SCAN_EVERY_MILLISECONDS = 2_000;
+/** Sockets for addresses of the machine; the others share one. */
+const MAX_ADDRESSES = 1_024;
 
 /** The tracker's UDP side. */
 export interface UdpServer {
-  readonly port: number;
+  /** Looks which addresses the machine has by now; also done every few seconds. */
+  scan(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Where a datagram came from. */
-type Sender = Pick<RemoteInfo, 'address' | 'port'>;
-
-/** Answers datagrams; it knows no socket. */
-export class UdpTracker {
-  readonly #parts: UdpServerParts;
-  readonly #send: (answer: Buffer, to: Sender) => void;
-  readonly #ids: ConnectionIds;
-
-  constructor(parts: UdpServerParts, send: (answer: Buffer, to: Sender) => void) {
-    this.#parts = parts;
-    this.#send = send;
-    this.#ids = new ConnectionIds(parts.now);
-  }
-
-  /** Takes a datagram. */
-  take(datagram: Buffer, from: Sender): void {
-    const request = readUdpRequest(datagram);
-    const host = compactHost(from.address);
-    if (request === undefined || host === undefined || from.port === 0) {
-      this.#parts.dropped();
-      return;
-    }
-    const send = (answer: Buffer) => this.#send(answer, from);
-    const hostBytes = host.subarray(0, host.length - 2);
-    if (request.kind === 'connect') send(connectAnswer(request.transaction, this.#ids.make(hostBytes)));
-    else if (!this.#ids.isGood(request.connectionId, hostBytes)) this.#parts.dropped();
-    else if (request.kind === 'scrape') {
-      this.#parts.scraped();
-      send(udpScrapeAnswer(request.transaction, request.infoHashes.map(this.#parts.announcer.countsOf)));
-    } else void this.#announce(request, host, send);
-  }
-
-  async #announce(
-    { read, transaction, urlData }: Extract<UdpRequest, { kind: 'announce' }>,
-    host: Buffer,
-    send: (answer: Buffer) => void,
-  ): Promise<void> {
-    const { announcer, answered, now, logger } = this.#parts;
-    const start = now();
-    try {
-      const request = read();
-      const key = KEY_IN_URL.exec(urlData)?.[1];
-      const isIpv6 = host.length > 6;
-      const answer = announcer.admit(
-        request,
-        host,
-        key === undefined ? NO_CREDENTIALS : { key },
-        (table, announced, intervals) => udpAnnounceAnswer(transaction, table, announced, intervals, isIpv6),
-      );
-      send(answer instanceof Promise ? await answer : answer);
-      answered({ outcome: 'ok', event: request.event }, (now() - start) / 1000);
-    } catch (error) {
-      if (!(error instanceof TrackerError)) {
-        logger.error({ err: error }, 'unexpected error');
-        return;
-      }
-      send(udpErrorAnswer(transaction, error.message));
-      answered({ outcome: error.code }, (now() - start) / 1000);
-    }
-  }
+/** The IP addresses of the machine; of an IPv6 address that is good on one link alone with its zone. */
+export function machineAddresses(): string[] {
+  const addresses = Object.entries(networkInterfaces()).flatMap(([name, entries = []]) =>
+    entries.map(({ address, family, scopeid }) =>
+      family === 'IPv6' && scopeid ? `${address}%${name}` : address,
+    ),
+  );
+  return [...new Set(addresses)];
 }
 
-/**
- * Listens.
- *
- * @throws the error of the operating system if it cannot
- */
-export async function startUdpServer(parts: UdpServerParts, host: string, port: number): Promise<UdpServer> {
-  const bind = async (type: 'udp4' | 'udp6', address: string): Promise<Socket> => {
-    const socket = createSocket({ type, recvBufferSize: RECEIVE_BUFFER_BYTES });
-    socket.bind(port, address);
+const isIpv6 = (address: string) => address.includes(':');
+
+class UdpSockets implements UdpServer {
+  readonly #tracker: UdpTracker;
+  readonly #logger: UdpTrackerParts['logger'];
+  readonly #port: number;
+  readonly #addresses: () => readonly string[];
+  /** By the address that they are bound to. */
+  readonly #sockets = new Map<string, Socket>();
+  /** Addresses that could not be bound to, which has been told. */
+  readonly #failing = new Set<string>();
+  /** The one that stands for all of them, where there is one. */
+  #wildcard = '';
+  #scanning: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(parts: UdpTrackerParts, port: number, addresses: () => readonly string[]) {
+    this.#tracker = new UdpTracker(parts);
+    this.#logger = parts.logger;
+    this.#port = port;
+    this.#addresses = addresses;
+  }
+
+  /** Listens on one address. @throws the error of the operating system */
+  async listen(address: string, isShared: boolean): Promise<void> {
+    const socket = createSocket({
+      type: isIpv6(address) ? 'udp6' : 'udp4',
+      recvBufferSize: RECEIVE_BUFFER_BYTES,
+      // Lets sockets of single addresses stand beside that of all.
+      reuseAddr: isShared,
+    });
+    socket.bind(this.#port, address);
     try {
       await once(socket, 'listening');
     } catch (error) {
       socket.close();
       throw error;
     }
-    return socket;
-  };
-  let socket: Socket;
-  try {
-    socket = await bind(host.includes(':') ? 'udp6' : 'udp4', host);
-  } catch (error) {
-    // A machine without IPv6: the dual-stack default then means IPv4.
-    if (host !== '::' || (error as NodeJS.ErrnoException).code !== 'EAFNOSUPPORT') throw error;
-    socket = await bind('udp4', '0.0.0.0');
+    this.#sockets.set(address, socket);
+    socket.on('message', (datagram, from: RemoteInfo) =>
+      this.#tracker.take(datagram, from, (answer) => {
+        if (this.#sockets.get(address) === socket)
+          socket.send(answer, from.port, from.address, () => undefined);
+      }),
+    );
+    // Of a datagram that somebody could not be reached with.
+    socket.on('error', (err) => this.#logger.warn({ err, address }, 'the UDP socket has an error'));
   }
-  const tracker = new UdpTracker(parts, (answer, to) => {
-    if (!isClosed) socket.send(answer, to.port, to.address, () => undefined);
-  });
-  let isClosed = false;
-  socket.on('message', (datagram, from) => tracker.take(datagram, from));
-  // Of a datagram that somebody could not be reached with.
-  socket.on('error', (err) => parts.logger.warn({ err }, 'the UDP socket has an error'));
+
+  /** Listens on all addresses of the machine. @throws the error of the operating system */
+  async listenOnAll(wildcard: string): Promise<void> {
+    await this.listen(wildcard, true);
+    this.#wildcard = wildcard;
+    await this.#look((address, error) => {
+      // Somebody else has the port there; what else fails may be well in a moment.
+      if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') throw error;
+      this.#complain(address, error);
+    });
+    this.#timer = setInterval(() => void this.scan(), SCAN_EVERY_MILLISECONDS);
+  }
+
+  scan(): Promise<void> {
+    this.#scanning ??= this.#look((address, error) => this.#complain(address, error)).finally(() => {
+      this.#scanning = undefined;
+    });
+    return this.#scanning;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearInterval(this.#timer);
+    await this.#scanning;
+    await Promise.all([...this.#sockets.keys()].map((address) => this.#leave(address)));
+  }
+
+  async #look(failed: (address: string, error: unknown) => void): Promise<void> {
+    const wildcard = this.#wildcard;
+    const wanted = new Set(
+      this.#addresses()
+        .filter((address) => isIpv6(wildcard) || !isIpv6(address))
+        .slice(0, MAX_ADDRESSES),
+    );
+    for (const address of this.#failing) if (!wanted.has(address)) this.#failing.delete(address);
+    for (const address of this.#sockets.keys())
+      if (address !== wildcard && !wanted.has(address)) await this.#leave(address);
+    for (const address of wanted) {
+      if (this.#isClosed) return;
+      if (this.#sockets.has(address)) continue;
+      try {
+        await this.listen(address, true);
+        this.#failing.delete(address);
+      } catch (error) {
+        failed(address, error);
+      }
+    }
+  }
+
+  #complain(address: string, err: unknown): void {
+    if (this.#failing.has(address)) return;
+    this.#failing.add(address);
+    this.#logger.warn({ err, address }, 'UDP cannot be answered from this address; it is tried again');
+  }
+
+  async #leave(address: string): Promise<void> {
+    const socket = this.#sockets.get(address) as Socket;
+    this.#sockets.delete(address);
+    const closed = once(socket, 'close');
+    socket.close();
+    await closed;
+  }
+}
+
+/** The address of a host, and whether it stands for all of the machine. */
+async function bindAddress(host: string): Promise<{ address: string; isWildcard: boolean }> {
+  const { address } = await lookup(host);
   return {
-    port: socket.address().port,
-    async close() {
-      isClosed = true;
-      const closed = once(socket, 'close');
-      socket.close();
-      await closed;
-    },
+    address,
+    isWildcard: ipaddr.isValid(address) && ipaddr.process(address).range() === 'unspecified',
   };
+}
+
+/**
+ * Listens.
+ *
+ * @param addresses the addresses of the machine
+ * @throws the error of the operating system if it cannot
+ */
+export async function startUdpServer(
+  parts: UdpTrackerParts,
+  host: string,
+  port: number,
+  addresses: () => readonly string[] = machineAddresses,
+): Promise<UdpServer> {
+  const { address, isWildcard } = await bindAddress(host);
+  const sockets = new UdpSockets(parts, port, addresses);
+  try {
+    if (!isWildcard) await sockets.listen(address, false);
+    else {
+      try {
+        await sockets.listenOnAll(address);
+      } catch (error) {
+        // A machine without IPv6: the dual-stack default then means IPv4.
+        if (address !== '::' || (error as NodeJS.ErrnoException).code !== 'EAFNOSUPPORT') throw error;
+        await sockets.listenOnAll('0.0.0.0');
+      }
+    }
+    return sockets;
+  } catch (error) {
+    await sockets.close();
+    throw error;
+  }
 }

@@ -6,7 +6,7 @@ import { compactHost } from '../../tracker/peer-address.ts';
 import { SwarmRegistry } from '../../tracker/registry.ts';
 import { NO_CREDENTIALS } from '../../tracker/rights.ts';
 import { OPEN_LIST } from '../../tracker/torrents.ts';
-import { UdpTracker } from '../../tracker/udp-server.ts';
+import { UdpTracker } from '../../tracker/udp-tracker.ts';
 import { nodeTimer, WaitingRoom } from '../../tracker/waiting-room.ts';
 import { announceQuery, escapeBytes } from './announce-query.ts';
 import { decode } from './bdecode.ts';
@@ -125,14 +125,13 @@ test(
     const { announcer, look, logger, clock } = stage(random);
     let answers: Buffer[] = [];
     const parts = { answered: () => undefined, scraped: () => undefined, dropped: () => undefined };
-    const tracker = new UdpTracker({ announcer, logger, now: () => clock.now, ...parts }, (answer) =>
-      answers.push(answer),
-    );
+    const tracker = new UdpTracker({ announcer, logger, now: () => clock.now, ...parts });
+    const send = (answer: Buffer) => answers.push(answer);
     let good = 0;
     for (let number = 0; number < REQUESTS; number += 1) {
       const from = { address: `10.0.0.${below(200)}`, port: 1 + below(65_535) };
       answers = [];
-      tracker.take(connectDatagram(), from);
+      tracker.take(connectDatagram(), from, send);
       const id = below(9) === 0 ? bytes(8) : (answers[0] ?? bytes(16)).subarray(8);
       const infoHash = Buffer.alloc(20, below(40));
       let datagram =
@@ -156,7 +155,7 @@ test(
             });
       if (below(3) === 0) datagram = mutate(datagram, choose);
       answers = [];
-      tracker.take(datagram, from);
+      tracker.take(datagram, from, send);
       expect(answers.length).toBeLessThanOrEqual(1);
       expect(answers[0]?.length ?? 0).toBeLessThanOrEqual(1_232);
       if ((answers[0]?.readUInt32BE(0) ?? 3) < 3) good += 1;

@@ -1,10 +1,17 @@
 // HTTP by hand, for requests that no HTTP client would send.
 import { connect } from 'node:net';
 
+/** Turns of the event loop after which a server in this process has accepted, and read what was written. */
+const TURNS = 4;
+
+async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
 /**
  * Sends bytes and reads until the server closes, or says nothing more for a while after it answered.
  *
- * @param bytes one char a byte; or several parts, each in a packet of its own
+ * @param bytes one char a byte; or several parts, which a server in this process reads one by one
  */
 export function exchange(
   port: number,
@@ -34,9 +41,9 @@ export function exchange(
     const parts = typeof bytes === 'string' ? [Buffer.from(bytes, 'latin1')] : [...bytes];
     const next = () => {
       const part = parts.shift();
-      if (part !== undefined && !socket.destroyed) socket.write(part, () => setImmediate(next));
+      if (part !== undefined && !socket.destroyed) socket.write(part, () => void turns(TURNS).then(next));
     };
-    next();
+    socket.once('connect', () => void turns(TURNS).then(next));
   });
 }
 
