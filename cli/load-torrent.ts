@@ -1,5 +1,6 @@
 /** A torrent as a person names it: the path of a .torrent file, the URL of one, or a magnet link. */
 import { open } from 'node:fs/promises';
+import { formatBytes } from '../api/quantity.ts';
 import {
   isTorrentError,
   MAX_METAINFO_BYTES,
@@ -10,8 +11,11 @@ import {
 } from '../torrent/index.ts';
 import { inOneLine, UsageError } from './errors.ts';
 import { printable } from './printable.ts';
+import { Screen } from './screen.ts';
 
 const FETCH_MILLISECONDS = 30_000;
+/** How often a person who waits for it is told that it is under way. */
+const TELL_MILLISECONDS = 1000;
 
 /** True for what is meant to be a magnet link. */
 export function isMagnet(source: string): boolean {
@@ -93,11 +97,17 @@ async function readTorrent(path: string): Promise<Buffer> {
 
 async function fetchTorrent(url: string, signal: AbortSignal | undefined): Promise<Buffer> {
   const bounded = AbortSignal.any([AbortSignal.timeout(FETCH_MILLISECONDS), ...(signal ? [signal] : [])]);
+  const screen = new Screen(process.stderr);
+  let length = 0;
+  // On a terminal alone: elsewhere half a minute needs no words.
+  const tell = () => {
+    if (screen.columns !== undefined) screen.status(`fetching the torrent  ${formatBytes(length)}`);
+  };
+  const telling = setInterval(tell, TELL_MILLISECONDS);
   try {
     const response = await fetch(url, { signal: bounded });
     if (!response.ok) throw new Error(`the server answered ${response.status} ${response.statusText}`.trim());
     const chunks: Uint8Array[] = [];
-    let length = 0;
     for await (const chunk of response.body ?? []) {
       chunks.push(chunk);
       length += chunk.length;
@@ -108,6 +118,9 @@ async function fetchTorrent(url: string, signal: AbortSignal | undefined): Promi
     if (error instanceof UsageError) throw error;
     const reason = bounded.aborted && !signal?.aborted ? 'no answer in 30 s' : inOneLine(causeOf(error));
     throw new Error(`${url} cannot be fetched: ${reason}`, { cause: error });
+  } finally {
+    clearInterval(telling);
+    screen.clear();
   }
 }
 
