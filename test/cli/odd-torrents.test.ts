@@ -138,6 +138,13 @@ describe('of a tracker', () => {
   });
 });
 
+test('inspect lists padding neither as a file nor in the width of a column', async () => {
+  const torrent = join(import.meta.dirname, '..', 'inputs', 'torrents', 'padding-bitcomet.torrent');
+  const { code, stdout } = await enxame(['inspect', torrent]).ended;
+  expect(code).toBe(0);
+  expect(stdout).toContain('Files       2\n  10 B  a\n   1 B  b\n');
+});
+
 test('inspect lists 150,000 files in a small heap, as text and as JSON', async () => {
   const count = 150_000;
   const entries = Array.from({ length: count }, (_, i) => {
