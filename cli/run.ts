@@ -93,6 +93,7 @@ export async function runProgram(name: string, program: Program, options: RunOpt
     process.on('unhandledRejection', crash);
     // With a terminal that is gone comes SIGHUP: it ends as that asks for.
     if (options.quiet) guardOutput(`enxame ${name}`, () => controller.abort());
+    logger.debug({}, 'begun');
     exitCode = await program({ env: process.env, signal: controller.signal, logger });
   } catch (error) {
     process.stderr.write(`enxame ${name}: ${inOneLine(error)}\n`);
