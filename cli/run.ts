@@ -11,6 +11,8 @@ import { VERSION } from './version.ts';
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
 /** A shell's exit code for a process that a signal ended is 128 and the signal's number. */
 const SIGNAL_EXIT_CODES = { SIGTERM: 143, SIGINT: 130, SIGHUP: 129 };
+/** From the door (enxame.ts), which may have been told besides us: it never counts as the second one. */
+const FORWARDED_SIGNAL = 'SIGUSR2';
 
 /** Any time will do: the timer only has to be there. */
 const KEEP_RUNNING_MILLISECONDS = 3_600_000;
@@ -73,14 +75,21 @@ export async function runProgram(name: string, program: Program, options: RunOpt
   let exitCode: number | undefined;
   try {
     const logger = programLogger(name, process.env, options);
+    const end = (signal: string) => {
+      if (controller.signal.aborted) return;
+      logger.info({ signal }, 'ending; a second signal ends at once');
+      controller.abort();
+    };
+    let isTold = false;
     for (const [signal, code] of Object.entries(SIGNAL_EXIT_CODES)) {
       process.on(signal, () => {
         // Also while what it printed waits for a reader.
-        if (controller.signal.aborted || exitCode !== undefined) process.exit(code);
-        logger.info({ signal }, 'ending; a second signal ends at once');
-        controller.abort();
+        if (isTold || exitCode !== undefined) process.exit(code);
+        isTold = true;
+        end(signal);
       });
     }
+    process.on(FORWARDED_SIGNAL, end);
     const crash = (error: unknown) => {
       logger.fatal({ err: error }, 'unexpected error, the program ends');
       if (options.quiet)

@@ -7,6 +7,13 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
     logger.info({}, 'started');
     return new Promise(() => setInterval(() => {}, 1000));
   },
+  /** Takes its time to end, until the test has waited enough. */
+  patient: async ({ logger }) => {
+    const enough = new Promise((resolve) => process.once('SIGALRM', resolve));
+    logger.info({}, 'started');
+    await enough;
+    return 5;
+  },
   /** Ends, and leaves a timer behind. */
   untidy: async () => {
     setInterval(() => {}, 1000);
