@@ -7,11 +7,11 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
     logger.info({}, 'started');
     return new Promise(() => setInterval(() => {}, 1000));
   },
-  /** Takes its time to end, until the test has waited enough. */
+  /** Ends when it sees SIGTERM itself, and lives so long. */
   patient: async ({ logger }) => {
-    const enough = new Promise((resolve) => process.once('SIGALRM', resolve));
+    const seen = new Promise((resolve) => process.once('SIGTERM', resolve));
     logger.info({}, 'started');
-    await enough;
+    await seen;
     return 5;
   },
   /** Ends, and leaves a timer behind. */
