@@ -4,6 +4,7 @@ import { formatMagnet, type Magnet, type Metainfo } from '../torrent/index.ts';
 import { isMagnet, loadTorrent, readMagnet } from './load-torrent.ts';
 import { printable } from './printable.ts';
 import type { Program } from './run.ts';
+import { withHiddenCredentials as shown, withoutCredentials } from './urls.ts';
 
 /** The options of the command line. */
 export interface InspectOptions {
@@ -46,15 +47,21 @@ function written(text: string): Promise<boolean> {
 }
 
 function magnetJson({ name, infoHashHex, trackers, webSeeds, peers }: Magnet): object {
-  return { name, infoHash: infoHashHex, trackers: trackers.map((url) => [url]), webSeeds, peers };
+  return {
+    name,
+    infoHash: infoHashHex,
+    trackers: trackers.map((url) => [shown(url)]),
+    webSeeds: webSeeds.map(shown),
+    peers,
+  };
 }
 
 function magnetText({ name, infoHashHex, trackers, webSeeds, peers }: Magnet): string {
   return table([
     ['Name', name],
     ['Info hash', infoHashHex],
-    ...several('Trackers', trackers),
-    ...several('Web seeds', webSeeds),
+    ...several('Trackers', trackers.map(shown)),
+    ...several('Web seeds', webSeeds.map(shown)),
     ...several(
       'Peers',
       peers.map(({ host, port }) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)),
@@ -74,8 +81,8 @@ function* jsonParts(metainfo: Metainfo): Generator<string> {
     pieces: metainfo.pieceCount,
     private: metainfo.isPrivate,
     source: metainfo.source,
-    trackers: metainfo.announceList,
-    webSeeds: metainfo.webSeeds,
+    trackers: metainfo.announceList.map((tier) => tier.map(shown)),
+    webSeeds: metainfo.webSeeds.map(shown),
     magnet: magnetOf(metainfo),
     comment: metainfo.comment,
     createdBy: metainfo.createdBy,
@@ -110,9 +117,9 @@ function* textParts(metainfo: Metainfo): Generator<string> {
     ['Source', metainfo.source],
     ...several(
       'Trackers',
-      metainfo.announceList.map((tier) => tier.join(', ')),
+      metainfo.announceList.map((tier) => tier.map(shown).join(', ')),
     ),
-    ...several('Web seeds', metainfo.webSeeds),
+    ...several('Web seeds', metainfo.webSeeds.map(shown)),
     ['Comment', metainfo.comment],
     ['Created by', metainfo.createdBy],
     ['Created at', creationDateSeconds === undefined ? undefined : dateText(creationDateSeconds)],
@@ -143,7 +150,9 @@ function several(name: string, values: readonly string[]): [string, string][] {
 function magnetOf(metainfo: Metainfo): string | undefined {
   if (metainfo.isPrivate) return undefined;
   const { infoHashHex, name, announceList, webSeeds } = metainfo;
-  return formatMagnet({ infoHashHex, name, trackers: announceList.flat(), webSeeds: [...webSeeds] });
+  // It is made to be passed on.
+  const trackers = announceList.flat().map(withoutCredentials);
+  return formatMagnet({ infoHashHex, name, trackers, webSeeds: webSeeds.map(withoutCredentials) });
 }
 
 function dateText(seconds: number): string {

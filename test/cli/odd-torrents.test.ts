@@ -169,3 +169,17 @@ test('inspect lists 150,000 files in a small heap, as text and as JSON', async (
   expect([json.code, json.stderr]).toEqual([0, '']);
   expect(JSON.parse(json.stdout).files).toHaveLength(count);
 });
+
+test.each([[[]], [['--json']]])(
+  'inspect shows nobody the passwords of web seeds and trackers (%j)',
+  async (options) => {
+    await content({
+      announce: 'http://me:secret@tracker.example/announce',
+      'url-list': 'http://me:secret@web.example/',
+    });
+    const { code, stdout, stderr } = await enxame(['inspect', at('odd.torrent'), ...options]).ended;
+    expect(code).toBe(0);
+    expect(stdout).toContain('web.example/');
+    expect(`${stdout}${stderr}`).not.toContain('secret');
+  },
+);
