@@ -5,6 +5,8 @@ import { Bitfield } from '../bitfield.ts';
 import { DEFAULT_REQUEST_QUEUE } from '../wire/extension.ts';
 import type { PeerLink } from './host.ts';
 import { OutstandingBlocks, RequestQueue } from './request-queues.ts';
+import { RequestWindow } from './request-window.ts';
+import { SuggestedPieces } from './suggested-pieces.ts';
 import { TransferRate } from './transfer-rate.ts';
 import { RATE_WINDOW_MILLISECONDS } from './tunables.ts';
 
@@ -57,12 +59,9 @@ export class Neighbour {
   // Requests to it
   readonly outstanding = new OutstandingBlocks();
   /** How many should be outstanding. */
-  target = 1;
+  readonly window = new RequestWindow();
   /** Since when nothing came though something is outstanding. */
   waitingSince = 0;
-  /** What it was asked for while it owed nothing has not come yet; and the least time that ever took. */
-  isProbed = false;
-  leastResponse = Number.POSITIVE_INFINITY;
   /** When it last gave us a block, or leave to ask. */
   gaveAt = 0;
   /** It has not given what it was asked for in time, nor anything since. */
@@ -105,10 +104,7 @@ export class Neighbour {
   readonly sentInRounds = [0, 0, 0];
 
   // Suggestions to it
-  suggestion = -1;
-  suggestedAt = 0;
-  /** Pieces we assigned to it that it does not have yet. */
-  readonly assigned: number[] = [];
+  readonly suggested = new SuggestedPieces();
 
   constructor(
     number: number,

@@ -8,7 +8,6 @@ import type { StartedPiece } from './started-piece.ts';
 import {
   ENDGAME_COPIES,
   LEAST_REQUESTED_BYTES,
-  MAX_REQUESTS,
   MAX_STARTED_BYTES,
   MAX_UNSOLICITED_BLOCKS,
   MAX_VERIFYING_BYTES,
@@ -33,10 +32,10 @@ const REST_AFTER_REJECT_MILLISECONDS = 1000;
 const STALLED_REST_MILLISECONDS = 12_000;
 
 /** So few neighbours have to answer without pauses; more fill each other's. */
-const FEW_GIVERS = 4;
+const FEW_GIVERS = 10;
 
 /** Suggestions of one neighbour that are remembered. */
-const MAX_SUGGESTIONS = 8;
+const MAX_SUGGESTIONS = 1024;
 
 function removeFrom(list: number[], value: number): void {
   const at = list.indexOf(value);
@@ -51,7 +50,6 @@ export class Requester {
   readonly #mostVerifying: number;
   readonly #leastRequested: number;
   #sharers = 1;
-  #hasFewGivers = false;
   /** Something was not asked for because too many pieces wait for their hash. */
   #waitsForHash = false;
 
@@ -70,7 +68,7 @@ export class Requester {
     if (paused || neighbour.useful === 0 || !neighbour.connected) return;
     if (neighbour.peerChoking && neighbour.allowedFast.length === 0) return;
     if (now < neighbour.restsUntil) return;
-    const most = this.#mostOutstanding(neighbour, now);
+    const most = this.#mostOutstanding(neighbour);
     while (neighbour.outstanding.size < most) {
       if (picker.verifyingCount >= this.#mostVerifying) {
         this.#waitsForHash = true;
@@ -86,14 +84,8 @@ export class Requester {
   /** Counts among whom is shared what is asked for. */
   countGivers(): void {
     let unchoking = 0;
-    let useful = 0;
-    for (const neighbour of this.#context.neighbours) {
-      if (neighbour.peerChoking) continue;
-      unchoking++;
-      if (neighbour.useful > 0) useful++;
-    }
+    for (const neighbour of this.#context.neighbours) if (!neighbour.peerChoking) unchoking++;
     this.#sharers = Math.max(1, unchoking);
-    this.#hasFewGivers = useful <= FEW_GIVERS;
   }
 
   /** Asks every neighbour that has room, the fastest first. */
@@ -233,7 +225,7 @@ export class Requester {
       // A piece that it alone may give must not wait for it for ever.
       if (neighbour.stalled) neighbour.restsUntil = now + STALLED_REST_MILLISECONDS;
       neighbour.stalled = true;
-      neighbour.target = 1;
+      neighbour.window.collapse();
       released = true;
     }
     if (!released) {
@@ -246,25 +238,23 @@ export class Requester {
   }
 
   /** How many blocks the neighbour should owe us. Hot. */
-  #mostOutstanding(neighbour: Neighbour, now: number): number {
+  #mostOutstanding(neighbour: Neighbour): number {
     const { geometry, picker, policy } = this.#context;
-    let most = Math.min(neighbour.target, neighbour.requestQueue, MAX_REQUESTS);
+    const { window } = neighbour;
+    let most = Math.min(window.blocks, neighbour.requestQueue);
     // Mostly there is no room, and the rest need not be looked at.
     if (neighbour.outstanding.size >= most) return Math.max(1, most);
     if (policy.mostShare < 1 && most > this.#leastRequested) {
       // Towards the end long queues would keep blocks at busy neighbours while others have nothing to do.
       const missing = (geometry.pieceCount - picker.have.count) * geometry.blocksPerPiece;
       const share = (missing * policy.mostShare) / this.#sharers;
-      if (most > share)
-        most = Math.max(share, this.#leastRequested, Math.min(most, this.#inTransit(neighbour, now)));
+      if (most > share) {
+        const { blockBytes } = geometry;
+        const path = this.#sharers <= FEW_GIVERS ? window.withoutPause(blockBytes) : window.path(blockBytes);
+        most = Math.max(share, this.#leastRequested, Math.min(most, path));
+      }
     }
     return Math.max(1, most);
-  }
-
-  /** Blocks that must be outstanding at one of few, so that its answers come without a pause. */
-  #inTransit({ leastResponse, receiveRate }: Neighbour, now: number): number {
-    if (!this.#hasFewGivers || leastResponse === Number.POSITIVE_INFINITY) return 0;
-    return (2 * leastResponse * receiveRate.perMillisecond(now)) / this.#context.geometry.blockBytes;
   }
 
   #patience(neighbour: Neighbour, now: number): number {
@@ -281,15 +271,19 @@ export class Requester {
 
   #gotBlock(neighbour: Neighbour, now: number): void {
     const { geometry, policy } = this.#context;
-    if (neighbour.isProbed)
-      neighbour.leastResponse = Math.min(neighbour.leastResponse, now - neighbour.waitingSince);
-    neighbour.isProbed = false;
+    const { outstanding, window } = neighbour;
+    const floor =
+      (neighbour.receiveRate.perMillisecond(now) * policy.pipelineMilliseconds) / geometry.blockBytes;
+    window.answered(
+      now - outstanding.removedAskedAt,
+      neighbour.downloadedBytes - outstanding.removedBytesThen,
+      now,
+      floor,
+      geometry.blockBytes,
+    );
     neighbour.waitingSince = now;
     neighbour.gaveAt = now;
     neighbour.stalled = false;
-    const perMillisecond = neighbour.receiveRate.perMillisecond(now);
-    const wanted = (perMillisecond * policy.pipelineMilliseconds) / geometry.blockBytes;
-    neighbour.target = neighbour.target < wanted ? neighbour.target + 1 : Math.max(1, Math.trunc(wanted));
   }
 
   #isTolerated(neighbour: Neighbour, block: number): boolean {
@@ -304,11 +298,8 @@ export class Requester {
   #request(neighbour: Neighbour, block: number, now: number): void {
     const { geometry, host } = this.#context;
     const length = geometry.lengthOf(block);
-    if (neighbour.outstanding.size === 0) {
-      neighbour.waitingSince = now;
-      neighbour.isProbed = true;
-    }
-    neighbour.outstanding.push(block);
+    if (neighbour.outstanding.size === 0) neighbour.waitingSince = now;
+    neighbour.outstanding.push(block, now, neighbour.downloadedBytes);
     host.spendDownload(length);
     neighbour.link.request(geometry.pieceOf(block), geometry.beginOf(block), length);
   }

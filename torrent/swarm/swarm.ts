@@ -136,7 +136,7 @@ export class Swarm {
       this.geometry.pieceCount,
       clock.now(),
     );
-    neighbour.target = Math.max(1, Math.trunc(FIRST_REQUESTED_BYTES / this.geometry.blockBytes));
+    neighbour.window.begin(FIRST_REQUESTED_BYTES / this.geometry.blockBytes);
     neighbours.push(neighbour);
     this.#context.holders.enter(neighbour);
     if (neighbour.fast && have.isFull) link.haveAll();
@@ -180,8 +180,9 @@ export class Swarm {
     if (said.requestQueue !== undefined) neighbour.requestQueue = said.requestQueue;
     if (said.uploadOnly !== undefined) neighbour.uploadOnly = said.uploadOnly;
     if (!neighbour.ownAgent) this.#grant(neighbour);
-    this.#choker.admit(neighbour, now);
+    // Suggestions before the unchoke: it may ask at once, and shall not choose by itself.
     this.#direction.direct(neighbour, now);
+    this.#choker.admit(neighbour, now);
     this.#dropIfUseless(neighbour);
   }
 
@@ -301,7 +302,7 @@ export class Swarm {
 
   request(neighbour: Neighbour, piece: number, begin: number, length: number): void {
     if (!this.#uplink.requested(neighbour, piece, begin, length)) return;
-    this.#direction.requested(neighbour, piece, this.#context.clock.now());
+    this.#direction.requested(neighbour, piece, this.#uplink.idleAt, this.#context.clock.now());
   }
 
   cancel(neighbour: Neighbour, piece: number, begin: number, length: number): void {
@@ -465,8 +466,8 @@ export class Swarm {
     const now = this.#context.clock.now();
     for (const neighbour of this.#context.neighbours) {
       this.#updateInterest(neighbour);
-      this.#choker.admit(neighbour, now);
       this.#direction.direct(neighbour, now);
+      this.#choker.admit(neighbour, now);
     }
     this.#requester.fillAll(now);
   }

@@ -34,11 +34,17 @@ export class Uplink {
   readonly #firstCopies: FirstCopies;
   #handedBytes = 0;
   #turn = 0;
+  #idleAt = Number.NEGATIVE_INFINITY;
 
   constructor(context: SwarmContext, largestRequest: number) {
     this.#context = context;
     this.#largestRequest = largestRequest;
     this.#firstCopies = new FirstCopies(context.geometry);
+  }
+
+  /** When it last had nothing to send. */
+  get idleAt(): number {
+    return this.#idleAt;
   }
 
   /** Bytes per millisecond that leave. */
@@ -64,6 +70,7 @@ export class Uplink {
       else if (isFull) this.#context.drop(neighbour, 'it asked for more than it was told that we let wait');
       return neighbour.connected;
     }
+    if (this.#waiting.length === 0 && this.#handedBytes === 0) this.#idleAt = this.#context.clock.now();
     neighbour.requests.push(piece, begin, length);
     this.#noteWaiting(neighbour);
     return true;

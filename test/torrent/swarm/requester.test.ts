@@ -1,11 +1,7 @@
 // Which piece is asked of whom, by what the links are told.
 import { describe, expect, test } from '@jest/globals';
 import { seededRandom } from '../../../simulation/random.ts';
-import {
-  MAX_IDLE_MESSAGES_PER_SECOND,
-  MAX_REQUESTS,
-  MAX_UNSOLICITED_BLOCKS,
-} from '../../../torrent/swarm/tunables.ts';
+import { MAX_IDLE_MESSAGES_PER_SECOND, MAX_UNSOLICITED_BLOCKS } from '../../../torrent/swarm/tunables.ts';
 import { BLOCK, bitsOf, makeSwarm, type Peer, type TestSwarm } from './harness.ts';
 
 /** Pieces in the order in which they were first asked of a peer. */
@@ -121,7 +117,7 @@ describe('pipelining', () => {
       for (const piece of world.received.splice(0)) world.swarm.pieceVerified(piece);
       expect(peer.link.wanted.length).toBeLessThanOrEqual(250);
     }
-    expect(peer.link.wanted.length).toBe(Math.min(250, MAX_REQUESTS));
+    expect(peer.link.wanted.length).toBe(250);
   });
 
   test('never more than the peer lets wait', () => {
