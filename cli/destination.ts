@@ -4,7 +4,7 @@
  */
 import type { Stats } from 'node:fs';
 import { access, constants, rm, stat, statfs } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { formatBytes } from '../api/quantity.ts';
 import {
   type Bitfield,
@@ -66,6 +66,7 @@ export class Destination {
     try {
       // Told before anything else is said of what is there.
       if (!storage.have.isFull) await access(root, constants.W_OK);
+      await this.#refuseFolded();
       const allocatedBytes = await this.#lookAtFiles(storage.have, replace || wasBegun);
       if (!storage.have.isFull) {
         await this.#refuseWithoutRoom(metainfo.totalBytes - allocatedBytes);
@@ -87,6 +88,15 @@ export class Destination {
       // Complete content on a medium that nobody may write to: what is left there was there before.
       if (!READ_ONLY.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
     }
+  }
+
+  /** Names that differ only in case are legal, and one file where the file system says so. */
+  async #refuseFolded(): Promise<void> {
+    const meeting = meetingPaths(this.#metainfo.files);
+    if (meeting === undefined || !(await foldsCase(this.#root))) return;
+    throw new UsageError(
+      `${meeting[0]} and ${meeting[1]} differ only in case, which the file system of ${this.#root} does not tell apart; name a folder on another one`,
+    );
   }
 
   /** Returns how many bytes of the torrent have their place on the disk already. */
@@ -141,6 +151,35 @@ export class Destination {
       `${this.#root} has ${formatBytes(freeBytes)} free and ${formatBytes(neededBytes)} are needed; free some space, or name another folder`,
     );
   }
+}
+
+/** Two paths that are one where case is no difference. */
+export function meetingPaths(files: readonly TorrentFile[]): readonly [string, string] | undefined {
+  const seen = new Map<string, string>();
+  for (const { path, padding } of files) {
+    if (padding) continue;
+    // Folders meet as files do.
+    for (let depth = 1; depth <= path.length; depth++) {
+      const text = path.slice(0, depth).join('/');
+      const folded = text.normalize('NFC').toLowerCase();
+      const other = seen.get(folded);
+      if (other !== undefined && other !== text) return [other, text];
+      seen.set(folded, text);
+    }
+  }
+  return undefined;
+}
+
+/** True if a folder that is there can be reached by its name in other letters too. */
+async function foldsCase(folder: string): Promise<boolean> {
+  for (let path = resolve(folder); path !== dirname(path); path = dirname(path)) {
+    const name = basename(path);
+    const other = name === name.toUpperCase() ? name.toLowerCase() : name.toUpperCase();
+    if (other === name) continue;
+    const [status, same] = await Promise.all([statusOf(path), statusOf(join(dirname(path), other))]);
+    return same !== undefined && status?.ino === same.ino && status.dev === same.dev;
+  }
+  return false;
 }
 
 async function statusOf(path: string): Promise<Stats | undefined> {

@@ -147,6 +147,8 @@ class Download {
       const torrent = await this.#join(session, storage);
       this.#torrent = torrent;
       this.#checks = new FileChecks(torrent);
+      // Told by whoever waits for the torrent, now or next.
+      torrent.on('error', () => {});
       torrent.on('damaged', (pieces, files) =>
         this.#report.warn(damageText(pieces, files, 'fetched again; keep others from writing there')),
       );

@@ -26,7 +26,6 @@ function commandLine(): Command {
     .version(`enxame ${VERSION}`, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand(false)
-    .showSuggestionAfterError(false)
     .exitOverride()
     .configureOutput({ outputError: () => {} }); // main() reports errors, in one line.
 
@@ -319,6 +318,17 @@ function examples(lines: readonly string[]): string {
   return `\nExamples:\n${lines.map((line) => `  ${line}\n`).join('')}`;
 }
 
+/** What is wrong with the command line, in one line; commander's suggestion stands in a second one. */
+function usageText(error: CommanderError): string {
+  const text = error.message.replace(/\n\(Did you mean (one of )?(.*)\?\)$/, (_, _several, names: string) => {
+    const quoted = names.split(', ').map((name) => `'${name}'`);
+    return `; did you mean ${quoted.join(' or ')}?`;
+  });
+  return inOneLine(new Error(text))
+    .replace(/^error: /, '')
+    .replace(' is invalid. ', ' is invalid: ');
+}
+
 /** Runs the command that the arguments name. Long-lived commands end the process themselves. */
 export async function main(args: readonly string[]): Promise<void> {
   const enxame = commandLine();
@@ -332,11 +342,10 @@ export async function main(args: readonly string[]): Promise<void> {
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return; // Help or version, already printed.
-    process.stderr.write(
-      `enxame: ${inOneLine(error)
-        .replace(/^error: /, '')
-        .replace(' is invalid. ', ' is invalid: ')}; see 'enxame --help'\n`,
-    );
+    const command = enxame.commands.find((each) => each.name() === args[0]);
+    const help = command === undefined ? 'enxame --help' : `enxame ${command.name()} --help`;
+    const told = usageText(error);
+    process.stderr.write(`enxame: ${told}${told.endsWith('?') ? '' : ';'} see '${help}'\n`);
     process.exitCode = EXIT_USAGE;
   }
 }

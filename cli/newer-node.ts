@@ -5,20 +5,27 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 
-/** Signals that somebody may send to the process that was started, and that the one that works must get. */
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'] as const;
+/** Signals that end a program. */
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
- * Runs a script on a Node, and hands it every signal.
+ * Stands for any of them: the terminal sends Ctrl-C to both processes by itself, whoever calls kill to one, and what is
+ * passed on must not count as a second signal. cli/run.ts knows it.
+ */
+export const FORWARDED_SIGNAL = 'SIGUSR2';
+
+/**
+ * Runs a script on a Node. The first signal is passed on as FORWARDED_SIGNAL; a second one ends it at once.
  *
  * @returns its exit code; 128 and the signal's number if a signal ended it, as a shell has it
  * @throws if that Node cannot be started
  */
 export async function runOnNode(node: string, script: string, args: readonly string[]): Promise<number> {
   const child = spawn(node, [script, ...args], { stdio: 'inherit' });
-  const forward = (signal: NodeJS.Signals) => {
-    // A terminal sends Ctrl-C to all of its foreground group by itself.
-    if (signal !== 'SIGINT' || process.stdin.isTTY !== true) child.kill(signal);
+  let isTold = false;
+  const forward = () => {
+    child.kill(isTold ? 'SIGKILL' : FORWARDED_SIGNAL);
+    isTold = true;
   };
   for (const signal of SIGNALS) process.on(signal, forward);
   try {

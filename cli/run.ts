@@ -5,6 +5,7 @@
  */
 import { pino } from 'pino';
 import { EXIT_FAILURE, EXIT_USAGE, inOneLine, UsageError } from './errors.ts';
+import { FORWARDED_SIGNAL } from './newer-node.ts';
 import { guardOutput, outputDrained } from './output.ts';
 import { VERSION } from './version.ts';
 
@@ -73,14 +74,22 @@ export async function runProgram(name: string, program: Program, options: RunOpt
   let exitCode: number | undefined;
   try {
     const logger = programLogger(name, process.env, options);
+    const end = (signal: string) => {
+      if (controller.signal.aborted) return;
+      logger.info({ signal }, 'ending; a second signal ends at once');
+      controller.abort();
+    };
+    let isTold = false;
     for (const [signal, code] of Object.entries(SIGNAL_EXIT_CODES)) {
       process.on(signal, () => {
         // Also while what it printed waits for a reader.
-        if (controller.signal.aborted || exitCode !== undefined) process.exit(code);
-        logger.info({ signal }, 'ending; a second signal ends at once');
-        controller.abort();
+        if (isTold || exitCode !== undefined) process.exit(code);
+        isTold = true;
+        end(signal);
       });
     }
+    // From the door, which may have been told besides us: it never counts as the second one.
+    process.on(FORWARDED_SIGNAL, end);
     const crash = (error: unknown) => {
       logger.fatal({ err: error }, 'unexpected error, the program ends');
       if (options.quiet)
@@ -93,6 +102,7 @@ export async function runProgram(name: string, program: Program, options: RunOpt
     process.on('unhandledRejection', crash);
     // With a terminal that is gone comes SIGHUP: it ends as that asks for.
     if (options.quiet) guardOutput(`enxame ${name}`, () => controller.abort());
+    logger.debug({}, 'begun');
     exitCode = await program({ env: process.env, signal: controller.signal, logger });
   } catch (error) {
     process.stderr.write(`enxame ${name}: ${inOneLine(error)}\n`);

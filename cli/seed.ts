@@ -1,8 +1,14 @@
 /** `enxame seed`: serves content that is there, until it is stopped. */
 import { stat } from 'node:fs/promises';
-import { basename, dirname, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { formatBytes } from '../api/quantity.ts';
-import { isTorrentError, type Metainfo, openStorage, type PieceStorage } from '../torrent/index.ts';
+import {
+  contentFault,
+  isTorrentError,
+  type Metainfo,
+  openStorage,
+  type PieceStorage,
+} from '../torrent/index.ts';
 import type { Torrent } from '../torrent/session/types.ts';
 import { EXIT_FAILURE, UsageError } from './errors.ts';
 import { loadTorrent } from './load-torrent.ts';
@@ -106,10 +112,9 @@ async function serve(torrent: Torrent, path: string, report: Report, signal: Abo
 
 /** The folder that holds the torrent's files, and the metainfo with the name that a single file has there. */
 async function contentAt(path: string, metainfo: Metainfo): Promise<{ root: string; metainfo: Metainfo }> {
-  const status = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    throw new UsageError(
-      `${path} cannot be read: ${error.code}; name the file or the folder that became the torrent`,
-    );
+  const status = await stat(path).catch(async (error: NodeJS.ErrnoException) => {
+    const fault = await contentFault(path, error.code ?? 'unknown error');
+    throw new UsageError(`${fault}; name the file or the folder that became the torrent`);
   });
   const place = resolve(path);
   if (!metainfo.isSingleFile) {
@@ -139,13 +144,29 @@ async function openWhole(
     readOnly: true,
     signal,
     onChecked: (pieces) => report.checking(Math.min(pieces * pieceLength, totalBytes), totalBytes),
-  }).catch((error: unknown) => {
-    throw isTorrentError(error, 'Closed') ? new Error('stopped while the content was checked') : error;
+  }).catch(async (error: unknown) => {
+    if (!isTorrentError(error) || error.code === 'Closed' || error.code === 'DiskIo') throw error;
+    throw new UsageError((await faultIn(root, metainfo)) ?? error.message, { cause: error });
   });
   const missing = pieceCount - storage.have.count;
   if (missing === 0) return storage;
   await storage.close();
+  const fault = await faultIn(root, metainfo);
   throw new UsageError(
-    `${path} is not what the torrent describes: ${missing} of ${pieceCount} pieces are missing or differ; name the right path, or complete it with 'enxame download'`,
+    `${path} is not what the torrent describes: ${missing} of ${pieceCount} pieces are missing or differ${fault === undefined ? '' : ` (${fault})`}; name the right path, or complete it with 'enxame download'`,
   );
+}
+
+/** What is wrong with the first file that cannot be opened, as create would tell it. */
+async function faultIn(root: string, { files }: Metainfo): Promise<string | undefined> {
+  for (const { path, padding } of files) {
+    if (padding) continue;
+    const location = join(root, ...path);
+    const fault = await stat(location).then(
+      (status) => (status.isFile() ? undefined : `${location} is no regular file`),
+      (error: NodeJS.ErrnoException) => contentFault(location, error.code ?? 'unknown error'),
+    );
+    if (fault !== undefined) return fault;
+  }
+  return undefined;
 }

@@ -2,17 +2,27 @@
  * `enxame simulate`: the product's own decisions on a virtual network, as a table, as JSON, or as a page. The same
  * options give the same figures on every machine.
  */
-import { writeFile } from 'node:fs/promises';
+import { stat, writeFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { formatBytes } from '../api/quantity.ts';
-import { type SimulationOptions, type SimulationResult, simulate } from '../simulation/simulation.ts';
-import { inOneLine, UsageError } from './errors.ts';
+import {
+  type SimulationOptions,
+  type SimulationProgress,
+  type SimulationResult,
+  simulationSteps,
+} from '../simulation/simulation.ts';
+import { EXIT_FAILURE, inOneLine, UsageError } from './errors.ts';
 import type { Program } from './run.ts';
+import { Screen } from './screen.ts';
 import { introducedPairs } from './simulated-tracker.ts';
 import { simulationPage } from './simulation-page.ts';
 
 /** Longer pieces have no more blocks than this, so that a simulation does not take longer for them. */
 const BLOCKS_PER_PIECE = 4;
 const BLOCK_BYTES = 16 * 1024;
+/** How far it is is told so often. */
+const TELL_MILLISECONDS = 200;
 const MOST_NODES = 100_000;
 const MOST_PIECES = 100_000;
 /** Nodes × pieces: what an hour and 16 GiB are enough for. */
@@ -110,15 +120,63 @@ function within(option: string, value: number, least: number, most: number): voi
 
 /** Simulates a swarm and says what came of it. 1 if some node that stayed could not complete. */
 export function simulation(options: SimulateOptions): Program {
-  return async () => {
+  return async ({ signal }) => {
     const simulated = simulationOf(options);
-    const result = simulate(simulated);
+    if (options.html !== undefined) await refusePage(options.html);
+    const screen = new Screen(process.stderr);
+    const result = await simulateWithPauses(simulated, signal, ({ seconds, missing }) => {
+      if (!options.json)
+        screen.status(
+          `simulating: ${inSeconds(seconds)}, ${missing} of ${simulated.leechers} nodes not complete`,
+        );
+    });
+    screen.clear();
+    if (result === undefined) {
+      screen.line('enxame simulate: stopped; nothing is kept, and the same command gives the same figures');
+      return EXIT_FAILURE;
+    }
     if (options.html !== undefined) await writePage(options.html, simulated, result);
     process.stdout.write(
       options.json ? `${JSON.stringify(asJson(simulated, result))}\n` : asText(simulated, result),
     );
     return result.incomplete === 0 ? 0 : 1;
   };
+}
+
+/** Lets signals and the terminal have their turn; undefined if it was stopped. */
+async function simulateWithPauses(
+  options: SimulationOptions,
+  signal: AbortSignal,
+  tell: (progress: SimulationProgress) => void,
+): Promise<SimulationResult | undefined> {
+  const steps = simulationSteps(options);
+  let toldAt = performance.now();
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+    const now = performance.now();
+    if (now - toldAt > TELL_MILLISECONDS) {
+      toldAt = now;
+      tell(value);
+    }
+    await nextTurn();
+    if (signal.aborted) return undefined;
+  }
+}
+
+/** Before minutes of simulation. */
+async function refusePage(path: string): Promise<void> {
+  const folder = dirname(resolve(path));
+  if (
+    await stat(folder).then(
+      (status) => status.isDirectory(),
+      () => false,
+    )
+  )
+    return;
+  throw new Error(
+    `cannot write the page: ${folder} is no folder; use --html with a file in a folder that exists`,
+  );
 }
 
 async function writePage(path: string, options: SimulationOptions, result: SimulationResult): Promise<void> {

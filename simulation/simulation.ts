@@ -9,6 +9,9 @@ import { seededRandom } from './random.ts';
 import { Timeline, type TimelinePoint } from './timeline.ts';
 import { fullMesh, nearRegular } from './topology.ts';
 
+/** Takes some tens of milliseconds. */
+const EVENTS_PER_STEP = 20_000;
+
 /** What to simulate. */
 export interface SimulationOptions {
   /** Nodes that begin with nothing; one seed comes on top, as node 0. */
@@ -79,6 +82,25 @@ export interface SimulationResult {
 
 /** Runs a simulation to its end. */
 export function simulate(options: SimulationOptions): SimulationResult {
+  const steps = simulationSteps(options);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}
+
+/** How far a simulation is. */
+export interface SimulationProgress {
+  /** Virtual time. */
+  readonly seconds: number;
+  /** Nodes that are to complete and have not. */
+  readonly missing: number;
+}
+
+/** The same in steps of some milliseconds of real time, for whoever has something else to do in between. */
+export function* simulationSteps(
+  options: SimulationOptions,
+): Generator<SimulationProgress, SimulationResult, undefined> {
   const random = seededRandom(options.seed);
   const queue = new EventQueue<SimulatedNode | SimulatedLink>(bucketMilliseconds(options));
   const totalBytes = options.pieceCount * options.pieceLength;
@@ -128,6 +150,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
   let events = 0;
   while (missing > 0 && queue.next() && queue.time <= limit) {
     events++;
+    if (events % EVENTS_PER_STEP === 0) yield { seconds: queue.time / 1000, missing };
     const { target, kind } = queue;
     if (target instanceof SimulatedLink) {
       if (kind === EVENT.sent) target.node.sent(target);

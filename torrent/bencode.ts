@@ -67,9 +67,6 @@ const MINUS = 0x2d;
 const ZERO = 0x30;
 const NINE = 0x39;
 
-/** Digits of 2^53 - 1: no longer number can be exact. */
-const MAX_DIGITS = 16;
-
 /** Keys that a scanner has room for at first. */
 const FIRST_KEY_ROOM = 64;
 
@@ -262,7 +259,7 @@ class Scanner {
     if (count === 0) refuse(`${what} is empty`, start);
     this.position = position + 1;
     const hasLeadingZero = count > 1 && this.#bytes[start] === ZERO;
-    this.#isOdd = hasLeadingZero || count > MAX_DIGITS || value > Number.MAX_SAFE_INTEGER;
+    this.#isOdd = hasLeadingZero || value > Number.MAX_SAFE_INTEGER;
     return value;
   }
 

@@ -2,7 +2,7 @@
 // none is left. Synchronous, because it has a thread of its own or little to do.
 import { hash } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import type { ContentFile } from './content-files.ts';
+import { type ContentFile, OPEN_CONTENT } from './content-files.ts';
 import { TorrentError } from './errors.ts';
 import { HASH_BYTES } from './metainfo.ts';
 
@@ -114,9 +114,10 @@ class Reader {
 
   #open(index: number, file: ContentFile): void {
     this.close();
-    this.#fd = openSync(file.location, 'r');
+    this.#fd = openSync(file.location, OPEN_CONTENT);
     this.#openIndex = index;
-    if (fstatSync(this.#fd).size !== file.lengthBytes) throw changed(file);
+    const status = fstatSync(this.#fd);
+    if (!status.isFile() || status.size !== file.lengthBytes) throw changed(file);
   }
 }
 

@@ -1,7 +1,7 @@
 // The door of the BitTorrent engine: what other rooms may use.
 export * from './bencode.ts';
 export * from './bitfield.ts';
-export { findContent } from './content-files.ts';
+export { type Content, contentFault, type FindOptions, findContent, refuseChanges } from './content-files.ts';
 export * from './create.ts';
 export * from './discovery/announce-reply.ts';
 export * from './discovery/clock.ts';
@@ -14,6 +14,7 @@ export * from './errors.ts';
 export { hashContent } from './hash-content.ts';
 export * from './magnet.ts';
 export * from './metainfo.ts';
+export { nameFault } from './paths.ts';
 export * from './storage/memory.ts';
 export * from './storage/piece-storage.ts';
 export * from './storage/storage.ts';

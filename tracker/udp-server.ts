@@ -89,16 +89,12 @@ class UdpSockets implements UdpServer {
   async listenOnAll(wildcard: string): Promise<void> {
     await this.listen(wildcard, true);
     this.#wildcard = wildcard;
-    await this.#look((address, error) => {
-      // Somebody else has the port there; what else fails may be well in a moment.
-      if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') throw error;
-      this.#complain(address, error);
-    });
+    await this.scan();
     this.#timer = setInterval(() => void this.scan(), SCAN_EVERY_MILLISECONDS);
   }
 
   scan(): Promise<void> {
-    this.#scanning ??= this.#look((address, error) => this.#complain(address, error)).finally(() => {
+    this.#scanning ??= this.#look().finally(() => {
       this.#scanning = undefined;
     });
     return this.#scanning;
@@ -111,7 +107,7 @@ class UdpSockets implements UdpServer {
     await Promise.all([...this.#sockets.keys()].map((address) => this.#leave(address)));
   }
 
-  async #look(failed: (address: string, error: unknown) => void): Promise<void> {
+  async #look(): Promise<void> {
     const wildcard = this.#wildcard;
     const wanted = new Set(
       this.#addresses()
@@ -128,7 +124,7 @@ class UdpSockets implements UdpServer {
         await this.listen(address, true);
         this.#failing.delete(address);
       } catch (error) {
-        failed(address, error);
+        this.#complain(address, error);
       }
     }
   }

@@ -1,6 +1,6 @@
 // The BitTorrent client of the command line, as processes that talk over loopback.
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
@@ -95,12 +95,63 @@ describe('enxame create', () => {
     ['a missing path', ['nowhere'], 'nowhere cannot be read: ENOENT'],
     ['an odd piece length', ['.', '--piece-length', '100000'], 'it must be a power of two'],
     ['a tracker that is no URL', ['.', '-t', 'tracker'], "--tracker is 'tracker'; it must be a URL"],
+    [
+      'a name that no file can have',
+      ['.', '--name', 'a/b', '-o', '/nowhere'],
+      'has a slash in it; use --name',
+    ],
+    [
+      'a folder that is not there',
+      ['.', '-o', '/nowhere/x.torrent'],
+      'the folder /nowhere cannot be entered',
+    ],
+    ['an output among the content', ['.', '-o', './x.torrent'], 'would lie in the content that it describes'],
     ['a size that is none', ['.', '--piece-length', 'much'], 'it must be a number of bytes'],
   ])('refuses %s in one line', async (_, args, message) => {
     const { code, stdout, stderr } = await enxame(['create', ...args]).ended;
     expect([code, stdout]).toEqual([2, '']);
     expect(stderr).toContain(message);
     expect(stderr.split('\n')).toHaveLength(2);
+  });
+
+  test('knows before it hashes that a torrent would be too large, and which pieces would do', async () => {
+    await writeFile(at('huge'), '');
+    // Sparse: to read it would take minutes.
+    await truncate(at('huge'), 200 * 2 ** 30);
+    const args = ['create', at('huge'), '-o', at('huge.torrent'), '--piece-length', '16Ki'];
+    const { code, stderr } = await enxame(args).ended;
+    expect([code, stderr]).toEqual([
+      2,
+      'enxame create: 13107200 pieces of 16.0 KiB and 1 file make a torrent of more than 8.0 MiB, which nobody takes; use --piece-length 512Ki\n',
+    ]);
+    expect(await readdir(folder)).toEqual(['huge']);
+  });
+
+  test('the content itself is not replaced by its torrent', async () => {
+    await writeFile(at('file'), 'precious');
+    const { code, stderr } = await enxame(['create', at('file'), '-o', at('file'), '--force']).ended;
+    expect([code, stderr]).toEqual([2, expect.stringContaining('is the content itself; use --output FILE')]);
+    expect(await readFile(at('file'), 'utf8')).toBe('precious');
+  });
+
+  test('what it takes, seed serves: files and folders behind symlinks too', async () => {
+    await mkdir(at('blobs', 'deep'), { recursive: true });
+    await writeFile(at('blobs', 'one'), randomBytes(PIECE + 3));
+    await writeFile(at('blobs', 'deep', 'two'), randomBytes(5));
+    await mkdir(at('snapshot'));
+    await symlink('../blobs/one', at('snapshot', 'weights'));
+    await symlink(at('blobs', 'deep'), at('snapshot', 'folder'));
+    expect((await enxame(['create', at('snapshot'), '-o', at('s.torrent')]).ended).code).toBe(0);
+    const peer = await seed(at('s.torrent'), at('snapshot'));
+    const got = await enxame(['download', at('s.torrent'), at('out'), ...LOOPBACK, '--peer', peer]).ended;
+    expect(got.code).toBe(0);
+    expect(await readFile(at('out', 'snapshot', 'folder', 'two'))).toEqual(
+      await readFile(at('blobs', 'deep', 'two')),
+    );
+    await rm(at('blobs', 'one'));
+    const { code, stderr } = await enxame(['seed', at('s.torrent'), at('snapshot'), ...LOOPBACK]).ended;
+    expect(code).toBe(2);
+    expect(stderr).toContain('snapshot/weights is a symlink to ../blobs/one, which does not exist');
   });
 
   test('does not replace a torrent unless told to', async () => {

@@ -2,7 +2,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { Destination } from '../../cli/destination.ts';
+import { Destination, meetingPaths } from '../../cli/destination.ts';
 import { UsageError } from '../../cli/errors.ts';
 import { buildInfoDictionary, type Metainfo, PieceHasher, parseInfo } from '../../torrent/index.ts';
 
@@ -106,6 +106,31 @@ test('where nobody may write, complete content is taken as it is, and a part of 
   );
   await chmod(join(folder, 'n'), 0o755);
   await chmod(folder, 0o755);
+});
+
+test.each<[string[], [string, string] | undefined]>([
+  [['a/b', 'a/c'], undefined],
+  [
+    ['a/b', 'a/B'],
+    ['a/b', 'a/B'],
+  ],
+  [
+    ['Deep/b', 'deep/c'],
+    ['Deep', 'deep'],
+  ],
+  [
+    ['\u00e9', 'e\u0301x', 'E\u0301'],
+    ['\u00e9', 'E\u0301'],
+  ],
+])('of the paths %j, %j are one where case is no difference', (paths, meeting) => {
+  const [file] = metainfo().files;
+  expect(meetingPaths(paths.map((path) => ({ ...file!, path: path.split('/') })))).toEqual(meeting);
+});
+
+test('names that differ only in case are no matter where the file system tells them apart', async () => {
+  const { files, ...rest } = metainfo();
+  const same = files.map((file, index) => ({ ...file, path: [index === 0 ? 'name' : 'NAME'] }));
+  expect(await open(false, { ...rest, files: same } as Metainfo)).toBe(0);
 });
 
 test('a download that cannot fit is refused with the numbers, and leaves nothing to go on with', async () => {

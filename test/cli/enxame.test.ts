@@ -41,7 +41,14 @@ describe('enxame', () => {
 
   test.each<[string[], string]>([
     [['nonsense'], "enxame: unknown command 'nonsense'; see 'enxame --help'"],
-    [['tracker', '--nonsense'], "enxame: unknown option '--nonsense'; see 'enxame --help'"],
+    [['downlod', 'x'], "enxame: unknown command 'downlod'; did you mean 'download'? see 'enxame --help'"],
+    [['tracker', '--nonsense'], "enxame: unknown option '--nonsense'; see 'enxame tracker --help'"],
+    [
+      ['seed', '--trakcer', 'x'],
+      "unknown option '--trakcer'; did you mean '--tracker'? see 'enxame seed --help'",
+    ],
+    [['download'], "missing required argument 'torrent'; see 'enxame download --help'"],
+    [['--opne'], "unknown option '--opne'; see 'enxame --help'"],
     [['tracker', 'nonsense', '--open'], 'too many arguments'],
     [['tracker', '--listen'], 'argument missing'],
     [['wait'], "missing required argument 'namespace/name'"],

@@ -7,6 +7,13 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
     logger.info({}, 'started');
     return new Promise(() => setInterval(() => {}, 1000));
   },
+  /** Ends when it sees SIGTERM itself, and lives so long. */
+  patient: async ({ logger }) => {
+    const seen = new Promise((resolve) => process.once('SIGTERM', resolve));
+    logger.info({}, 'started');
+    await seen;
+    return 5;
+  },
   /** Ends, and leaves a timer behind. */
   untidy: async () => {
     setInterval(() => {}, 1000);

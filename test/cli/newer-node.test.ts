@@ -29,18 +29,33 @@ async function start(program: string) {
   );
   const child = spawn(process.execPath, [outer], { stdio: ['ignore', 'pipe', 'inherit'] });
   const closed = once(child, 'close');
-  const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
-  return { child, pid: Number(line.split(' ')[1]), code: async () => (await closed)[0] as number | null };
+  const lines = createInterface(child.stdout);
+  const next = async () => ((await once(lines, 'line')) as [string])[0];
+  const line = await next();
+  return {
+    child,
+    pid: Number(line.split(' ')[1]),
+    said: async (words: string) => expect(await next()).toBe(words),
+    code: async () => (await closed)[0] as number | null,
+  };
 }
 
 test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
-  '%s reaches the program, whose exit code is passed on',
+  '%s reaches the program as the one signal that never counts twice, and its exit code is passed on',
   async (signal) => {
-    const { child, code } = await start(`process.on('${signal}', () => process.exit(process.argv.length));`);
+    const { child, code } = await start("process.on('SIGUSR2', () => process.exit(process.argv.length));");
     child.kill(signal);
     expect(await code()).toBe(3);
   },
 );
+
+test('a second signal ends a program that does not heed the first', async () => {
+  const { child, said, code } = await start("process.on('SIGUSR2', () => console.log('heard'));");
+  child.kill('SIGTERM');
+  await said('heard');
+  child.kill('SIGTERM');
+  expect(await code()).toBe(137);
+});
 
 test('a program that a signal ended is told of as a shell has it', async () => {
   const { pid, code } = await start('');

@@ -27,6 +27,15 @@ test('a terminal that goes away ends a program like other signals', async () => 
   expect((await ended).code).toBe(129);
 });
 
+test('what the door passes on ends a program, and does not count as the first of two signals', async () => {
+  const { child, nextLine, ended } = run('patient');
+  expect(await nextLine()).toContain('started');
+  child.kill('SIGUSR2');
+  expect(await nextLine()).toContain('a second signal ends at once');
+  child.kill('SIGTERM');
+  expect((await ended).code).toBe(5);
+});
+
 test('all that was printed reaches a reader that is slow', async () => {
   const { child, ended } = run('talkative');
   child.stdout?.pause();

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
+import { printable } from '../../cli/printable.ts';
 import { parseAnnounceReply } from '../../torrent/discovery/announce-reply.ts';
 import { type Magnet, parseMagnet } from '../../torrent/magnet.ts';
 import { type Metainfo, parseMetainfo } from '../../torrent/metainfo.ts';
@@ -234,14 +235,21 @@ function inspectAll(
   return outcomes;
 }
 
+/** The only line of a text, which must do no harm in a terminal. */
+function oneLine(text: string): string {
+  const [line = '', ...rest] = text.split('\n');
+  expect(rest).toEqual(['']);
+  expect(line).toBe(printable(line));
+  return line;
+}
+
 /** What is left out is one line on stderr, in its order; nothing is no line. */
 function expectWarning(stderr: string, what: string, ignored: readonly string[]): void {
   if (ignored.length === 0) {
     expect(stderr).toBe('');
     return;
   }
-  const [line = '', ...rest] = stderr.split('\n');
-  expect(rest).toEqual(['']);
+  const line = oneLine(stderr);
   expect(line.startsWith(`enxame inspect: left out of the ${what}: `)).toBe(true);
   const places = ignored.map((part) => line.indexOf(part));
   expect(places.every((place) => place > 0)).toBe(true);
@@ -250,8 +258,9 @@ function expectWarning(stderr: string, what: string, ignored: readonly string[])
 
 function expectRefused({ code, stdout, stderr }: Ended, { says }: Refused): void {
   expect([code, stdout]).toEqual([2, '']);
-  expect(stderr).toMatch(/^enxame inspect: [^\n]+\n$/);
-  expect(stderr).toContain(says);
+  const line = oneLine(stderr);
+  expect(line.startsWith('enxame inspect: ')).toBe(true);
+  expect(line).toContain(says);
 }
 
 describe('enxame inspect', () => {

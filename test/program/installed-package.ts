@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bundle } from '../../image/bundle.ts';
 import { cacheFolder } from '../cluster/binaries.ts';
@@ -12,21 +12,20 @@ import { runCommand } from '../cluster/command.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 
-/** Packages that are kept: one a branch that somebody works on. */
-const MAX_KEPT = 4;
+/** A package that no run has used for so long is removed. */
+const UNUSED_MILLISECONDS = 24 * 3_600_000;
 
 const UNFINISHED_PREFIX = '.new-';
 
 /** Where the program lies in the folder that the package was installed into. */
 const PROGRAM = join('node_modules', 'enxame', 'dist', 'enxame.js');
 
-async function removeOldest(folder: string): Promise<void> {
-  const names = (await readdir(folder)).filter((name) => !name.startsWith(UNFINISHED_PREFIX));
-  const changed = await Promise.all(names.map(async (name) => (await stat(join(folder, name))).mtimeMs));
-  const newestFirst = names
-    .map((name, index) => ({ name, at: changed[index] ?? 0 }))
-    .sort((a, b) => b.at - a.at);
-  for (const { name } of newestFirst.slice(MAX_KEPT)) await rm(join(folder, name), { recursive: true });
+async function removeUnused(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const path = join(folder, name);
+    const usedAt = (await stat(path).catch(() => undefined))?.mtimeMs ?? Date.now();
+    if (Date.now() - usedAt > UNUSED_MILLISECONDS) await rm(path, { recursive: true, force: true });
+  }
 }
 
 /**
@@ -41,7 +40,11 @@ export async function installPackage(): Promise<string> {
   for (const name of files) hash.update(`\n${name}\n`).update(readFileSync(join(dist, name)));
   const packages = join(cacheFolder(), 'packages');
   const installed = join(packages, hash.digest('hex').slice(0, 16));
-  if (existsSync(installed)) return join(installed, PROGRAM);
+  if (existsSync(installed)) {
+    const now = new Date();
+    await utimes(installed, now, now);
+    return join(installed, PROGRAM);
+  }
 
   await mkdir(packages, { recursive: true });
   const folder = await mkdtemp(join(packages, UNFINISHED_PREFIX));
@@ -65,6 +68,6 @@ export async function installPackage(): Promise<string> {
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-  await removeOldest(packages);
+  await removeUnused(packages);
   return join(installed, PROGRAM);
 }

@@ -447,19 +447,6 @@ describe('a hybrid (BEP 52)', () => {
   });
 });
 
-test('nearly 8 MiB of small files take a bounded part of memory', () => {
-  const count = 150_000;
-  const list = Array.from({ length: count }, (_, i) => {
-    const name = `file ${String((i * 7919) % count).padStart(8, '0')}`;
-    return `d6:lengthi0e4:pathl9:directory${name.length}:${name}ee`;
-  });
-  const bytes = raw(`d4:infod5:filesl${list.join('')}e4:name1:x12:piece lengthi16384e6:pieces0:ee`);
-  const { files } = parseMetainfo(bytes);
-  expect(files).toHaveLength(count);
-  // One string for all folders, and nothing of the list besides.
-  expect(new Set(files.map(({ path }) => path[0])).size).toBe(1);
-});
-
 describe('parseMetainfo refuses', () => {
   test.each([
     ['in the file', `d8:announce1:a8:announce1:b4:infod${SINGLE}ee`],

@@ -99,6 +99,10 @@ test('one address answers for itself alone', async () => {
   const other = createSocket('udp4').bind(port, '127.0.0.1');
   ends.push(() => void other.close());
   await once(other, 'listening');
+  // And nobody else can take what is meant for it.
+  const thief = createSocket({ type: 'udp4', reuseAddr: true }).bind(port, '127.0.0.2');
+  ends.push(() => void thief.close());
+  expect((await once(thief, 'error'))[0]).toMatchObject({ code: 'EADDRINUSE' });
 });
 
 test('an address that cannot be bound to is told once, and the others answer', async () => {

@@ -92,12 +92,6 @@ function isPadding(
   return lengthBytes < pieceLength && (offsetBytes + lengthBytes) % pieceLength === 0;
 }
 
-/** Folders are shared by neighbours in the list: one string each. */
-function sharingFolders(path: string[], before: readonly string[]): string[] {
-  for (let i = 0; i < path.length - 1 && path[i] === before[i]; i++) path[i] = before[i] as string;
-  return path;
-}
-
 /** The file of a torrent that has `length` instead of `files`. @throws TorrentError */
 export function singleFile(info: BencodeDictionary, name: string, leftOut: LeftOut): FileList {
   const lengthBytes = readLength(info.length, 'the length');
@@ -121,15 +115,13 @@ export function severalFiles(
   if (!cursor.enterList()) throw invalid('files is not a list');
   const files: TorrentFile[] = [];
   let totalBytes = 0;
-  let before: readonly string[] = [];
   for (let number = 0; !cursor.leave(); number++) {
     const entry = cursor.value();
     if (!isDictionary(entry)) throw invalid(`file ${number} is not a dictionary`);
     const lengthBytes = readLength(entry.length, `the length of file ${number}`);
     const where = ` of file ${number}`;
     const { executable, padding } = readAttributes(entry, where, leftOut);
-    const path = sharingFolders(names.path(entry, number), before);
-    before = path;
+    const path = names.path(entry, number);
     const fault = pathFault(path);
     if (fault !== undefined) throw invalid(fault);
     files.push({

@@ -309,12 +309,15 @@ export class JoinedTorrent
       unwritten: (piece) => this.swarm.pieceUnwritten(piece),
       fileChanged: (error) => this.#losses.accessFailed(error),
       diskFailed: (error) => {
+        this.swarm.pause();
+        if (this.listenerCount('error') > 0) {
+          this.emit('error', error);
+          return;
+        }
         this.logger.error(
           { infoHash: this.infoHashHex, err: error },
           'the disk failed: the torrent is paused',
         );
-        this.swarm.pause();
-        if (this.listenerCount('error') > 0) this.emit('error', error);
       },
     });
   }
@@ -383,7 +386,8 @@ export class JoinedTorrent
     for (const neighbour of [...this.swarm.neighbours]) this.swarm.drop(neighbour, 'the torrent is stopped');
     const outcomes = await Promise.allSettled([...left, this.#losses.stop(), this.#intake.close()]);
     for (const outcome of outcomes) {
-      if (outcome.status === 'fulfilled') continue;
+      // Once the disk has failed, that it fails again is no news.
+      if (outcome.status === 'fulfilled' || this.error !== undefined) continue;
       this.logger.warn(
         { infoHash: this.infoHashHex, err: outcome.reason },
         'taking leave of the swarm failed',

@@ -3,6 +3,7 @@
 // does not leave the root (where /proc is there to open relative to a descriptor, as on Linux).
 import { constants } from 'node:fs';
 import { join } from 'node:path';
+import { OPEN_CONTENT } from '../content-files.ts';
 import { TorrentError } from '../errors.ts';
 import { type Disk, diskError, type FileStatus, systemCode } from './disk.ts';
 import { OpenFile } from './open-files.ts';
@@ -132,7 +133,7 @@ export class Folder {
     try {
       if (this.#follow) {
         const location = join(this.#path, ...path);
-        return await this.#openRegular({ path: location, flags: O_RDONLY | O_NONBLOCK, mode: 0 }, doing);
+        return await this.#openRegular({ path: location, flags: OPEN_CONTENT, mode: 0 }, doing);
       }
       return await this.#within(path.slice(0, -1), access === 'create', async (folder) => {
         // Non-blocking: a FIFO in the way must not stop us.

@@ -1,5 +1,5 @@
 // Files that are cut or replaced underneath a torrent that serves them.
-import { existsSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from '@jest/globals';
 import { encodeBencode } from '../../../torrent/bencode.ts';
@@ -124,6 +124,61 @@ test('a file of somebody’s own, which we never wrote, is left as it is: that i
   expect(statSync(cut).size).toBe(4 * PIECE);
 });
 
+test('content that is only served: what is lost is withdrawn, and not fetched, the rest is served', async () => {
+  const { folder, remove } = makeFolder();
+  afterwards(remove);
+  writeFileSync(join(folder, 'cut'), content.subarray(0, 10 * PIECE));
+  writeFileSync(join(folder, 'whole'), content.subarray(10 * PIECE));
+  const storage = await openStorage({ metainfo, root: folder, readOnly: true });
+  afterwards(() => storage.close());
+  const session = await startSession();
+  const torrent = session.add({
+    metainfo,
+    storage,
+    policy: 'cluster',
+    discovery: [],
+    losses: 'withdraw',
+  });
+  const damages: unknown[] = [];
+  torrent.on('damaged', (...damage) => damages.push(damage));
+  const peer = await leecher(session.port, true);
+  truncateSync(join(folder, 'cut'), 4 * PIECE);
+  peer.writer.request(7, 0, BLOCK_BYTES);
+  peer.writer.request(2, 0, BLOCK_BYTES);
+  peer.flush();
+  await until('the rest is served', () => peer.heard.some((words) => words.startsWith('block 2 0 ')));
+  await until('it is told', () => damages.length > 0);
+  expect(damages).toEqual([[6, ['cut']]]);
+  expect(torrent.error).toBeUndefined();
+  // A seed that has it all is asked for nothing.
+  const seed = await startSession();
+  const whole = new MemoryStorage(metainfo, content);
+  const source = seed.add({ metainfo, storage: whole, policy: 'cluster', discovery: [] });
+  torrent.addPeers([addressOf(seed)]);
+  await until('they are connected', () => source.peers().length === 1);
+  await until('some ticks', ticks(3));
+  expect([torrent.progress().downloadedBytes, torrent.progress().piecesHave]).toEqual([0, 10]);
+});
+
+test('what fails to be written because its file was removed is fetched again, and complete means that all is there', async () => {
+  const { folder, remove } = makeFolder();
+  afterwards(remove);
+  const seed = await startSession({ limits: { uploadBytesPerSecond: 512 * 1024 } });
+  seed.add({ metainfo, storage: new MemoryStorage(metainfo, content), policy: 'cluster', discovery: [] });
+  const storage = await openOn(join(folder, 'content'));
+  const session = await startSession();
+  const torrent = session.add({ metainfo, storage, policy: 'cluster', discovery: [] });
+  let isRight: boolean | undefined;
+  torrent.on('complete', () => {
+    isRight = readFileSync(join(folder, 'content', 'cut')).equals(content.subarray(0, 10 * PIECE));
+  });
+  torrent.addPeers([addressOf(seed)]);
+  await until('a part is here', () => storage.have.count > 3 && existsSync(join(folder, 'content', 'cut')));
+  unlinkSync(join(folder, 'content', 'cut'));
+  await until('it is complete', () => isRight !== undefined);
+  expect([isRight, torrent.error, storage.have.isFull]).toEqual([true, undefined, true]);
+});
+
 test('a file that somebody else goes on changing ends as an error', async () => {
   const { session, storage, torrent, file } = await downloaded();
   await storage.saveResume();
@@ -139,6 +194,8 @@ test('a file that somebody else goes on changing ends as an error', async () => 
     await until('it answers', () => answers() > before || peer.ended !== undefined);
     if (peer.ended !== undefined) break;
     await until('it was looked at', () => !storage.have.get(piece) || torrent.error !== undefined);
+    // Each change has a look of its own.
+    await torrent.checkFiles();
   }
   expect(torrent.error?.code).toBe('FileChanged');
 });

@@ -172,6 +172,21 @@ describe('memory', () => {
     for (const piece of world.received.splice(0)) world.swarm.pieceVerified(piece);
     expect(peer.link.wanted.length).toBeGreaterThan(0);
   });
+
+  test('nor while too many pieces do that are shorter than a block', () => {
+    const world = makeSwarm({ pieces: 3000, blocksPerPiece: 1 / 16 });
+    const peer = world.connect({ pieces: 'all' });
+    world.swarm.unchoke(peer.neighbour);
+    while (peer.link.wanted.length > 0) world.answer(peer);
+    // As many as there are blocks in 16 MiB, and what was asked for already.
+    expect(world.received.length).toBeGreaterThanOrEqual(1024);
+    expect(world.received.length).toBeLessThan(1024 + 512);
+    while (world.received.length > 0) {
+      for (const piece of world.received.splice(0)) world.swarm.pieceVerified(piece);
+      while (peer.link.wanted.length > 0) world.answer(peer);
+    }
+    expect(world.swarm.isComplete).toBe(true);
+  });
 });
 
 describe('endgame', () => {
