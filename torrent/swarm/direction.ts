@@ -31,12 +31,12 @@ export class Direction {
 
   /** Suggests the pieces that are assigned least, as far as the neighbour may use suggestions. */
   direct(neighbour: Neighbour, now: number): void {
-    const { paused, policy, random } = this.#context;
+    const { paused, random } = this.#context;
     const assigned = this.#assigned;
     if (assigned === undefined || assigned.size === 0 || paused) return;
     const { suggested } = neighbour;
-    if (!suggested.hasRoom || !neighbour.ownAgent || !neighbour.fast) return;
-    if (neighbour.amChoking && !policy.isAlwaysUnchoked(neighbour)) return;
+    if (!suggested.hasRoom || !neighbour.policy.directed || !neighbour.fast) return;
+    if (neighbour.amChoking && !neighbour.policy.unchokesAlways) return;
     if (!neighbour.piecesShown || neighbour.isSeed || now < suggested.restsUntil) return;
     while (suggested.hasRoom) {
       const piece = assigned.lowest(neighbour.pieces, false, 0, random());

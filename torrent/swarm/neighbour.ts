@@ -4,6 +4,8 @@
 import { Bitfield } from '../bitfield.ts';
 import { DEFAULT_REQUEST_QUEUE } from '../wire/extension.ts';
 import type { PeerLink } from './host.ts';
+import { classicPolicy } from './policy/classic.ts';
+import type { Policy } from './policy/policy.ts';
 import { OutstandingBlocks, RequestQueue } from './request-queues.ts';
 import { RequestWindow } from './request-window.ts';
 import { SuggestedPieces } from './suggested-pieces.ts';
@@ -37,6 +39,8 @@ export class Neighbour {
 
   connected = true;
   ownAgent = false;
+  /** What it meets: until it is known for an own agent, what everybody meets. */
+  policy: Policy = classicPolicy;
   /** What it lets wait (BEP 10 `reqq`). */
   requestQueue = DEFAULT_REQUEST_QUEUE;
   /** It wants nothing, whatever it lacks (BEP 21). */

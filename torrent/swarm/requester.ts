@@ -188,7 +188,7 @@ export class Requester {
 
   /** A peer suggests a piece (BEP 6). */
   suggested(neighbour: Neighbour, piece: number, now: number): void {
-    if (!this.#context.policy.directed || !neighbour.ownAgent) return;
+    if (!neighbour.policy.directed) return;
     neighbour.suggests = true;
     if (neighbour.suggestions.length >= MAX_SUGGESTIONS) neighbour.suggestions.shift();
     neighbour.suggestions.push(piece);
@@ -239,8 +239,8 @@ export class Requester {
 
   /** How many blocks the neighbour should owe us. Hot. */
   #mostOutstanding(neighbour: Neighbour): number {
-    const { geometry, picker, policy } = this.#context;
-    const { window } = neighbour;
+    const { geometry, picker } = this.#context;
+    const { policy, window } = neighbour;
     let most = Math.min(window.blocks, neighbour.requestQueue);
     // Mostly there is no room, and the rest need not be looked at.
     if (neighbour.outstanding.size >= most) return Math.max(1, most);
@@ -270,8 +270,8 @@ export class Requester {
   }
 
   #gotBlock(neighbour: Neighbour, now: number): void {
-    const { geometry, policy } = this.#context;
-    const { outstanding, window } = neighbour;
+    const { geometry } = this.#context;
+    const { outstanding, policy, window } = neighbour;
     const floor =
       (neighbour.receiveRate.perMillisecond(now) * policy.pipelineMilliseconds) / geometry.blockBytes;
     window.answered(
@@ -366,8 +366,8 @@ export class Requester {
 
   /** True if a seed's uplink is to be kept for what only seeds have. */
   #isSpared(neighbour: Neighbour): boolean {
-    const { picker, policy } = this.#context;
-    return policy.directed && neighbour.ownAgent && neighbour.isSeed && picker.seedsAloneHaveSome;
+    const { picker } = this.#context;
+    return neighbour.policy.directed && neighbour.isSeed && picker.seedsAloneHaveSome;
   }
 
   /** An open piece that the neighbour has and may give: of its own, or of others. */
@@ -401,9 +401,9 @@ export class Requester {
   }
 
   #newPiece(neighbour: Neighbour): number {
-    const { picker, policy, random } = this.#context;
+    const { picker, random } = this.#context;
     if (neighbour.pickable === 0 || !this.#mayStart(neighbour)) return -1;
-    if (picker.have.count < policy.randomFirstPieces) return picker.any(neighbour.pieces, random());
+    if (picker.have.count < neighbour.policy.randomFirstPieces) return picker.any(neighbour.pieces, random());
     return picker.rarest(neighbour.pieces, random());
   }
 

@@ -14,6 +14,7 @@ import type { PeerLink, SwarmClock, SwarmHost } from './host.ts';
 import { Identities } from './identities.ts';
 import { type Introduction, Neighbour } from './neighbour.ts';
 import { PiecePicker } from './piece-picker.ts';
+import { classicPolicy } from './policy/classic.ts';
 import type { Policy } from './policy/policy.ts';
 import { Requester } from './requester.ts';
 import {
@@ -35,6 +36,7 @@ export interface SwarmOptions {
   blockBytes?: number;
   /** Held pieces; read once. */
   have: Bitfield;
+  /** What own agents meet; everybody else meets the classic policy. */
   policy: Policy;
   clock: SwarmClock;
   random: () => number;
@@ -177,6 +179,7 @@ export class Swarm {
   ): void {
     const now = this.#context.clock.now();
     neighbour.ownAgent = said.ownAgent;
+    neighbour.policy = said.ownAgent ? this.policy : classicPolicy;
     if (said.requestQueue !== undefined) neighbour.requestQueue = said.requestQueue;
     if (said.uploadOnly !== undefined) neighbour.uploadOnly = said.uploadOnly;
     if (!neighbour.ownAgent) this.#grant(neighbour);
@@ -566,7 +569,7 @@ export class Swarm {
   }
 
   #watch(neighbour: Neighbour, now: number): void {
-    const { policy } = this.#context;
+    const { policy } = neighbour;
     const silent = now - neighbour.heardAt;
     if (silent > policy.silenceMilliseconds) {
       this.drop(neighbour, `it has been silent for ${Math.round(silent / 1000)} s`);
