@@ -84,11 +84,16 @@ export class Direction {
     this.direct(neighbour, now);
   }
 
-  /** The neighbour is gone: what was assigned to it returns to the pool. */
+  /** The neighbour is gone: what was assigned to it returns to the pool, and what it alone had is not out any more. */
   gone(neighbour: Neighbour): void {
-    if (this.#assigned === undefined) return;
-    for (const piece of neighbour.suggested.assigned) this.#assigned.decrement(piece);
+    const assigned = this.#assigned;
+    if (assigned === undefined) return;
+    for (const piece of neighbour.suggested.assigned) assigned.decrement(piece);
     neighbour.suggested.clear();
+    const { picker } = this.#context;
+    const { pieces } = neighbour;
+    for (let piece = pieces.nextSet(0); piece >= 0; piece = pieces.nextSet(piece + 1))
+      if (picker.isHeld(piece) && picker.availability(piece) === picker.seeds) assigned.add(piece);
   }
 
   /** We hold the piece no more. */

@@ -79,7 +79,8 @@ export class Neighbour {
   downloadedBytes = 0;
   /** Pieces it suggested, first come first. */
   readonly suggestions: number[] = [];
-  suggests = false;
+  /** When it last suggested something, or we acted on that: it suggests the next then. */
+  suggestedAt = Number.NEGATIVE_INFINITY;
   /** Pieces it lets us ask for while it chokes us (BEP 6). */
   readonly allowedFast: number[] = [];
 

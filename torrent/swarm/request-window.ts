@@ -73,6 +73,11 @@ export class RequestWindow {
     return this.#gain() * this.path(blockBytes);
   }
 
+  /** The least time from a request to its block, lately, in milliseconds; infinite before the first. */
+  get leastResponse(): number {
+    return this.#leastResponse;
+  }
+
   /** Blocks that the path holds. Hot. */
   path(blockBytes: number): number {
     if (this.#took === 0) return 0;

@@ -34,6 +34,10 @@ const STALLED_REST_MILLISECONDS = 12_000;
 /** So few neighbours have to answer without pauses; more fill each other's. */
 const FEW_GIVERS = 10;
 
+/** A suggestion takes at most so many of the seed's answers to come, or so long: then we choose ourselves. */
+const SUGGESTION_WAIT_RESPONSES = 3;
+const MIN_SUGGESTION_WAIT_MILLISECONDS = 100;
+
 /** Suggestions of one neighbour that are remembered. */
 const MAX_SUGGESTIONS = 1024;
 
@@ -189,7 +193,7 @@ export class Requester {
   /** A peer suggests a piece (BEP 6). */
   suggested(neighbour: Neighbour, piece: number, now: number): void {
     if (!neighbour.policy.directed) return;
-    neighbour.suggests = true;
+    neighbour.suggestedAt = now;
     if (neighbour.suggestions.length >= MAX_SUGGESTIONS) neighbour.suggestions.shift();
     neighbour.suggestions.push(piece);
     this.fill(neighbour, now);
@@ -327,12 +331,20 @@ export class Requester {
     const own = this.#openPiece(neighbour, true);
     if (own !== undefined) return this.#take(own);
     const suggestion = this.#suggestion(neighbour);
-    if (suggestion >= 0) return this.#takeFirst(neighbour, suggestion);
+    if (suggestion >= 0) {
+      neighbour.suggestedAt = now;
+      return this.#takeFirst(neighbour, suggestion);
+    }
     const sparing = this.#isSpared(neighbour);
     const shared = this.#openPiece(neighbour, false, sparing);
     if (shared !== undefined) return this.#take(shared);
-    // A seed that directs has the next suggestion on its way as long as it is busy with the last one.
-    if (sparing && neighbour.suggests && neighbour.outstanding.size > 0) return -1;
+    // A seed that directs has the next suggestion on its way when the last one was acted on.
+    if (
+      sparing &&
+      neighbour.outstanding.size > 0 &&
+      now - neighbour.suggestedAt < this.#suggestionWait(neighbour)
+    )
+      return -1;
     const piece = this.#newPiece(neighbour);
     if (piece >= 0) return this.#takeFirst(neighbour, piece);
     return picker.isEndgame ? this.#secondCopy(neighbour, now) : -1;
@@ -383,6 +395,11 @@ export class Requester {
       return started;
     }
     return undefined;
+  }
+
+  /** How long the next suggestion may take to come. */
+  #suggestionWait({ window }: Neighbour): number {
+    return Math.max(MIN_SUGGESTION_WAIT_MILLISECONDS, SUGGESTION_WAIT_RESPONSES * window.leastResponse);
   }
 
   #suggestion(neighbour: Neighbour): number {

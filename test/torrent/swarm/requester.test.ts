@@ -20,6 +20,19 @@ function serve(world: TestSwarm, peer: Peer, pieces = Number.POSITIVE_INFINITY):
   }
 }
 
+test('a seed that suggests no more is not waited for: we choose ourselves', () => {
+  const world = makeSwarm({ pieces: 20, policy: 'cluster' });
+  const seed = world.connect({ pieces: 'all', ownAgent: true });
+  world.swarm.suggest(seed.neighbour, 7);
+  world.swarm.unchoke(seed.neighbour);
+  // Both blocks of the piece are asked for; the next suggestion is on its way.
+  expect(piecesAsked(seed)).toEqual([7]);
+  world.answer(seed);
+  expect(piecesAsked(seed)).toEqual([7]);
+  world.pass(200);
+  expect(piecesAsked(seed).length).toBeGreaterThan(1);
+});
+
 test('nothing is asked for while choked, and what was outstanding is asked elsewhere after a choke', () => {
   const world = makeSwarm({ pieces: 4 });
   const a = world.connect({ pieces: 'all', fast: false });
