@@ -329,9 +329,17 @@ function usageText(error: CommanderError): string {
     .replace(' is invalid. ', ' is invalid: ');
 }
 
+/** `enxame help COMMAND`, as many programs have it, in the words of this one; an unknown command stays unknown. */
+function helpOf(enxame: Command, [name, ...rest]: readonly string[]): readonly string[] {
+  if (name === undefined) return ['--help'];
+  const isKnown = enxame.commands.some((command) => command.name() === name);
+  return isKnown ? [name, '--help'] : [name, ...rest];
+}
+
 /** Runs the command that the arguments name. Long-lived commands end the process themselves. */
-export async function main(args: readonly string[]): Promise<void> {
+export async function main(given: readonly string[]): Promise<void> {
   const enxame = commandLine();
+  const args = given[0] === 'help' ? helpOf(enxame, given.slice(1)) : given;
   if (args.length === 0) {
     process.stderr.write(enxame.helpInformation());
     process.exitCode = EXIT_USAGE;

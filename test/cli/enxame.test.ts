@@ -16,6 +16,17 @@ describe('enxame', () => {
     expect(await enxame([option]).ended).toEqual({ code: 0, stdout: `enxame ${version}\n`, stderr: '' });
   });
 
+  test.each([
+    [['help'], ['--help']],
+    [
+      ['help', 'tracker'],
+      ['tracker', '--help'],
+    ],
+  ])('%j is %j', async (words, option) => {
+    const { code, stdout } = await enxame(words).ended;
+    expect({ code, stdout }).toEqual({ code: 0, stdout: (await enxame(option).ended).stdout });
+  });
+
   test('--help lists the subcommands, on stdout', async () => {
     const { code, stdout } = await enxame(['--help']).ended;
     expect(code).toBe(0);
@@ -40,6 +51,7 @@ describe('enxame', () => {
   });
 
   test.each<[string[], string]>([
+    [['help', 'nonsense'], "enxame: unknown command 'nonsense'; see 'enxame --help'"],
     [['nonsense'], "enxame: unknown command 'nonsense'; see 'enxame --help'"],
     [['downlod', 'x'], "enxame: unknown command 'downlod'; did you mean 'download'? see 'enxame --help'"],
     [['tracker', '--nonsense'], "enxame: unknown option '--nonsense'; see 'enxame tracker --help'"],
