@@ -65,7 +65,7 @@ export class ExtensionProtocol implements ExtensionMessages {
       yourIp: addressBytes(connection.address.host),
       uploadOnly: swarm.isComplete,
       metadataBytes: metainfo.infoBytes.length,
-      ownAgent: swarm.policy.name === 'cluster',
+      ownAgent: swarm.policy.directed,
       exchangesPeers: this.#exchangesWith(connection),
     });
   }
@@ -102,23 +102,22 @@ export class ExtensionProtocol implements ExtensionMessages {
     if (seenAt !== undefined) ownAddress.said(connection.address.host, seenAt);
     const ownAgent = connection.extensions.of(OWN_EXTENSION) !== undefined;
     // Both have said it by now, each before anything that the other may take for a run.
-    if (said.runBytes > 0 && swarm.policy.name === 'cluster') connection.takeRuns(said.runBytes);
+    if (said.runBytes > 0 && swarm.policy.directed) connection.takeRuns(said.runBytes);
     swarm.introduced(connection.neighbour, { ...said, ownAgent });
     // What a private torrent offers to own agents alone could not be said before we knew it for one.
     if (!offered && this.#exchangesWith(connection)) connection.introduce(this.introduction(connection));
   }
 
   #exchangesWith({ neighbour }: PeerConnection): boolean {
-    const { metainfo, swarm } = this.#options;
     // While a connection is made there is no neighbour yet.
-    return !metainfo.isPrivate || (swarm.policy.name === 'cluster' && neighbour?.ownAgent === true);
+    return !this.#options.metainfo.isPrivate || neighbour?.policy.directed === true;
   }
 
   #partnerOf(connection: PeerConnection): ExchangePartner {
     const known = this.#partners.get(connection);
     if (known !== undefined) return known;
-    const isOurs = connection.neighbour.ownAgent && this.#options.swarm.policy.name === 'cluster';
-    const partner = new ExchangePartner(isOurs ? OWN_EXCHANGE_MILLISECONDS : EXCHANGE_MILLISECONDS);
+    const isOwn = connection.neighbour.policy.directed;
+    const partner = new ExchangePartner(isOwn ? OWN_EXCHANGE_MILLISECONDS : EXCHANGE_MILLISECONDS);
     this.#partners.set(connection, partner);
     return partner;
   }

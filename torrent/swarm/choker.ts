@@ -51,7 +51,7 @@ export class Choker {
   /** Something changed (a peer came, is interested, or went): unchokes where no round has to decide. */
   admit(neighbour: Neighbour, now: number): void {
     if (this.#context.paused || !neighbour.connected || !neighbour.amChoking) return;
-    if (this.#context.policy.isAlwaysUnchoked(neighbour)) {
+    if (neighbour.policy.unchokesAlways) {
       this.#unchoke(neighbour);
       return;
     }
@@ -80,7 +80,7 @@ export class Choker {
   }
 
   #isExempt(neighbour: Neighbour): boolean {
-    return this.#context.policy.isAlwaysUnchoked(neighbour);
+    return neighbour.policy.unchokesAlways;
   }
 
   /** Snubbed by everybody who let us ask, we try more peers. */

@@ -24,6 +24,7 @@ export interface SwarmTotals {
 export interface SwarmContext {
   readonly geometry: Geometry;
   readonly picker: PiecePicker;
+  /** Of own agents; everybody else meets the classic one (Neighbour.policy). */
   readonly policy: Policy;
   readonly clock: SwarmClock;
   readonly random: () => number;

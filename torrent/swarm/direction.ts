@@ -1,6 +1,6 @@
 // The seed directs (BEP 6 SUGGEST): it alone knows which pieces it gave to nobody yet. Invariant: `#assigned`
 // counts, for every piece that no leecher among the neighbours has, how many were told or chose to fetch it from
-// us; a neighbour holds at most one suggestion that it has not acted on.
+// us; a neighbour holds one suggestion that it has not acted on, and more only where the uplink would else be idle.
 import type { SwarmContext } from './context.ts';
 import type { Neighbour } from './neighbour.ts';
 import { RarityOrder } from './rarity-order.ts';
@@ -29,30 +29,38 @@ export class Direction {
     for (const neighbour of neighbours) this.direct(neighbour, now);
   }
 
-  /** Suggests the least assigned piece, if the neighbour may use a suggestion. */
+  /** Suggests the pieces that are assigned least, as far as the neighbour may use suggestions. */
   direct(neighbour: Neighbour, now: number): void {
     const { paused, random } = this.#context;
     const assigned = this.#assigned;
     if (assigned === undefined || assigned.size === 0 || paused) return;
-    if (neighbour.suggestion >= 0 || neighbour.amChoking || !neighbour.ownAgent || !neighbour.fast) return;
-    if (!neighbour.piecesShown || neighbour.isSeed || now < neighbour.suggestedAt) return;
-    const piece = assigned.lowest(neighbour.pieces, false, 0, random());
-    if (piece < 0 || neighbour.assigned.includes(piece)) return;
-    this.#assign(neighbour, piece);
-    neighbour.suggestion = piece;
-    neighbour.suggestedAt = now;
-    neighbour.link.suggest(piece);
+    const { suggested } = neighbour;
+    if (!suggested.hasRoom || !neighbour.policy.directed || !neighbour.fast) return;
+    if (neighbour.amChoking && !neighbour.policy.unchokesAlways) return;
+    if (!neighbour.piecesShown || neighbour.isSeed || now < suggested.restsUntil) return;
+    while (suggested.hasRoom) {
+      const piece = assigned.lowest(neighbour.pieces, false, 0, random());
+      if (piece < 0 || suggested.isAssigned(piece)) return;
+      assigned.increment(piece);
+      suggested.suggest(piece, now);
+      neighbour.link.suggest(piece);
+    }
   }
 
-  /** The neighbour asks for a block of the piece. Hot. */
-  requested(neighbour: Neighbour, piece: number, now: number): void {
+  /**
+   * The neighbour asks for a block of the piece. Hot.
+   *
+   * @param idleAt when the uplink last had nothing to send
+   */
+  requested(neighbour: Neighbour, piece: number, idleAt: number, now: number): void {
     if (this.#assigned === undefined || this.#assigned.size === 0) return;
-    if (neighbour.suggestion === piece) {
-      neighbour.suggestion = -1;
-      neighbour.suggestedAt = 0;
-    } else if (this.#assigned.has(piece) && !neighbour.assigned.includes(piece)) {
-      this.#assign(neighbour, piece);
-    } else return;
+    const { suggested } = neighbour;
+    const pieces = neighbour.sendRate.perMillisecond(now) / this.#context.geometry.pieceLength;
+    if (!suggested.taken(piece, idleAt, pieces, now)) {
+      if (!this.#assigned.has(piece) || suggested.isAssigned(piece)) return;
+      this.#assigned.increment(piece);
+      suggested.assign(piece);
+    }
     this.direct(neighbour, now);
   }
 
@@ -60,8 +68,7 @@ export class Direction {
   got(neighbour: Neighbour, piece: number, now: number): void {
     if (this.#assigned === undefined) return;
     this.#assigned.remove(piece);
-    this.#forget(neighbour, piece);
-    if (neighbour.suggestion === piece) neighbour.suggestion = -1;
+    neighbour.suggested.forget(piece);
     this.direct(neighbour, now);
   }
 
@@ -77,47 +84,37 @@ export class Direction {
     this.direct(neighbour, now);
   }
 
-  /** The neighbour is gone: what was assigned to it returns to the pool. */
+  /** The neighbour is gone: what was assigned to it returns to the pool, and what it alone had is not out any more. */
   gone(neighbour: Neighbour): void {
-    if (this.#assigned === undefined) return;
-    for (const piece of neighbour.assigned) this.#assigned.decrement(piece);
-    neighbour.assigned.length = 0;
-    neighbour.suggestion = -1;
+    const assigned = this.#assigned;
+    if (assigned === undefined) return;
+    for (const piece of neighbour.suggested.assigned) assigned.decrement(piece);
+    neighbour.suggested.clear();
+    const { picker } = this.#context;
+    const { pieces } = neighbour;
+    for (let piece = pieces.nextSet(0); piece >= 0; piece = pieces.nextSet(piece + 1))
+      if (picker.isHeld(piece) && picker.availability(piece) === picker.seeds) assigned.add(piece);
   }
 
   /** We hold the piece no more. */
   lost(piece: number): void {
     if (this.#assigned === undefined) return;
     this.#assigned.remove(piece);
-    for (const neighbour of this.#context.neighbours) {
-      this.#forget(neighbour, piece);
-      if (neighbour.suggestion === piece) neighbour.suggestion = -1;
-    }
+    for (const neighbour of this.#context.neighbours) neighbour.suggested.forget(piece);
   }
 
   /** Takes back suggestions that nobody acted on. */
   tick(now: number): void {
     if (this.#assigned === undefined || this.#assigned.size === 0) return;
     for (const neighbour of this.#context.neighbours) {
-      const { suggestion } = neighbour;
-      if (suggestion >= 0) {
-        if (now - neighbour.suggestedAt < SUGGESTION_MILLISECONDS) continue;
-        this.#forget(neighbour, suggestion);
-        if (this.#assigned.has(suggestion)) this.#assigned.decrement(suggestion);
-        neighbour.suggestion = -1;
-        neighbour.suggestedAt = now + REST_MILLISECONDS;
+      const { suggested } = neighbour;
+      for (;;) {
+        const piece = suggested.overdue(SUGGESTION_MILLISECONDS, now);
+        if (piece < 0) break;
+        suggested.overlooked(piece, now + REST_MILLISECONDS);
+        if (this.#assigned.has(piece)) this.#assigned.decrement(piece);
       }
       this.direct(neighbour, now);
     }
-  }
-
-  #assign(neighbour: Neighbour, piece: number): void {
-    this.#assigned?.increment(piece);
-    neighbour.assigned.push(piece);
-  }
-
-  #forget(neighbour: Neighbour, piece: number): void {
-    const at = neighbour.assigned.indexOf(piece);
-    if (at >= 0) neighbour.assigned.splice(at, 1);
   }
 }

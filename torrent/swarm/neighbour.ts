@@ -4,7 +4,11 @@
 import { Bitfield } from '../bitfield.ts';
 import { DEFAULT_REQUEST_QUEUE } from '../wire/extension.ts';
 import type { PeerLink } from './host.ts';
+import { classicPolicy } from './policy/classic.ts';
+import type { Policy } from './policy/policy.ts';
 import { OutstandingBlocks, RequestQueue } from './request-queues.ts';
+import { RequestWindow } from './request-window.ts';
+import { SuggestedPieces } from './suggested-pieces.ts';
 import { TransferRate } from './transfer-rate.ts';
 import { RATE_WINDOW_MILLISECONDS } from './tunables.ts';
 
@@ -35,6 +39,8 @@ export class Neighbour {
 
   connected = true;
   ownAgent = false;
+  /** What it meets: until it is known for an own agent, what everybody meets. */
+  policy: Policy = classicPolicy;
   /** What it lets wait (BEP 10 `reqq`). */
   requestQueue = DEFAULT_REQUEST_QUEUE;
   /** It wants nothing, whatever it lacks (BEP 21). */
@@ -57,12 +63,9 @@ export class Neighbour {
   // Requests to it
   readonly outstanding = new OutstandingBlocks();
   /** How many should be outstanding. */
-  target = 1;
+  readonly window = new RequestWindow();
   /** Since when nothing came though something is outstanding. */
   waitingSince = 0;
-  /** What it was asked for while it owed nothing has not come yet; and the least time that ever took. */
-  isProbed = false;
-  leastResponse = Number.POSITIVE_INFINITY;
   /** When it last gave us a block, or leave to ask. */
   gaveAt = 0;
   /** It has not given what it was asked for in time, nor anything since. */
@@ -76,7 +79,8 @@ export class Neighbour {
   downloadedBytes = 0;
   /** Pieces it suggested, first come first. */
   readonly suggestions: number[] = [];
-  suggests = false;
+  /** When it last suggested something, or we acted on that: it suggests the next then. */
+  suggestedAt = Number.NEGATIVE_INFINITY;
   /** Pieces it lets us ask for while it chokes us (BEP 6). */
   readonly allowedFast: number[] = [];
 
@@ -105,10 +109,7 @@ export class Neighbour {
   readonly sentInRounds = [0, 0, 0];
 
   // Suggestions to it
-  suggestion = -1;
-  suggestedAt = 0;
-  /** Pieces we assigned to it that it does not have yet. */
-  readonly assigned: number[] = [];
+  readonly suggested = new SuggestedPieces();
 
   constructor(
     number: number,

@@ -8,7 +8,6 @@ import type { StartedPiece } from './started-piece.ts';
 import {
   ENDGAME_COPIES,
   LEAST_REQUESTED_BYTES,
-  MAX_REQUESTS,
   MAX_STARTED_BYTES,
   MAX_UNSOLICITED_BLOCKS,
   MAX_VERIFYING_BYTES,
@@ -33,10 +32,14 @@ const REST_AFTER_REJECT_MILLISECONDS = 1000;
 const STALLED_REST_MILLISECONDS = 12_000;
 
 /** So few neighbours have to answer without pauses; more fill each other's. */
-const FEW_GIVERS = 4;
+const FEW_GIVERS = 10;
+
+/** A suggestion takes at most so many of the seed's answers to come, or so long: then we choose ourselves. */
+const SUGGESTION_WAIT_RESPONSES = 3;
+const MIN_SUGGESTION_WAIT_MILLISECONDS = 100;
 
 /** Suggestions of one neighbour that are remembered. */
-const MAX_SUGGESTIONS = 8;
+const MAX_SUGGESTIONS = 1024;
 
 function removeFrom(list: number[], value: number): void {
   const at = list.indexOf(value);
@@ -51,7 +54,6 @@ export class Requester {
   readonly #mostVerifying: number;
   readonly #leastRequested: number;
   #sharers = 1;
-  #hasFewGivers = false;
   /** Something was not asked for because too many pieces wait for their hash. */
   #waitsForHash = false;
 
@@ -70,7 +72,7 @@ export class Requester {
     if (paused || neighbour.useful === 0 || !neighbour.connected) return;
     if (neighbour.peerChoking && neighbour.allowedFast.length === 0) return;
     if (now < neighbour.restsUntil) return;
-    const most = this.#mostOutstanding(neighbour, now);
+    const most = this.#mostOutstanding(neighbour);
     while (neighbour.outstanding.size < most) {
       if (picker.verifyingCount >= this.#mostVerifying) {
         this.#waitsForHash = true;
@@ -86,14 +88,8 @@ export class Requester {
   /** Counts among whom is shared what is asked for. */
   countGivers(): void {
     let unchoking = 0;
-    let useful = 0;
-    for (const neighbour of this.#context.neighbours) {
-      if (neighbour.peerChoking) continue;
-      unchoking++;
-      if (neighbour.useful > 0) useful++;
-    }
+    for (const neighbour of this.#context.neighbours) if (!neighbour.peerChoking) unchoking++;
     this.#sharers = Math.max(1, unchoking);
-    this.#hasFewGivers = useful <= FEW_GIVERS;
   }
 
   /** Asks every neighbour that has room, the fastest first. */
@@ -196,8 +192,8 @@ export class Requester {
 
   /** A peer suggests a piece (BEP 6). */
   suggested(neighbour: Neighbour, piece: number, now: number): void {
-    if (!this.#context.policy.directed || !neighbour.ownAgent) return;
-    neighbour.suggests = true;
+    if (!neighbour.policy.directed) return;
+    neighbour.suggestedAt = now;
     if (neighbour.suggestions.length >= MAX_SUGGESTIONS) neighbour.suggestions.shift();
     neighbour.suggestions.push(piece);
     this.fill(neighbour, now);
@@ -233,7 +229,7 @@ export class Requester {
       // A piece that it alone may give must not wait for it for ever.
       if (neighbour.stalled) neighbour.restsUntil = now + STALLED_REST_MILLISECONDS;
       neighbour.stalled = true;
-      neighbour.target = 1;
+      neighbour.window.collapse();
       released = true;
     }
     if (!released) {
@@ -246,25 +242,23 @@ export class Requester {
   }
 
   /** How many blocks the neighbour should owe us. Hot. */
-  #mostOutstanding(neighbour: Neighbour, now: number): number {
-    const { geometry, picker, policy } = this.#context;
-    let most = Math.min(neighbour.target, neighbour.requestQueue, MAX_REQUESTS);
+  #mostOutstanding(neighbour: Neighbour): number {
+    const { geometry, picker } = this.#context;
+    const { policy, window } = neighbour;
+    let most = Math.min(window.blocks, neighbour.requestQueue);
     // Mostly there is no room, and the rest need not be looked at.
     if (neighbour.outstanding.size >= most) return Math.max(1, most);
     if (policy.mostShare < 1 && most > this.#leastRequested) {
       // Towards the end long queues would keep blocks at busy neighbours while others have nothing to do.
       const missing = (geometry.pieceCount - picker.have.count) * geometry.blocksPerPiece;
       const share = (missing * policy.mostShare) / this.#sharers;
-      if (most > share)
-        most = Math.max(share, this.#leastRequested, Math.min(most, this.#inTransit(neighbour, now)));
+      if (most > share) {
+        const { blockBytes } = geometry;
+        const path = this.#sharers <= FEW_GIVERS ? window.withoutPause(blockBytes) : window.path(blockBytes);
+        most = Math.max(share, this.#leastRequested, Math.min(most, path));
+      }
     }
     return Math.max(1, most);
-  }
-
-  /** Blocks that must be outstanding at one of few, so that its answers come without a pause. */
-  #inTransit({ leastResponse, receiveRate }: Neighbour, now: number): number {
-    if (!this.#hasFewGivers || leastResponse === Number.POSITIVE_INFINITY) return 0;
-    return (2 * leastResponse * receiveRate.perMillisecond(now)) / this.#context.geometry.blockBytes;
   }
 
   #patience(neighbour: Neighbour, now: number): number {
@@ -280,16 +274,20 @@ export class Requester {
   }
 
   #gotBlock(neighbour: Neighbour, now: number): void {
-    const { geometry, policy } = this.#context;
-    if (neighbour.isProbed)
-      neighbour.leastResponse = Math.min(neighbour.leastResponse, now - neighbour.waitingSince);
-    neighbour.isProbed = false;
+    const { geometry } = this.#context;
+    const { outstanding, policy, window } = neighbour;
+    const floor =
+      (neighbour.receiveRate.perMillisecond(now) * policy.pipelineMilliseconds) / geometry.blockBytes;
+    window.answered(
+      now - outstanding.removedAskedAt,
+      neighbour.downloadedBytes - outstanding.removedBytesThen,
+      now,
+      floor,
+      geometry.blockBytes,
+    );
     neighbour.waitingSince = now;
     neighbour.gaveAt = now;
     neighbour.stalled = false;
-    const perMillisecond = neighbour.receiveRate.perMillisecond(now);
-    const wanted = (perMillisecond * policy.pipelineMilliseconds) / geometry.blockBytes;
-    neighbour.target = neighbour.target < wanted ? neighbour.target + 1 : Math.max(1, Math.trunc(wanted));
   }
 
   #isTolerated(neighbour: Neighbour, block: number): boolean {
@@ -304,11 +302,8 @@ export class Requester {
   #request(neighbour: Neighbour, block: number, now: number): void {
     const { geometry, host } = this.#context;
     const length = geometry.lengthOf(block);
-    if (neighbour.outstanding.size === 0) {
-      neighbour.waitingSince = now;
-      neighbour.isProbed = true;
-    }
-    neighbour.outstanding.push(block);
+    if (neighbour.outstanding.size === 0) neighbour.waitingSince = now;
+    neighbour.outstanding.push(block, now, neighbour.downloadedBytes);
     host.spendDownload(length);
     neighbour.link.request(geometry.pieceOf(block), geometry.beginOf(block), length);
   }
@@ -336,12 +331,20 @@ export class Requester {
     const own = this.#openPiece(neighbour, true);
     if (own !== undefined) return this.#take(own);
     const suggestion = this.#suggestion(neighbour);
-    if (suggestion >= 0) return this.#takeFirst(neighbour, suggestion);
+    if (suggestion >= 0) {
+      neighbour.suggestedAt = now;
+      return this.#takeFirst(neighbour, suggestion);
+    }
     const sparing = this.#isSpared(neighbour);
     const shared = this.#openPiece(neighbour, false, sparing);
     if (shared !== undefined) return this.#take(shared);
-    // A seed that directs has the next suggestion on its way as long as it is busy with the last one.
-    if (sparing && neighbour.suggests && neighbour.outstanding.size > 0) return -1;
+    // A seed that directs has the next suggestion on its way when the last one was acted on.
+    if (
+      sparing &&
+      neighbour.outstanding.size > 0 &&
+      now - neighbour.suggestedAt < this.#suggestionWait(neighbour)
+    )
+      return -1;
     const piece = this.#newPiece(neighbour);
     if (piece >= 0) return this.#takeFirst(neighbour, piece);
     return picker.isEndgame ? this.#secondCopy(neighbour, now) : -1;
@@ -375,8 +378,8 @@ export class Requester {
 
   /** True if a seed's uplink is to be kept for what only seeds have. */
   #isSpared(neighbour: Neighbour): boolean {
-    const { picker, policy } = this.#context;
-    return policy.directed && neighbour.ownAgent && neighbour.isSeed && picker.seedsAloneHaveSome;
+    const { picker } = this.#context;
+    return neighbour.policy.directed && neighbour.isSeed && picker.seedsAloneHaveSome;
   }
 
   /** An open piece that the neighbour has and may give: of its own, or of others. */
@@ -392,6 +395,11 @@ export class Requester {
       return started;
     }
     return undefined;
+  }
+
+  /** How long the next suggestion may take to come. */
+  #suggestionWait({ window }: Neighbour): number {
+    return Math.max(MIN_SUGGESTION_WAIT_MILLISECONDS, SUGGESTION_WAIT_RESPONSES * window.leastResponse);
   }
 
   #suggestion(neighbour: Neighbour): number {
@@ -410,9 +418,9 @@ export class Requester {
   }
 
   #newPiece(neighbour: Neighbour): number {
-    const { picker, policy, random } = this.#context;
+    const { picker, random } = this.#context;
     if (neighbour.pickable === 0 || !this.#mayStart(neighbour)) return -1;
-    if (picker.have.count < policy.randomFirstPieces) return picker.any(neighbour.pieces, random());
+    if (picker.have.count < neighbour.policy.randomFirstPieces) return picker.any(neighbour.pieces, random());
     return picker.rarest(neighbour.pieces, random());
   }
 

@@ -14,6 +14,7 @@ import type { PeerLink, SwarmClock, SwarmHost } from './host.ts';
 import { Identities } from './identities.ts';
 import { type Introduction, Neighbour } from './neighbour.ts';
 import { PiecePicker } from './piece-picker.ts';
+import { classicPolicy } from './policy/classic.ts';
 import type { Policy } from './policy/policy.ts';
 import { Requester } from './requester.ts';
 import {
@@ -35,6 +36,7 @@ export interface SwarmOptions {
   blockBytes?: number;
   /** Held pieces; read once. */
   have: Bitfield;
+  /** What own agents meet; everybody else meets the classic policy. */
   policy: Policy;
   clock: SwarmClock;
   random: () => number;
@@ -136,7 +138,7 @@ export class Swarm {
       this.geometry.pieceCount,
       clock.now(),
     );
-    neighbour.target = Math.max(1, Math.trunc(FIRST_REQUESTED_BYTES / this.geometry.blockBytes));
+    neighbour.window.begin(FIRST_REQUESTED_BYTES / this.geometry.blockBytes);
     neighbours.push(neighbour);
     this.#context.holders.enter(neighbour);
     if (neighbour.fast && have.isFull) link.haveAll();
@@ -177,11 +179,13 @@ export class Swarm {
   ): void {
     const now = this.#context.clock.now();
     neighbour.ownAgent = said.ownAgent;
+    neighbour.policy = said.ownAgent ? this.policy : classicPolicy;
     if (said.requestQueue !== undefined) neighbour.requestQueue = said.requestQueue;
     if (said.uploadOnly !== undefined) neighbour.uploadOnly = said.uploadOnly;
     if (!neighbour.ownAgent) this.#grant(neighbour);
-    this.#choker.admit(neighbour, now);
+    // Suggestions before the unchoke: it may ask at once, and shall not choose by itself.
     this.#direction.direct(neighbour, now);
+    this.#choker.admit(neighbour, now);
     this.#dropIfUseless(neighbour);
   }
 
@@ -301,7 +305,7 @@ export class Swarm {
 
   request(neighbour: Neighbour, piece: number, begin: number, length: number): void {
     if (!this.#uplink.requested(neighbour, piece, begin, length)) return;
-    this.#direction.requested(neighbour, piece, this.#context.clock.now());
+    this.#direction.requested(neighbour, piece, this.#uplink.idleAt, this.#context.clock.now());
   }
 
   cancel(neighbour: Neighbour, piece: number, begin: number, length: number): void {
@@ -465,8 +469,8 @@ export class Swarm {
     const now = this.#context.clock.now();
     for (const neighbour of this.#context.neighbours) {
       this.#updateInterest(neighbour);
-      this.#choker.admit(neighbour, now);
       this.#direction.direct(neighbour, now);
+      this.#choker.admit(neighbour, now);
     }
     this.#requester.fillAll(now);
   }
@@ -565,7 +569,7 @@ export class Swarm {
   }
 
   #watch(neighbour: Neighbour, now: number): void {
-    const { policy } = this.#context;
+    const { policy } = neighbour;
     const silent = now - neighbour.heardAt;
     if (silent > policy.silenceMilliseconds) {
       this.drop(neighbour, `it has been silent for ${Math.round(silent / 1000)} s`);

@@ -16,9 +16,6 @@ export const FIRST_REQUESTED_BYTES = 64 * 1024;
 /** What may be outstanding at a peer whatever its share of the rest is (Policy.mostShare). */
 export const LEAST_REQUESTED_BYTES = 32 * 1024;
 
-/** Requests outstanding at one peer, whatever it allows. */
-export const MAX_REQUESTS = 512;
-
 /** Time constant of the average rate that decides how many requests are outstanding. */
 export const RATE_WINDOW_MILLISECONDS = 1000;
 

@@ -34,11 +34,20 @@ export class Uplink {
   readonly #firstCopies: FirstCopies;
   #handedBytes = 0;
   #turn = 0;
+  /** Turns of own agents and of others while both waited, in shares of one of them; the lesser is 0. */
+  #ownTurns = 0;
+  #otherTurns = 0;
+  #idleAt = Number.NEGATIVE_INFINITY;
 
   constructor(context: SwarmContext, largestRequest: number) {
     this.#context = context;
     this.#largestRequest = largestRequest;
     this.#firstCopies = new FirstCopies(context.geometry);
+  }
+
+  /** When it last had nothing to send. */
+  get idleAt(): number {
+    return this.#idleAt;
   }
 
   /** Bytes per millisecond that leave. */
@@ -64,6 +73,7 @@ export class Uplink {
       else if (isFull) this.#context.drop(neighbour, 'it asked for more than it was told that we let wait');
       return neighbour.connected;
     }
+    if (this.#waiting.length === 0 && this.#handedBytes === 0) this.#idleAt = this.#context.clock.now();
     neighbour.requests.push(piece, begin, length);
     this.#noteWaiting(neighbour);
     return true;
@@ -172,23 +182,36 @@ export class Uplink {
     this.#context.totals.uploadedBytes += bytes;
   }
 
-  /** Who is served next, of those that wait and whose link has room. */
+  /** Who is served next, of those that wait and whose link has room: own agents and others take turns. Hot. */
   #next(now: number): Neighbour | undefined {
-    const { picker, policy } = this.#context;
+    const { picker } = this.#context;
     const waiting = this.#waiting;
     const inOneGo = picker.have.isFull && this.#context.neighbours.length >= MANY_NEIGHBOURS;
-    let chosen: Neighbour | undefined;
+    let own: Neighbour | undefined;
+    let other: Neighbour | undefined;
+    let owns = 0;
     for (let i = 0; i < waiting.length; i++) {
       const neighbour = waiting[i] as Neighbour;
-      if (chosen !== undefined && !policy.servesBefore(neighbour, chosen, inOneGo)) continue;
+      if (neighbour.ownAgent) owns++;
+      const chosen = neighbour.ownAgent ? own : other;
+      if (chosen !== undefined && !neighbour.policy.servesBefore(neighbour, chosen, inOneGo)) continue;
       if (
         neighbour.link.pendingBytes >= MIN_HANDED_BYTES &&
         neighbour.link.pendingBytes >= this.#mostHanded(neighbour, now)
       )
         continue;
-      chosen = neighbour;
+      if (neighbour.ownAgent) own = neighbour;
+      else other = neighbour;
     }
-    return chosen;
+    if (own === undefined || other === undefined) return own ?? other;
+    // Each of them is worth as much as another: the more wait of one kind, the more turns it has.
+    const isOwn = this.#ownTurns <= this.#otherTurns;
+    if (isOwn) this.#ownTurns += 1 / owns;
+    else this.#otherTurns += 1 / (waiting.length - owns);
+    const least = Math.min(this.#ownTurns, this.#otherTurns);
+    this.#ownTurns -= least;
+    this.#otherTurns -= least;
+    return isOwn ? own : other;
   }
 
   #mostHanded(neighbour: Neighbour, now: number): number {
@@ -197,10 +220,10 @@ export class Uplink {
   }
 
   #serveOne(neighbour: Neighbour, now: number): void {
-    const { host, picker, policy } = this.#context;
+    const { host, picker } = this.#context;
     const { requests } = neighbour;
     // Where the seed directs, it is asked for what it wants to send.
-    const ordersFirstCopies = !policy.directed && picker.have.isFull && !this.#firstCopies.isOver;
+    const ordersFirstCopies = !neighbour.policy.directed && picker.have.isFull && !this.#firstCopies.isOver;
     neighbour.servedAt = ++this.#turn;
     let bytes = Math.min(
       Math.max(1, this.#rate.perMillisecond(now) * TURN_MILLISECONDS),

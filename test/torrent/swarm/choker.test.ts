@@ -327,7 +327,7 @@ describe('connections', () => {
     '%s: we say that we live after %d s, and drop who is silent for a minute longer',
     (policy, seconds) => {
       const world = makeSwarm({ pieces: 4, policy });
-      const peer = world.connect({ pieces: [0] });
+      const peer = world.connect({ pieces: [0], ownAgent: true });
       world.pass((seconds - 1) * 1000);
       expect(peer.link.said).not.toContain('keepAlive');
       world.pass(2000);

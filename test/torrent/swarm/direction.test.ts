@@ -48,6 +48,17 @@ test('a piece that a neighbour has is out: it is suggested no more', () => {
   expect(suggestions(peer)).toEqual([PIECES - 1]);
 });
 
+test('a piece that a neighbour has is not out any more when that one leaves, unless another has it', () => {
+  const { world, agent } = seed();
+  const first = agent();
+  const second = agent();
+  for (const piece of all) world.swarm.have(first.neighbour, piece);
+  for (const piece of all.slice(0, PIECES - 1)) world.swarm.have(second.neighbour, piece);
+  world.swarm.disconnected(first.neighbour);
+  const last = agent();
+  expect(suggestions(last)).toEqual([PIECES - 1]);
+});
+
 test('what was suggested and not taken up returns to the pool; so does what a peer that left was to fetch', () => {
   const { world, agent, ask } = seed();
   const lost = agent();

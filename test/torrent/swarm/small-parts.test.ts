@@ -120,7 +120,7 @@ describe('request queue', () => {
           if (step.do === 'push') {
             queue.push(step.value, step.value * 2, 7);
             model.push(step.value);
-            outstanding.push(step.value);
+            outstanding.push(step.value, step.value, 2 * step.value);
             blocks.push(step.value);
           } else if (step.do === 'remove') {
             expect(queue.remove(step.value, step.value * 2, 8)).toBe(false);

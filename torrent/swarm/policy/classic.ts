@@ -15,6 +15,6 @@ export const classicPolicy: Policy = {
   longestRedialMilliseconds: 60_000,
   needMoreMilliseconds: 30_000,
   directed: false,
-  isAlwaysUnchoked: () => false,
+  unchokesAlways: false,
   servesBefore: (one, other) => one.servedAt < other.servedAt,
 };

@@ -2,7 +2,7 @@
 // Invariant: an own agent is choked only while the torrent is paused.
 import type { Policy } from './policy.ts';
 
-/** The default between agents; peers that are no own agents meet the classic choker. */
+/** The default between own agents. */
 export const clusterPolicy: Policy = {
   name: 'cluster',
   neighbours: { most: 40, dial: 15, low: 20 },
@@ -15,7 +15,7 @@ export const clusterPolicy: Policy = {
   longestRedialMilliseconds: 15_000,
   needMoreMilliseconds: 5000,
   directed: true,
-  isAlwaysUnchoked: (neighbour) => neighbour.ownAgent,
+  unchokesAlways: true,
   servesBefore(one, other, inOneGo) {
     if (inOneGo) {
       // A piece that leaves in one go is passed on while the next one leaves.

@@ -1,5 +1,6 @@
-// What a policy decides: whom to serve and what to ask of whom. Invariant: a policy holds no state, so that one
-// object serves every torrent.
+// What a policy decides of one peer: whether to serve it and what to ask of it. Own agents meet the torrent's policy,
+// everybody else the classic one, side by side in one torrent. Invariant: a policy holds no state, so that one object
+// serves every torrent.
 import type { Neighbour } from '../neighbour.ts';
 
 /** Names of the policies. */
@@ -26,10 +27,10 @@ export interface Policy {
   readonly longestRedialMilliseconds: number;
   /** More addresses are asked for at most this often. */
   readonly needMoreMilliseconds: number;
-  /** The seed directs its neighbours by suggestions, and leechers follow them. */
+  /** The seed directs its peers by suggestions, and leechers follow them. */
   readonly directed: boolean;
-  /** True if the peer is unchoked as soon as it is known, whatever the choker's rounds say. */
-  isAlwaysUnchoked(neighbour: Neighbour): boolean;
-  /** True if, of two who wait and may be served now, `one` comes before `other`. `inOneGo`: a piece that was begun is finished first. Hot. */
+  /** Its peers are unchoked as soon as they are known, whatever the choker's rounds say. */
+  readonly unchokesAlways: boolean;
+  /** True if, of two of its peers who wait and may be served now, `one` comes before `other`. `inOneGo`: a piece that was begun is finished first. Hot. */
   servesBefore(one: Neighbour, other: Neighbour, inOneGo: boolean): boolean;
 }
