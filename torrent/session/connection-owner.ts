@@ -33,6 +33,10 @@ export interface PeerConnection {
   data(chunk: Buffer): void;
   /** Sends what has been collected. */
   flush(): void;
+  /** Bytes that wait to be written. */
+  readonly unsentBytes: number;
+  /** Ends the connection, for a reason that the log gives. */
+  end(reason: string): void;
 }
 
 /** What is said under BEP 10. */

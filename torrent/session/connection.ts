@@ -75,6 +75,14 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
     return this.#isClosed;
   }
 
+  get unsentBytes(): number {
+    return this.#socket.unsentBytes;
+  }
+
+  end(reason: string): void {
+    this.#owner.swarm.drop(this.neighbour, reason);
+  }
+
   introduce(introduction: Uint8Array): void {
     this.#writer.extended(0, introduction);
     this.#touch();

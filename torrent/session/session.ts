@@ -6,7 +6,9 @@ import { TorrentError } from '../errors.ts';
 import { parseInfo } from '../metainfo.ts';
 import { TokenBucket } from '../swarm/token-bucket.ts';
 import { TICK_MILLISECONDS } from '../swarm/tunables.ts';
+import { AcceptedGreetings } from './accepted-greetings.ts';
 import { ACCEPT_OPTIONS } from './accepted-socket.ts';
+import type { PeerConnection } from './connection-owner.ts';
 import { Greeting } from './greeting.ts';
 import { MetadataFetch } from './metadata/fetch.ts';
 import { plainHost } from './peer-socket.ts';
@@ -24,11 +26,15 @@ import type {
   TorrentSession,
   TransferLimits,
 } from './types.ts';
+import { boundUnsentBytes } from './unsent-bytes.ts';
 
 const DEFAULT_MAX_CONNECTIONS = 500;
 
 /** Accepted sockets without a handshake. */
 const MAX_ACCEPTED_GREETINGS = 200;
+
+/** What all peers together may leave unread. */
+const MAX_UNSENT_BYTES_OF_ALL = 64 * 1024 * 1024;
 
 /** A peer that was refused has this long to see the end. */
 const REFUSED_MILLISECONDS = 1000;
@@ -50,7 +56,8 @@ export class Session implements TorrentSession {
   readonly #upload: TokenBucket;
   readonly #download: TokenBucket;
   readonly #members = new Map<string, SwarmMember>();
-  readonly #greetings = new Set<Greeting>();
+  readonly #dialled = new Set<Greeting>();
+  readonly #accepted = new AcceptedGreetings();
   readonly #refused = new Set<Greeting>();
   #server: Server | undefined;
   #port = 0;
@@ -193,9 +200,7 @@ export class Session implements TorrentSession {
     const server = this.#server;
     const unlistened =
       server === undefined ? undefined : new Promise<void>((resolve) => server.close(() => resolve()));
-    for (const greeting of [...this.#greetings, ...this.#refused]) greeting.socket.close();
-    this.#greetings.clear();
-    this.#refused.clear();
+    for (const greeting of [...this.#dialled, ...this.#accepted, ...this.#refused]) this.#end(greeting);
     await Promise.all(stopped);
     clearInterval(this.#ticking);
     await unlistened;
@@ -213,8 +218,8 @@ export class Session implements TorrentSession {
       client: CLIENT_NAME,
       port: () => this.#port,
       hasRoom: () => this.#connectionCount() < this.#maxConnections,
-      watch: (greeting) => this.#greetings.add(greeting),
-      unwatch: (greeting) => this.#greetings.delete(greeting),
+      watch: (greeting) => this.#dialled.add(greeting),
+      unwatch: (greeting) => this.#dialled.delete(greeting),
     };
   }
 
@@ -224,14 +229,19 @@ export class Session implements TorrentSession {
     return count;
   }
 
+  *#connections(): Iterable<PeerConnection> {
+    for (const member of this.#members.values()) yield* member.connections();
+  }
+
   #tick(): void {
     const now = this.#clock.now();
-    for (const greeting of this.#greetings) {
-      if (now < greeting.deadline) continue;
-      if (greeting.outgoing) greeting.abandon('no answer in time');
-      else this.#end(greeting);
+    for (const greeting of this.#dialled) {
+      if (now >= greeting.deadline) greeting.abandon('no answer in time');
     }
-    for (const greeting of this.#refused) if (now >= greeting.deadline) this.#end(greeting);
+    for (const greeting of [...this.#accepted, ...this.#refused]) {
+      if (now >= greeting.deadline) this.#end(greeting);
+    }
+    boundUnsentBytes(this.#connections(), MAX_UNSENT_BYTES_OF_ALL);
     // Another torrent is first at the limits every time.
     const members = [...this.#members.values()];
     const first = this.#ticks++ % Math.max(1, members.length);
@@ -241,22 +251,20 @@ export class Session implements TorrentSession {
   }
 
   #accept(socket: Socket): void {
-    const accepted = this.#acceptedGreetings();
-    const isFull = this.#connectionCount() + accepted >= this.#maxConnections;
-    if (this.#closed !== undefined || isFull || accepted >= MAX_ACCEPTED_GREETINGS) {
+    const address = { host: plainHost(socket.remoteAddress), port: socket.remotePort ?? 0 };
+    if (this.#closed !== undefined || !this.#makesPlace(address.host)) {
       socket.on('error', () => undefined);
       socket.destroy();
       return;
     }
     let member: SwarmMember | undefined;
-    const address = { host: plainHost(socket.remoteAddress), port: socket.remotePort ?? 0 };
     const greeting = Greeting.accept(socket, this.#clock.now(), {
       answer: (infoHash) => {
         member = this.#members.get(infoHash.toString('hex'));
         return member?.admits(address) === true ? this.peerId : undefined;
       },
       established: (done, handshake, rest) => {
-        this.#greetings.delete(done);
+        this.#accepted.delete(done);
         if (member === undefined) done.socket.close();
         else member.established(done, handshake, rest);
       },
@@ -265,18 +273,20 @@ export class Session implements TorrentSession {
         this.#refuse(done);
       },
     });
-    this.#greetings.add(greeting);
+    this.#accepted.add(greeting);
   }
 
-  #acceptedGreetings(): number {
-    let count = 0;
-    for (const greeting of this.#greetings) if (!greeting.outgoing) count++;
-    return count;
+  /** True if an accepted socket of the host may wait for its handshake, be it in the place of another one. */
+  #makesPlace(host: string): boolean {
+    const room = this.#maxConnections - this.#connectionCount();
+    const place = this.#accepted.place(host, Math.min(room, MAX_ACCEPTED_GREETINGS));
+    if (place instanceof Greeting) this.#end(place);
+    return place !== 'none';
   }
 
   /** An encrypted opening ends with an orderly end, so that its peer comes back in clear. */
   #refuse(greeting: Greeting): void {
-    if (!this.#greetings.delete(greeting)) return;
+    if (!this.#accepted.delete(greeting)) return;
     if (this.#refused.size >= MAX_ACCEPTED_GREETINGS) {
       greeting.socket.close();
       return;
@@ -287,7 +297,8 @@ export class Session implements TorrentSession {
   }
 
   #end(greeting: Greeting): void {
-    this.#greetings.delete(greeting);
+    this.#dialled.delete(greeting);
+    this.#accepted.delete(greeting);
     this.#refused.delete(greeting);
     greeting.socket.close();
   }

@@ -218,6 +218,10 @@ export class JoinedTorrent
     return this.#connections.count;
   }
 
+  connections(): Iterable<PeerConnection> {
+    return this.#connections.all();
+  }
+
   /** True if a connection that was dialled from there may become one of ours. */
   admits(address: PeerAddress): boolean {
     return this.#stopped === undefined && this.#connections.admits(address, false);

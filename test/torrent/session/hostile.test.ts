@@ -36,8 +36,12 @@ async function startLeecher(options: Parameters<typeof startSession>[0] = {}) {
 }
 
 /** A peer that has exchanged handshakes with the session. */
-async function greeted(port: number, options: Parameters<RawPeer['greet']>[1] = {}): Promise<RawPeer> {
-  const peer = await dialRaw(port, pieceCount);
+async function greeted(
+  port: number,
+  options: Parameters<RawPeer['greet']>[1] = {},
+  host = '127.0.0.1',
+): Promise<RawPeer> {
+  const peer = await dialRaw(port, pieceCount, host);
   peer.greet(infoHash, options);
   await until('it answers', () => peer.isGreeted);
   return peer;
@@ -115,6 +119,20 @@ describe('before the handshake', () => {
     expect(peers.filter(({ ended }) => ended === undefined).length).toBeLessThanOrEqual(200);
     for (const { socket } of peers) socket.destroy();
     await expectStillServing(seed);
+  });
+
+  test.each([
+    ['that wait for handshakes', undefined, 200],
+    ['of all connections', 40, 40],
+  ])('a host that takes all places %s gives one to another host', async (_, maxConnections, most) => {
+    const seed = await startSeed({ maxConnections });
+    const mute = await Promise.all(Array.from({ length: 210 }, () => dialRaw(seed.session.port, pieceCount)));
+    const waiting = () => mute.filter(({ ended }) => ended === undefined).length;
+    await until('the rest is refused', () => waiting() === most);
+    await greeted(seed.session.port, {}, '127.0.0.5');
+    await until('the oldest one gave way', () => waiting() === most - 1);
+    expect(mute[0]?.ended).toBeDefined();
+    expect(seed.torrent.progress().peers).toBe(1);
   });
 
   test('a peer that dials itself, or another torrent’s peer, is no peer', async () => {

@@ -100,9 +100,13 @@ export class RawPeer {
   }
 }
 
-/** Connects to a session; nothing is said yet. */
-export async function dialRaw(port: number, pieceCount: number): Promise<RawPeer> {
-  const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
+/** Connects to a session, from one of the machine's addresses; nothing is said yet. */
+export async function dialRaw(
+  port: number,
+  pieceCount: number,
+  localAddress = '127.0.0.1',
+): Promise<RawPeer> {
+  const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true, localAddress });
   const peer = new RawPeer(socket, pieceCount);
   await once(socket, 'connect');
   return peer;

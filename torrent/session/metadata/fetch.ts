@@ -72,6 +72,11 @@ export class MetadataFetch implements SwarmMember {
     return this.#peers.size + this.#dialler.size;
   }
 
+  /** None: what metadata peers are owed is bounded for each (see MetadataPeer). */
+  connections(): [] {
+    return [];
+  }
+
   progress(): MetadataProgress {
     return { ...this.#assembly.progress(), peers: this.#peers.size };
   }
