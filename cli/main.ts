@@ -296,7 +296,7 @@ function withSwarmOptions(command: Command): Command {
   return command
     .option(
       '--listen <host:port>',
-      'where to listen; [::]:6881, or any free port if that is taken, by default',
+      'where to listen, and to announce and dial from if it is one address; [::]:6881, or any free port if that is taken, by default',
     )
     .option('--peer <host:port>', 'a peer to connect to; may be given several times', gather)
     .option(

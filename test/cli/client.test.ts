@@ -242,6 +242,27 @@ describe('enxame download and seed', () => {
     expect(await filesBelow(at('out', 'my data'))).toEqual(await filesBelow(path));
   });
 
+  test.each([
+    ['http', '127.0.0.1', '127.0.0.2', '127.0.0.3'],
+    ['udp', '127.0.0.1', '127.0.0.2', '127.0.0.3'],
+    ['http', '[::1]', '[::1]', '[::1]'],
+    ['udp', '[::1]', '[::1]', '[::1]'],
+  ])('a tracker over %s on %s is told of the address where a seed listens: %s', async (...given) => {
+    const [protocol, trackerHost, seedHost, leecherHost] = given;
+    const { torrent, path } = await content();
+    const tracker = enxame(['tracker', '--open', '--udp', '--json', '--listen', `${trackerHost}:0`]);
+    seeds.push(tracker);
+    const { port } = JSON.parse((await tracker.nextLine()) ?? '');
+    const named = ['-t', `${protocol}://${trackerHost}:${port}/announce`];
+    await seed(torrent, path, ...named, '--listen', `${seedHost}:0`);
+    const { infoHashHex } = parseMetainfo(await readFile(torrent));
+    const link = `magnet:?xt=urn:btih:${infoHashHex}`;
+    const from = ['--json', '--listen', `${leecherHost}:0`];
+    const { code, stderr } = await enxame(['download', link, at('out'), ...from, ...named]).ended;
+    expect([code, stderr]).toEqual([0, '']);
+    expect(await filesBelow(at('out', 'my data'))).toEqual(await filesBelow(path));
+  });
+
   test('a tracker that is away is told once, without what may be a key in its URL', async () => {
     const { torrent, path } = await content();
     const peer = await seed(torrent, path);

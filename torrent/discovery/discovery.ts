@@ -22,6 +22,8 @@ export interface SwarmIdentity {
   peerId: Uint8Array;
   /** Where we listen. */
   port: number;
+  /** The one address that we listen on: announces leave from it. Undefined where it is every address. */
+  localAddress?: string | undefined;
   /** Asked whenever an announce is made. */
   progress(): TransferTotals;
 }

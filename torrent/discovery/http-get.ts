@@ -2,6 +2,7 @@
 // were measured to be a third of the CPU time of a command's start.
 // Invariant: connections to one origin are few, and kept for the next announce.
 import type { Agent, AgentOptions, IncomingMessage } from 'node:http';
+import { isIP } from 'node:net';
 
 /** Time for a connection to stand: a replica that is gone must not hold up the next one. */
 const CONNECT_TIMEOUT_MILLISECONDS = 5_000;
@@ -18,6 +19,8 @@ export interface GetOptions {
   readonly signal: AbortSignal;
   /** Makes the connections; the process's own by default. */
   readonly agent?: Agent | undefined;
+  /** The address that it leaves from; only names' addresses of the same family are tried then. */
+  readonly localAddress?: string | undefined;
 }
 
 /**
@@ -25,12 +28,13 @@ export interface GetOptions {
  * @throws what the connection failed of, and the signal's reason
  */
 export async function get(url: URL, options: GetOptions): Promise<IncomingMessage> {
-  const { headers, signal } = options;
+  const { headers, localAddress, signal } = options;
+  const from = localAddress === undefined ? {} : { localAddress, family: isIP(localAddress) };
   const client = url.protocol === 'https:' ? await import('node:https') : await import('node:http');
   const agent = options.agent ?? agents.get(url.protocol) ?? new client.Agent(AGENT_OPTIONS);
   if (options.agent === undefined) agents.set(url.protocol, agent);
   return new Promise((resolve, reject) => {
-    const request = client.get(url, { agent, headers, signal });
+    const request = client.get(url, { agent, headers, signal, ...from });
     let connecting: NodeJS.Timeout | undefined;
     request.once('socket', (socket) => {
       if (!socket.connecting) return;

@@ -34,6 +34,8 @@ export interface AnnounceRequest {
   peerId: Uint8Array;
   /** Where we listen. */
   port: number;
+  /** The address to announce from: trackers tell others the one they see. The system chooses where it is undefined. */
+  localAddress?: string | undefined;
   totals: TransferTotals;
   event?: 'started' | 'completed' | 'stopped';
   /** Peers wanted. */
@@ -112,18 +114,21 @@ export class HttpTrackerClient implements TrackerClient {
     const url = announceUrl(request);
     const bounded = AbortSignal.any([signal, AbortSignal.timeout(this.#timeoutMilliseconds)]);
     try {
-      return await this.#follow(url, request.headers ?? {}, bounded);
+      return await this.#follow(url, request, bounded);
     } catch (cause) {
       if (cause instanceof TorrentError) throw cause;
       const reason = types.isNativeError(cause) ? cause.message : String(cause);
       // The query says who we are and may hold a passkey: it is no matter for a message.
-      throw new TorrentError('TrackerUnreachable', `${url.origin} gives no answer: ${reason}`, { cause });
+      const to = request.localAddress === undefined ? '' : ` to ${request.localAddress}`;
+      throw new TorrentError('TrackerUnreachable', `${url.origin} gives no answer${to}: ${reason}`, {
+        cause,
+      });
     }
   }
 
   async #follow(
     first: URL,
-    headers: Readonly<Record<string, string>>,
+    { headers = {}, localAddress }: AnnounceRequest,
     signal: AbortSignal,
   ): Promise<AnnounceReply | AnnounceRefusal> {
     let url = first;
@@ -137,6 +142,7 @@ export class HttpTrackerClient implements TrackerClient {
           ...(url.origin === first.origin ? headers : {}),
         },
         agent: this.#agent,
+        localAddress,
         signal,
       });
       const { location } = reply.headers;

@@ -330,6 +330,7 @@ class Announcer implements TrackerDiscovery {
         infoHash: swarm.infoHash,
         peerId: swarm.peerId,
         port: swarm.port,
+        localAddress: swarm.localAddress,
         totals: swarm.progress(),
         event,
         numwant,

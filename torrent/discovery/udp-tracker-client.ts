@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
 import { types } from 'node:util';
 import { TorrentError } from '../errors.ts';
 import { type AnnounceRefusal, type AnnounceReply, datagramReply, refusal } from './announce-reply.ts';
@@ -100,9 +101,12 @@ export class UdpTrackerClient implements TrackerClient {
     const where = `udp://${url.host}`;
     let socket: Socket | undefined;
     try {
-      const { address, family } = await lookup(url.hostname.replace(/^\[|\]$/g, ''));
+      const { address, family } = await lookup(url.hostname.replace(/^\[|\]$/g, ''), {
+        family: isIP(request.localAddress ?? ''),
+      });
       bounded.throwIfAborted();
       socket = createSocket(family === 6 ? 'udp6' : 'udp4');
+      await bindTo(socket, request.localAddress);
       await connectTo(socket, port, address);
       const hello = await this.#ask(socket, connectDatagram(), CONNECT_ANSWER_BYTES, bounded);
       if (hello.action === Action.Error) return refusal(hello.bytes.subarray(ERROR_BYTES));
@@ -115,7 +119,8 @@ export class UdpTrackerClient implements TrackerClient {
       const isLate = bounded.aborted && !signal.aborted;
       const why = types.isNativeError(cause) ? cause.message : String(cause);
       const reason = isLate ? 'the time is over' : why;
-      throw new TorrentError('TrackerUnreachable', `${where} gives no answer: ${reason}`, { cause });
+      const to = request.localAddress === undefined ? '' : ` to ${request.localAddress}`;
+      throw new TorrentError('TrackerUnreachable', `${where} gives no answer${to}: ${reason}`, { cause });
     } finally {
       socket?.close();
     }
@@ -149,6 +154,17 @@ export class UdpTrackerClient implements TrackerClient {
       else send();
     });
   }
+}
+
+/** Datagrams leave from this address, and from any port. */
+function bindTo(socket: Socket, address: string | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject);
+    socket.bind({ address, port: 0 }, () => {
+      socket.off('error', reject);
+      resolve();
+    });
+  });
 }
 
 /** From here on the system drops datagrams of anybody else. */

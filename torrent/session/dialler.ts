@@ -45,6 +45,7 @@ export class Dialler {
   #dial(address: PeerAddress): void {
     const greeting = Greeting.dial(
       address,
+      this.#around.localAddress(),
       { infoHash: this.#infoHash, peerId: this.#around.peerId },
       () => this.#around.clock.now(),
       {

@@ -47,9 +47,10 @@ export class Greeting {
     this.address = address ?? this.socket.remote;
   }
 
-  /** Dials and sends our handshake. */
+  /** Dials, from an address of ours if it is given, and sends our handshake. */
   static dial(
     address: PeerAddress,
+    localAddress: string | undefined,
     ours: { infoHash: Uint8Array; peerId: Uint8Array },
     now: () => number,
     events: GreetingEvents,
@@ -59,7 +60,7 @@ export class Greeting {
       now() + DIAL_MILLISECONDS,
       events,
       (greeting) =>
-        PeerSocket.dial(address, {
+        PeerSocket.dial(address, localAddress, {
           connected: () => {
             greeting.#answered = true;
             greeting.deadline = now() + HANDSHAKE_MILLISECONDS;

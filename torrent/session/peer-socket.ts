@@ -1,6 +1,6 @@
 // A TCP socket to a peer. Invariants: received bytes are consumed during the call that brings them (all
 // sockets share one receive buffer); after close() nothing is called any more; what waits to be written is bounded.
-import { connect, type Socket } from 'node:net';
+import { connect, isIP, type Socket } from 'node:net';
 import type { PeerAddress } from '../discovery/discovery.ts';
 import { takeReads } from './accepted-socket.ts';
 
@@ -45,11 +45,15 @@ export class PeerSocket {
     socket.on('close', () => this.#events?.closed(this.#error));
   }
 
-  /** Dials. `events.connected` or `events.closed` follows. */
-  static dial(address: PeerAddress, events: SocketEvents): PeerSocket {
+  /**
+   * Dials, from `localAddress` if it is given: of a name's addresses only those of the same family are tried then.
+   * `events.connected` or `events.closed` follows.
+   */
+  static dial(address: PeerAddress, localAddress: string | undefined, events: SocketEvents): PeerSocket {
     const socket = connect({
       host: address.host,
       port: address.port,
+      ...(localAddress === undefined ? {} : { localAddress, family: isIP(localAddress) }),
       onread: {
         buffer: receiveBuffer,
         callback: (count: number) => {

@@ -39,6 +39,9 @@ const MAX_UNSENT_BYTES_OF_ALL = 64 * 1024 * 1024;
 /** A peer that was refused has this long to see the end. */
 const REFUSED_MILLISECONDS = 1000;
 
+/** Listening there is listening on all addresses, of both families or of IPv4. */
+const EVERY_ADDRESS: readonly string[] = ['::', '0.0.0.0'];
+
 /** Azureus style: two letters and four digits of a version. */
 const PEER_ID_PREFIX = '-EX0100-';
 const CLIENT_NAME = 'Enxame 0.1.0';
@@ -61,6 +64,7 @@ export class Session implements TorrentSession {
   readonly #refused = new Set<Greeting>();
   #server: Server | undefined;
   #port = 0;
+  #localAddress: string | undefined;
   #ticking: NodeJS.Timeout | undefined;
   #ticks = 0;
   #closed: Promise<void> | undefined;
@@ -97,7 +101,11 @@ export class Session implements TorrentSession {
     }
     server.on('error', (error) => this.#logger.error({ err: error }, 'the listening socket failed'));
     const address = server.address();
-    this.#port = typeof address === 'object' && address !== null ? address.port : 0;
+    if (typeof address === 'object' && address !== null) {
+      this.#port = address.port;
+      const host = plainHost(address.address);
+      this.#localAddress = EVERY_ADDRESS.includes(host) ? undefined : host;
+    }
     this.#ticking = setInterval(() => this.#tick(), TICK_MILLISECONDS);
     for (const member of this.#members.values()) member.begin();
     return { port: this.#port };
@@ -217,6 +225,7 @@ export class Session implements TorrentSession {
       download: this.#download,
       client: CLIENT_NAME,
       port: () => this.#port,
+      localAddress: () => this.#localAddress,
       hasRoom: () => this.#connectionCount() < this.#maxConnections,
       watch: (greeting) => this.#dialled.add(greeting),
       unwatch: (greeting) => this.#dialled.delete(greeting),

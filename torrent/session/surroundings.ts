@@ -15,6 +15,8 @@ export interface TorrentSurroundings {
   readonly client: string;
   /** Where the session listens; 0 before it does. */
   port(): number;
+  /** The one address that the session listens on; undefined where it is every address, and before it listens. */
+  localAddress(): string | undefined;
   /** False if the session has as many connections as it may. */
   hasRoom(): boolean;
   /** Takes care of a greeting's time-out. */

@@ -202,6 +202,7 @@ export class JoinedTorrent
       infoHash: this.metainfo.infoHash,
       peerId: this.#around.peerId,
       port: this.#around.port(),
+      localAddress: this.#around.localAddress(),
       progress: () => ({
         uploaded: this.swarm.totals.uploadedBytes,
         downloaded: this.swarm.totals.downloadedBytes,

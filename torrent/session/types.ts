@@ -31,7 +31,10 @@ export interface Clock {
 export interface SessionOptions {
   /** 20 bytes; by default `-EX0100-` and 12 random ones, new for every process. */
   peerId?: Uint8Array;
-  /** One port for all torrents. Host: by default all addresses, IPv6 and IPv4. Port 0 (the default) = any free one. */
+  /**
+   * One port for all torrents. Host: by default all addresses, IPv6 and IPv4; where it is one address, announces and
+   * dials leave from it. Port 0 (the default) = any free one.
+   */
   listen?: { host?: string; port?: number };
   /** For all torrents together. */
   limits?: TransferLimits;

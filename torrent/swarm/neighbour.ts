@@ -41,7 +41,7 @@ export class Neighbour {
   ownAgent = false;
   /** What it meets: until it is known for an own agent, what everybody meets. */
   policy: Policy = classicPolicy;
-  /** What it lets wait (BEP 10 `reqq`). */
+  /** Requests that we let wait at it: fewer than it allows (BEP 10 `reqq`). */
   requestQueue = DEFAULT_REQUEST_QUEUE;
   /** It wants nothing, whatever it lacks (BEP 21). */
   uploadOnly = false;

@@ -180,7 +180,8 @@ export class Swarm {
     const now = this.#context.clock.now();
     neighbour.ownAgent = said.ownAgent;
     neighbour.policy = said.ownAgent ? this.policy : classicPolicy;
-    if (said.requestQueue !== undefined) neighbour.requestQueue = said.requestQueue;
+    // transmission drops the request that fills its queue, without a word: the last place stays free.
+    if (said.requestQueue !== undefined) neighbour.requestQueue = Math.max(1, said.requestQueue - 1);
     if (said.uploadOnly !== undefined) neighbour.uploadOnly = said.uploadOnly;
     if (!neighbour.ownAgent) this.#grant(neighbour);
     // Suggestions before the unchoke: it may ask at once, and shall not choose by itself.

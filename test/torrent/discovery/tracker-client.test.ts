@@ -114,6 +114,28 @@ describe('an announce', () => {
     expect(requests[0]?.headers['accept-encoding']).toBe('identity');
   });
 
+  test('leaves from the address that it is told, behind redirects and over kept connections too', async () => {
+    const from: (string | undefined)[] = [];
+    handle = (asked, response) => {
+      from.push(asked.socket.remoteAddress);
+      if (asked.url?.startsWith('/announce')) response.writeHead(302, { location: '/there' }).end();
+      else response.end(REPLY);
+    };
+    const url = `${origin.replace('127.0.0.1', 'localhost')}/announce`;
+    await announce({ localAddress: '127.0.0.2' });
+    await announce({ localAddress: '127.0.0.3', url });
+    await announce();
+    expect(from).toEqual(['127.0.0.2', '127.0.0.2', '127.0.0.3', '127.0.0.3', '127.0.0.1', '127.0.0.1']);
+  });
+
+  test('cannot leave from an address that is not ours, or of another family', async () => {
+    for (const localAddress of ['192.0.2.1', '::1']) {
+      const failure = await rejectionOf(announce({ localAddress }));
+      expect(failure.code).toBe('TrackerUnreachable');
+      expect(failure.message).toContain(`gives no answer to ${localAddress}: `);
+    }
+  });
+
   test('sends the headers it is given', async () => {
     await announce({ headers: { authorization: 'Bearer x' } });
     expect(requests[0]?.headers.authorization).toBe('Bearer x');

@@ -95,6 +95,27 @@ describe('an announce over UDP', () => {
     expect(told.subarray(98)).toEqual(Buffer.concat([Buffer.from([2, rest.length]), Buffer.from(rest)]));
   });
 
+  test('leaves from the address that it is told', async () => {
+    const from = new Set<string>();
+    handle = (datagram, remote, answer) => {
+      from.add(remote.address);
+      wellBehaved(datagram, remote, answer);
+    };
+    expect((await announce({ localAddress: '127.0.0.2' })).kind).toBe('reply');
+    expect([...from]).toEqual(['127.0.0.2']);
+    const named = await announce({ url: url.replace('127.0.0.1', 'localhost'), localAddress: '127.0.0.3' });
+    expect(named.kind).toBe('reply');
+    expect([...from]).toEqual(['127.0.0.2', '127.0.0.3']);
+  });
+
+  test('cannot leave from an address that is not ours, or of another family', async () => {
+    for (const localAddress of ['192.0.2.1', '::1']) {
+      const failure = await rejectionOf(announce({ localAddress }));
+      expect(failure.code).toBe('TrackerUnreachable');
+      expect(failure.message).toContain(`gives no answer to ${localAddress}: `);
+    }
+  });
+
   test('asks for / where the URL has no path, and leaves out what is too long for a datagram', async () => {
     const optionsFor = async (rest: string) => {
       received = [];

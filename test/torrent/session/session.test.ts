@@ -473,6 +473,33 @@ describe('connections', () => {
     await completion(torrent);
   });
 
+  test.each([
+    ['127.0.0.2', '127.0.0.2'],
+    ['::ffff:127.0.0.2', '127.0.0.2'],
+    ['0.0.0.0', undefined],
+    ['::', undefined],
+  ])('a session that listens on %s dials and announces from %s', async (host, from) => {
+    const raw = await listenRaw(metainfo.pieceCount);
+    const session = await startSession({ listen: { host } });
+    const discovery = new FakeDiscovery();
+    const storage = new MemoryStorage(metainfo);
+    session.add({ metainfo, storage, policy: 'cluster', discovery: [discovery] });
+    discovery.give([raw.address]);
+    expect((await raw.peer).socket.remoteAddress).toBe(from ?? '127.0.0.1');
+    expect(discovery.swarm?.localAddress).toBe(from);
+  });
+
+  test('an address of another family than the one we listen on is a dial that failed', async () => {
+    const seed = await startSeed({ listen: { host: '::1' } });
+    const { torrent } = await startLeecher({ listen: { host: '127.0.0.2' } });
+    torrent.addPeers([addressOf(seed.session, '::1')]);
+    await until('some ticks have passed', ticks(5));
+    expect(torrent.progress().peers).toBe(0);
+    const near = await startSeed();
+    torrent.addPeers([near.address]);
+    await completion(torrent);
+  });
+
   test('no more than the session allows', async () => {
     const seed = await startSeed({ maxConnections: 2 });
     const leechers = await Promise.all([1, 2, 3, 4].map(() => startLeecher()));

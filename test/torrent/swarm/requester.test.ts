@@ -133,13 +133,16 @@ describe('pipelining', () => {
     expect(peer.link.wanted.length).toBe(250);
   });
 
-  test('never more than the peer lets wait', () => {
+  test.each([
+    [4, 3],
+    [1, 1],
+  ])('never what would fill the queue of a peer that lets %d wait', (requestQueue, most) => {
     const world = makeSwarm({ pieces: 100 });
     const peer = world.connect({ pieces: 'all' });
-    world.swarm.introduced(peer.neighbour, { ownAgent: false, requestQueue: 3, uploadOnly: undefined });
+    world.swarm.introduced(peer.neighbour, { ownAgent: false, requestQueue, uploadOnly: undefined });
     world.swarm.unchoke(peer.neighbour);
     for (let i = 0; i < 20; i++) {
-      expect(peer.link.wanted).toHaveLength(3);
+      expect(peer.link.wanted).toHaveLength(most);
       world.answer(peer);
     }
   });

@@ -143,6 +143,7 @@ export class MetadataFetch implements SwarmMember {
       infoHash: this.infoHash,
       peerId: this.#around.peerId,
       port: this.#around.port(),
+      localAddress: this.#around.localAddress(),
       progress: () => ({ uploaded: 0, downloaded: 0, left: UNKNOWN_BYTES_LEFT }),
     };
     for (const discovery of this.discovery) {
