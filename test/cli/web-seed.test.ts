@@ -1,12 +1,13 @@
 // A web server alone as the source of a download from the command line.
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { formatMagnet, parseMetainfo } from '../../torrent/index.ts';
-import { type FileServer, serveFiles } from '../torrent/web-seed/file-server.ts';
-import { enxame } from './enxame-process.ts';
+import { type FileServer, ranges, serveFiles } from '../torrent/web-seed/file-server.ts';
+import { eventually } from '../tracker/eventually.ts';
+import { enxame, type Run } from './enxame-process.ts';
 
 const bytes = randomBytes(300_000);
 const LOOPBACK = ['--listen', '127.0.0.1:0', '--json'];
@@ -54,5 +55,49 @@ test('a torrent or a magnet link that names a web seed needs no peer that has th
   } finally {
     first.child.kill('SIGKILL');
     await first.ended;
+  }
+});
+
+test('a file that a web seed lacks is said in one line, which shows no password, and the others come', async () => {
+  const content = join(folder, 'set');
+  await mkdir(content);
+  await writeFile(join(content, 'here'), bytes);
+  await writeFile(join(content, 'lost'), bytes);
+  const torrent = join(folder, 'y.torrent');
+  const made = await enxame(['create', content, '-o', torrent]).ended;
+  expect(made.code).toBe(0);
+  const { infoHashHex, pieceLength } = parseMetainfo(await readFile(torrent));
+  const asked: (string | undefined)[] = [];
+  const others = await serveFiles(new Map([['/d/set/here', bytes]]), (request, response, file) => {
+    asked.push(request.headers.authorization);
+    ranges(request, response, file);
+  });
+  const url = `${others.url.replace('://', '://somebody:secret@')}d/`;
+  const seed = enxame(['seed', torrent, content, ...LOOPBACK, '--up', '1']);
+  let said = '';
+  let run: Run | undefined;
+  try {
+    const { port } = JSON.parse((await seed.nextLine()) ?? '');
+    const link = formatMagnet({ infoHashHex, peers: [{ host: '127.0.0.1', port }], webSeeds: [url] });
+    run = enxame(['download', link, join(folder, 'three'), ...LOOPBACK]);
+    run.child.stderr?.on('data', (text: string) => {
+      said += text;
+    });
+    const wanted = Math.floor(bytes.length / pieceLength) * pieceLength;
+    const { lines } = run;
+    await eventually(() => lines.some((line) => JSON.parse(line).bytes >= wanted), 60_000);
+    await eventually(() => said !== '', 60_000);
+    run.child.kill('SIGTERM');
+    const { stdout } = await run.ended;
+    expect(said.split('\n').filter((line) => line.includes('seed:'))).toEqual([
+      `enxame download: web seed: ${new URL(others.url).origin}: answers HTTP 404 for "set/lost"; it is asked for other files, and for this one again later`,
+    ]);
+    expect(stdout + said).not.toContain('secret');
+    expect(new Set(asked)).toEqual(new Set([`Basic ${Buffer.from('somebody:secret').toString('base64')}`]));
+  } finally {
+    run?.child.kill('SIGKILL');
+    seed.child.kill('SIGKILL');
+    await Promise.all([run?.ended, seed.ended]);
+    others.close();
   }
 });

@@ -10,7 +10,7 @@ import { PeerList } from '../swarm/peer-list.ts';
 import { OwnAddress } from '../swarm/peer-priority.ts';
 import { POLICIES } from '../swarm/policy/policies.ts';
 import { Swarm } from '../swarm/swarm.ts';
-import { WebSeed } from '../web-seed/web-seed.ts';
+import { WebSeeds } from '../web-seed/web-seeds.ts';
 import type { Handshake } from '../wire/handshake.ts';
 import { Connection } from './connection.ts';
 import type { ConnectionOwner, PeerConnection } from './connection-owner.ts';
@@ -54,7 +54,7 @@ export class JoinedTorrent
   readonly #connections: Connections;
   readonly #intake: PieceIntake;
   readonly #losses: LostPieces;
-  readonly #webSeeds: readonly WebSeed[];
+  readonly #webSeeds: WebSeeds;
   readonly #outbox = new Outbox();
   readonly #limits: TorrentLimits;
   readonly #shown: ShownState;
@@ -98,7 +98,7 @@ export class JoinedTorrent
       paused: options.paused ?? false,
     });
     this.#shown = new ShownState(metainfo, this.swarm);
-    this.#webSeeds = WebSeed.all(options.webSeeds ?? [], {
+    this.#webSeeds = new WebSeeds(options.webSeeds ?? [], {
       metainfo,
       swarm: this.swarm,
       clock: around.clock,
@@ -228,7 +228,7 @@ export class JoinedTorrent
     if (this.#stopped !== undefined) return;
     this.#shown.measure(now);
     this.swarm.tick();
-    for (const webSeed of this.#webSeeds) webSeed.tick(now);
+    this.#webSeeds.tick(now);
     this.#dial(now);
     this.#askForMore(now);
     this.extensions.tick(now);
@@ -279,7 +279,7 @@ export class JoinedTorrent
       completed: () => this.#completed(),
       banned: (identity, reason) => {
         this.#peers.ban(identity);
-        for (const webSeed of this.#webSeeds) if (webSeed.identity === identity) webSeed.end(reason);
+        if (this.#webSeeds.ban(identity, reason)) return;
         this.logger.warn({ infoHash: this.infoHashHex, host: identity, reason }, 'peer banned');
       },
       wakeForHaves: () => {
@@ -303,7 +303,8 @@ export class JoinedTorrent
         this.emit('verified', piece);
       },
       corrupt: (piece, blockDigests) => {
-        this.logger.warn({ infoHash: this.infoHashHex, piece }, 'a piece failed its hash');
+        // Whoever is to blame is told of by name, as soon as that is known.
+        this.logger.info({ infoHash: this.infoHashHex, piece }, 'a piece failed its hash');
         this.swarm.pieceCorrupt(piece, blockDigests);
       },
       unwritten: (piece) => this.swarm.pieceUnwritten(piece),
@@ -382,7 +383,7 @@ export class JoinedTorrent
     const left = this.#discovery.map((discovery) => discovery.stop());
     this.#connections.stopDialling('the torrent is stopped');
     this.swarm.pause();
-    for (const webSeed of this.#webSeeds) webSeed.end('the torrent is stopped');
+    this.#webSeeds.end('the torrent is stopped');
     for (const neighbour of [...this.swarm.neighbours]) this.swarm.drop(neighbour, 'the torrent is stopped');
     const outcomes = await Promise.allSettled([...left, this.#losses.stop(), this.#intake.close()]);
     for (const outcome of outcomes) {

@@ -18,51 +18,90 @@ async function defaultDispatcher(): Promise<Dispatcher> {
   return webSeedDispatcher;
 }
 
-/** A failure; `retryInSeconds` where the server said when to come back. */
+/** Statuses that tell of the one file that was asked for. */
+const FILE_STATUSES: readonly number[] = [403, 404, 410, 451];
+/** Statuses below 500 that tell of the server. */
+const BUSY_STATUSES: readonly number[] = [408, 425, 429];
+
+function scopeOf(status: number): FailureScope {
+  if (FILE_STATUSES.includes(status)) return 'file';
+  return status >= 500 || BUSY_STATUSES.includes(status) ? 'server' : 'way';
+}
+
+/** What a failure tells of: the server, the file, or a way of the server that shows in one file and may in others. */
+export type FailureScope = 'server' | 'file' | 'way';
+
+/** A failure, in words that follow the name of the server. */
 export class WebSeedFailure extends TorrentError {
+  readonly scope: FailureScope;
+  /** Where the server said when to come back. */
   readonly retryInSeconds: number | undefined;
 
-  constructor(message: string, options: { cause?: unknown; retryInSeconds?: number } = {}) {
+  constructor(
+    message: string,
+    options: { cause?: unknown; scope?: FailureScope; retryInSeconds?: number } = {},
+  ) {
     super('WebSeedFailed', message, options);
+    this.scope = options.scope ?? 'server';
     this.retryInSeconds = options.retryInSeconds;
   }
 }
 
-function readRetryAfter(value: string | string[] | undefined): number | undefined {
-  if (typeof value !== 'string' || !/^[0-9]{1,6}$/.test(value)) return undefined;
-  return Math.min(Number(value), MAX_RETRY_AFTER_SECONDS);
+/** In seconds or as a date (RFC 9110), which counts from the server's own. */
+function readRetryAfter({
+  'retry-after': value,
+  date,
+}: Dispatcher.ResponseData['headers']): number | undefined {
+  if (typeof value !== 'string') return undefined;
+  const isSeconds = /^[0-9]{1,9}$/.test(value);
+  const seconds = isSeconds ? Number(value) : (Date.parse(value) - Date.parse(String(date))) / 1000;
+  return Number.isNaN(seconds) ? undefined : Math.min(Math.max(seconds, 0), MAX_RETRY_AFTER_SECONDS);
 }
 
 /** Bytes before the ones we want. */
-function skippedBytes(origin: string, reply: Dispatcher.ResponseData, span: FileSpan): number {
-  const encoding = reply.headers['content-encoding'];
-  if (encoding !== undefined && encoding !== 'identity') {
-    throw new WebSeedFailure(`${origin} compresses what was asked for as it is`);
+function skippedBytes(reply: Dispatcher.ResponseData, span: FileSpan): number {
+  const { statusCode, headers } = reply;
+  if (statusCode !== 206 && statusCode !== 200) {
+    const retryInSeconds = readRetryAfter(headers);
+    throw new WebSeedFailure(`answers HTTP ${statusCode}`, { scope: scopeOf(statusCode), retryInSeconds });
   }
-  if (reply.statusCode === 206) {
-    const match = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(String(reply.headers['content-range']));
+  const encoding = headers['content-encoding'];
+  if (encoding !== undefined && encoding !== 'identity')
+    throw new WebSeedFailure('sends compressed bytes', { scope: 'way' });
+  if (statusCode === 206) {
+    const match = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(String(headers['content-range']));
     const [start, end, total] = [Number(match?.[1]), Number(match?.[2]), match?.[3]];
     const isAsked = start === span.start && end + 1 >= span.start + span.length;
-    if (!isAsked) throw new WebSeedFailure(`${origin} gives another range than the one asked for`);
-    if (total !== '*' && Number(total) !== span.fileBytes) {
-      throw new WebSeedFailure(`${origin} has a file of ${total} bytes instead of ${span.fileBytes}`);
-    }
+    // The length first: what a shorter file has of a range is another one.
+    if (total !== undefined && total !== '*' && Number(total) !== span.fileBytes)
+      throw new WebSeedFailure(`has ${total} bytes instead of ${span.fileBytes}`, { scope: 'file' });
+    if (!isAsked) throw new WebSeedFailure('gives another range', { scope: 'way' });
     return 0;
   }
-  if (reply.statusCode !== 200) {
-    const retryInSeconds = readRetryAfter(reply.headers['retry-after']);
-    throw new WebSeedFailure(`${origin} answers HTTP ${reply.statusCode}`, { retryInSeconds });
-  }
-  const length = reply.headers['content-length'];
-  if (length !== undefined && Number(length) !== span.fileBytes) {
-    throw new WebSeedFailure(`${origin} has a file of ${length} bytes instead of ${span.fileBytes}`);
-  }
-  if (span.start > MAX_SKIPPED_BYTES) throw new WebSeedFailure(`${origin} knows no ranges`);
+  const length = headers['content-length'];
+  if (length !== undefined && Number(length) !== span.fileBytes)
+    throw new WebSeedFailure(`has ${length} bytes instead of ${span.fileBytes}`, { scope: 'file' });
+  if (span.start > MAX_SKIPPED_BYTES)
+    throw new WebSeedFailure(`gives no ranges beyond ${MAX_SKIPPED_BYTES >> 20} MiB`, { scope: 'way' });
   return span.start;
 }
 
+/** The authorization that a URL names: for its own origin alone. */
+function authorization({ username, password }: URL): Record<string, string> {
+  if (username === '' && password === '') return {};
+  const pair = [username, password].map((part) => {
+    try {
+      return decodeURIComponent(part);
+    } catch {
+      return part;
+    }
+  });
+  return { authorization: `Basic ${Buffer.from(pair.join(':')).toString('base64')}` };
+}
+
 async function open(span: FileSpan, signal: AbortSignal, dispatcher: Dispatcher) {
-  let url = new URL(span.url ?? '');
+  const first = new URL(span.url ?? '');
+  let url = first;
   for (let redirects = 0; ; redirects++) {
     const reply = await dispatcher.request({
       origin: url.origin,
@@ -71,19 +110,20 @@ async function open(span: FileSpan, signal: AbortSignal, dispatcher: Dispatcher)
       headers: {
         'user-agent': 'enxame',
         'accept-encoding': 'identity',
+        ...(url.origin === first.origin ? authorization(first) : {}),
         range: `bytes=${span.start}-${span.start + span.length - 1}`,
       },
       signal,
     });
     const { location } = reply.headers;
     if (reply.statusCode < 300 || reply.statusCode >= 400 || typeof location !== 'string') {
-      return { origin: url.origin, reply };
+      return reply;
     }
     reply.body.on('error', () => undefined).destroy();
     const target = URL.canParse(location, url.href) ? new URL(location, url.href) : undefined;
     const isHttp = target?.protocol === 'http:' || target?.protocol === 'https:';
     if (target === undefined || !isHttp || redirects === MAX_REDIRECTS) {
-      throw new WebSeedFailure(`${url.origin} redirects in a circle, or to what is no web server`);
+      throw new WebSeedFailure('redirects in a circle or to what is no web server', { scope: 'way' });
     }
     url = target;
   }
@@ -99,11 +139,11 @@ export async function* readSpan(
   dispatcher?: Dispatcher,
 ): AsyncGenerator<Buffer> {
   try {
-    const { origin, reply } = await open(span, signal, dispatcher ?? (await defaultDispatcher()));
+    const reply = await open(span, signal, dispatcher ?? (await defaultDispatcher()));
     // Whoever stops reading destroys the body, which is an error to nobody.
     reply.body.on('error', () => undefined);
     try {
-      let skip = skippedBytes(origin, reply, span);
+      let skip = skippedBytes(reply, span);
       let left = span.length;
       for await (const chunk of reply.body as AsyncIterable<Buffer>) {
         const wanted = chunk.subarray(Math.min(skip, chunk.length)).subarray(0, left);
@@ -112,13 +152,13 @@ export async function* readSpan(
         if (wanted.length > 0) yield wanted;
         if (left === 0) return;
       }
-      throw new WebSeedFailure(`${origin} ends ${left} bytes early`);
+      throw new WebSeedFailure(`ends ${left} bytes early`);
     } finally {
       reply.body.destroy();
     }
   } catch (cause) {
     if (cause instanceof WebSeedFailure) throw cause;
     const reason = types.isNativeError(cause) ? cause.message : String(cause);
-    throw new WebSeedFailure(`a web seed gives no answer: ${reason}`, { cause });
+    throw new WebSeedFailure(`gives no answer: ${reason}`, { cause });
   }
 }

@@ -3,6 +3,8 @@ import type { Metainfo } from '../metainfo.ts';
 
 /** A part of one file. */
 export interface FileSpan {
+  /** Number of the file in the metainfo. */
+  readonly file: number;
   /** Undefined for padding, which is zeros and on no server. */
   readonly url: string | undefined;
   readonly start: number;
@@ -26,12 +28,12 @@ function urlOf(seed: string, metainfo: Metainfo, path: readonly string[]): strin
 export function spansOf(seed: string, metainfo: Metainfo, offset: number, length: number): FileSpan[] {
   const spans: FileSpan[] = [];
   const end = offset + length;
-  for (const { path, lengthBytes, offsetBytes, padding } of metainfo.files) {
+  for (const [file, { path, lengthBytes, offsetBytes, padding }] of metainfo.files.entries()) {
     const from = Math.max(offset, offsetBytes);
     const to = Math.min(end, offsetBytes + lengthBytes);
     if (from >= to) continue;
     const url = padding ? undefined : urlOf(seed, metainfo, path);
-    spans.push({ url, start: from - offsetBytes, length: to - from, fileBytes: lengthBytes });
+    spans.push({ file, url, start: from - offsetBytes, length: to - from, fileBytes: lengthBytes });
   }
   return spans;
 }

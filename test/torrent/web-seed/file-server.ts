@@ -23,11 +23,11 @@ export interface FileServer {
   close(): void;
 }
 
-/** Serves files by their paths (`/a/b c`); others are not found. */
+/** Serves files by their paths (`/a/b c`), whatever the query; others are not found. */
 export async function serveFiles(files: ReadonlyMap<string, Buffer>, answer = ranges): Promise<FileServer> {
   const paths: string[] = [];
   const server = createServer((request, response) => {
-    const path = decodeURIComponent(request.url ?? '');
+    const path = decodeURIComponent((request.url ?? '').replace(/\?.*$/, ''));
     paths.push(path);
     const file = files.get(path);
     if (file === undefined) response.writeHead(404).end();

@@ -17,7 +17,7 @@ const { metainfo } = makeTorrent([
 
 test('a single file is the URL itself, or lies in the folder that the URL names', () => {
   expect(spansOf('http://h/f?x=1', single, 10, 5)).toEqual([
-    { url: 'http://h/f?x=1', start: 10, length: 5, fileBytes: 100 },
+    { file: 0, url: 'http://h/f?x=1', start: 10, length: 5, fileBytes: 100 },
   ]);
   expect(spansOf('http://h/d/', single, 0, 1)[0]?.url).toBe('http://h/d/a%20b.bin');
 });
@@ -25,9 +25,9 @@ test('a single file is the URL itself, or lies in the folder that the URL names'
 test('files lie below the name, each part encoded; padding is nowhere', () => {
   for (const seed of ['http://h/d', 'http://h/d/']) {
     expect(spansOf(seed, metainfo, 8, 10)).toEqual([
-      { url: 'http://h/d/test/x/%C3%A7%3F%23', start: 8, length: 2, fileBytes: 10 },
-      { url: undefined, start: 0, length: 6, fileBytes: 6 },
-      { url: 'http://h/d/test/y', start: 0, length: 2, fileBytes: 20 },
+      { file: 0, url: 'http://h/d/test/x/%C3%A7%3F%23', start: 8, length: 2, fileBytes: 10 },
+      { file: 1, url: undefined, start: 0, length: 6, fileBytes: 6 },
+      { file: 3, url: 'http://h/d/test/y', start: 0, length: 2, fileBytes: 20 },
     ]);
   }
 });

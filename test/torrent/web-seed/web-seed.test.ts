@@ -57,7 +57,16 @@ async function download(
   options: { of?: Metainfo; now?: () => number; limit?: number } = {},
 ) {
   const { of = metainfo, now } = options;
-  const session = await startSession(now === undefined ? {} : { clock: { now } });
+  const warnings: string[] = [];
+  const logged: string[] = [];
+  const log = (fields: object, message: string) => {
+    const { host, err } = fields as { host?: string; err?: Error };
+    logged.push(JSON.stringify({ ...fields, err: err?.stack }));
+    return [message, host, err?.message].filter((text) => text !== undefined).join(': ');
+  };
+  const warn = (fields: object, message: string) => void warnings.push(log(fields, message));
+  const logger = { debug: log, info: log, warn, error: warn };
+  const session = await startSession(now === undefined ? { logger } : { logger, clock: { now } });
   const storage = new MemoryStorage(of);
   const torrent = session.add({
     metainfo: of,
@@ -67,7 +76,7 @@ async function download(
     webSeeds,
     limits: { downloadBytesPerSecond: options.limit },
   });
-  return { session, torrent, storage };
+  return { session, torrent, storage, warnings, logged };
 }
 
 async function startSeed() {
@@ -142,8 +151,9 @@ test('it keeps to the limits, and a pause stops it', async () => {
 });
 
 test('it is stopped with its torrent, in the middle of an answer', async () => {
-  const server = await serve((_, response) => {
-    response.writeHead(206, { 'content-range': 'bytes 0-1/2' });
+  const server = await serve((request, response, file) => {
+    const range = (request.headers.range ?? '').slice(6);
+    response.writeHead(206, { 'content-range': `bytes ${range}/${file.length}` }).flushHeaders();
   });
   const { torrent, session } = await download([seedUrl(server)]);
   await until('it is asked', () => server.paths.length > 0);
@@ -151,6 +161,189 @@ test('it is stopped with its torrent, in the middle of an answer', async () => {
   const requests = server.paths.length;
   await until('some ticks have passed', ticks(5));
   expect(server.paths.length).toBe(requests);
+});
+
+/** What a web seed is called in warnings. */
+const called = (server: FileServer) => `web seed: ${new URL(server.url).origin}`;
+
+describe('a file that a server cannot give', () => {
+  /** Pieces that no part of `last` is in. */
+  const piecesWithoutLast = Math.floor((metainfo.totalBytes - 700_000) / metainfo.pieceLength);
+  const refusing =
+    (path: string, status: number): Answer =>
+    (request, response, file) => {
+      if (decodeURIComponent(request.url ?? '').endsWith(path)) response.writeHead(status).end();
+      else ranges(request, response, file);
+    };
+
+  test.each([404, 403, 410])(
+    'with %i is its own fault: all others come, and it is said once',
+    async (status) => {
+      const server = await serve(refusing('/last', status));
+      const { torrent, warnings } = await download([seedUrl(server)]);
+      await until('the others are here', () => torrent.progress().piecesHave === piecesWithoutLast);
+      await until('some ticks have passed', ticks(5));
+      expect(server.paths.filter((path) => path.endsWith('/last')).length).toBeLessThanOrEqual(3);
+      expect(warnings).toEqual([
+        `${called(server)}: answers HTTP ${status} for "test/last"; it is asked for other files, and for this one again later`,
+      ]);
+    },
+  );
+
+  test('comes from another web seed, pieces that both have in part too', async () => {
+    const KIB = 1024;
+    const two = makeTorrent(
+      [
+        { path: 'a', length: 80 * KIB },
+        { path: 'b', length: 100 * KIB },
+      ],
+      { pieceLength: 64 * KIB },
+    );
+    const [one, other] = await Promise.all(
+      [
+        { path: '/files/test/a', bytes: two.content.subarray(0, 80 * KIB) },
+        { path: '/files/test/b', bytes: two.content.subarray(80 * KIB) },
+      ].map(({ path, bytes }) => serveFiles(new Map([[path, bytes]]))),
+    );
+    for (const server of [one, other]) afterwards(() => server?.close());
+    const urls = [one, other].map((server) => `${server?.url}files`);
+    const { torrent, storage, warnings } = await download(urls, { of: two.metainfo });
+    await completion(torrent);
+    expect(storage.content.equals(two.content)).toBe(true);
+    expect(warnings).toHaveLength(2);
+  });
+
+  test('is tried again, ever more seldom, and taken when it is there', async () => {
+    let ahead = 0;
+    const server = await serve(refusing('/last', 404));
+    const { torrent } = await download([seedUrl(server)], { now: () => performance.now() + ahead });
+    const asked = () => server.paths.filter((path) => path.endsWith('/last')).length;
+    await until('the others are here', () => torrent.progress().piecesHave === piecesWithoutLast);
+    const before = asked();
+    ahead += 20_000;
+    await until('some ticks have passed', ticks(3));
+    expect(asked()).toBe(before);
+    ahead += 80_000;
+    await until('it is asked for', () => asked() > before);
+    await until('some ticks have passed', ticks(3));
+    const again = asked();
+    ahead += 50_000;
+    await until('some ticks have passed', ticks(3));
+    expect(asked()).toBe(again);
+    server.answer = ranges;
+    ahead += 200_000;
+    await completion(torrent);
+  });
+
+  test('that nobody else has is told of, once', async () => {
+    let ahead = 0;
+    const server = await serve(refusing('/last', 404));
+    const { torrent, warnings } = await download([seedUrl(server)], { now: () => performance.now() + ahead });
+    const told = () => warnings.filter((warning) => warning.startsWith('no web seed'));
+    await until('the others are here', () => torrent.progress().piecesHave === piecesWithoutLast);
+    await until('some ticks have passed', ticks(3));
+    expect(told()).toEqual([]);
+    ahead += 10_000;
+    await until('it is told', () => told().length > 0);
+    ahead += 30_000;
+    await until('some ticks have passed', ticks(3));
+    expect(told()).toEqual([
+      'no web seed and no connected peer has what is missing of "test/last"; it is waited for',
+    ]);
+    torrent.addPeers([await startSeed()]);
+    await completion(torrent);
+  });
+
+  test('that a peer has is no matter for words', async () => {
+    let ahead = 0;
+    const server = await serve(refusing('/last', 404));
+    const { torrent, warnings } = await download([seedUrl(server)], { now: () => performance.now() + ahead });
+    await until('the file is found missing', () => warnings.length > 0);
+    const seed = await startSession({ limits: { uploadBytesPerSecond: 50_000 } });
+    seed.add({ metainfo, storage: new MemoryStorage(metainfo, content), policy: 'classic', discovery: [] });
+    torrent.addPeers([addressOf(seed)]);
+    await until('the peer is here', () => torrent.progress().seeds > 0);
+    for (let step = 0; step < 4; step++) {
+      ahead += 6_000;
+      await until('some ticks have passed', ticks(3));
+    }
+    expect(torrent.complete).toBe(false);
+    expect(warnings).toHaveLength(1);
+  });
+
+  test('is one of many: some are named, and the server is left alone', async () => {
+    const many = makeTorrent(
+      Array.from({ length: 200 }, (_, number) => ({ path: `file-${number}`, length: 70_000 })),
+      { pieceLength: 64 * 1024 },
+    );
+    const server = await serveFiles(new Map());
+    afterwards(() => server.close());
+    let ahead = 0;
+    const { warnings } = await download([seedUrl(server)], { of: many.metainfo, now: () => ahead });
+    for (let step = 0; step < 30; step++) {
+      ahead += 200;
+      await until('a tick has passed', ticks(1.1));
+    }
+    expect(server.paths.length).toBeLessThan(60);
+    expect(warnings).toHaveLength(5);
+    expect(warnings[4]).toContain('there are more files');
+  });
+});
+
+test('names of files cannot write on a terminal', async () => {
+  const odd = makeTorrent([
+    { path: 'a\u200fb\u202ec', length: 70_000 },
+    { path: 'b', length: 1 },
+  ]);
+  const server = await serveFiles(new Map());
+  afterwards(() => server.close());
+  const { warnings } = await download([seedUrl(server)], { of: odd.metainfo });
+  await until('it is told', () => warnings.some((warning) => warning.includes('c"')));
+  for (const warning of warnings) expect(warning).not.toMatch(/[\p{C}]/u);
+});
+
+describe('user and password of a URL', () => {
+  const NAME = 'me@home';
+  const PASSWORD = 'p:/ä%';
+  const EXPECTED = `Basic ${Buffer.from(`${NAME}:${PASSWORD}`).toString('base64')}`;
+  const asking: Answer = (request, response, file) => {
+    if (request.headers.authorization === EXPECTED) ranges(request, response, file);
+    else response.writeHead(401, { 'www-authenticate': 'Basic realm="x"' }).end();
+  };
+  const withUser = (url: string, password = PASSWORD) =>
+    url.replace('http://', `http://${encodeURIComponent(NAME)}:${encodeURIComponent(password)}@`);
+
+  test('are shown to the server, and to nobody else', async () => {
+    const server = await serve(asking);
+    const { torrent, storage, logged } = await download([withUser(seedUrl(server))]);
+    await completion(torrent);
+    expect(storage.content.equals(content)).toBe(true);
+    const wrong = await download([withUser(seedUrl(server), 'wrong')]);
+    await until('it is told', () => wrong.warnings.length > 0);
+    expect(wrong.warnings).toEqual([
+      expect.stringMatching(
+        /^web seed: http:\/\/127\.0\.0\.1:\d+: answers HTTP 401 for "test\/.*"; it is asked/,
+      ),
+    ]);
+    for (const line of [...logged, ...wrong.logged]) expect(line).not.toMatch(/home|wrong|ä|%C3%A4/i);
+  });
+
+  test('go along where the server redirects to itself, not where to another', async () => {
+    const seen: (string | undefined)[] = [];
+    const target = await serve((request, response, file) => {
+      seen.push(request.headers.authorization);
+      ranges(request, response, file);
+    });
+    const server = await serve((request, response, file) => {
+      const { pathname, search } = new URL(request.url ?? '', target.url);
+      if (request.headers.authorization !== EXPECTED) response.writeHead(401).end();
+      else if (search === '') response.writeHead(302, { location: `${pathname}?2` }).end();
+      else response.writeHead(302, { location: new URL(pathname, target.url).href }).end(file.subarray(0, 1));
+    });
+    const { torrent } = await download([withUser(seedUrl(server))]);
+    await completion(torrent);
+    expect(new Set(seen)).toEqual(new Set([undefined]));
+  });
 });
 
 describe('what a server does wrong costs nothing but time', () => {
@@ -182,7 +375,9 @@ describe('what a server does wrong costs nothing but time', () => {
   ])('%s', async (_, answer) => {
     let ahead = 0;
     const server = await serve(answer);
-    const { torrent, storage } = await download([seedUrl(server)], { now: () => performance.now() + ahead });
+    const { torrent, storage, warnings } = await download([seedUrl(server)], {
+      now: () => performance.now() + ahead,
+    });
     await until('it is asked', () => server.paths.length > 0);
     await until('some ticks have passed', ticks(3));
     expect(torrent.progress().piecesHave).toBe(0);
@@ -190,8 +385,13 @@ describe('what a server does wrong costs nothing but time', () => {
     const requests = server.paths.length;
     expect(requests).toBeLessThan(20);
     server.answer = ranges;
+    // Once for what the server does alike with all files, once for each file that is wrong.
+    expect(warnings.length).toBeGreaterThan(0);
+    expect(warnings.length).toBeLessThanOrEqual(3);
+    expect(new Set(warnings).size).toBe(warnings.length);
+    for (const warning of warnings) expect(warning.startsWith(called(server))).toBe(true);
     await until('it completes', () => {
-      ahead += 100;
+      ahead += 1000;
       return torrent.complete;
     });
     expect(storage.content.equals(content)).toBe(true);
@@ -211,9 +411,12 @@ describe('what a server does wrong costs nothing but time', () => {
     expect(server.paths.length).toBeLessThan(30);
   });
 
-  test('Retry-After is obeyed', async () => {
+  test.each([
+    ['in seconds', () => '600'],
+    ['as a date', () => new Date(Math.floor(Date.now() / 1000) * 1000 + 600_000).toUTCString()],
+  ])('Retry-After %s is obeyed', async (_, after) => {
     let ahead = 0;
-    const server = await serve((_, response) => response.writeHead(503, { 'retry-after': '600' }).end());
+    const server = await serve((_, response) => response.writeHead(503, { 'retry-after': after() }).end());
     await download([seedUrl(server)], { now: () => ahead });
     await until('it is asked', () => server.paths.length > 0);
     await until('some ticks have passed', ticks(2));
@@ -229,9 +432,12 @@ describe('what a server does wrong costs nothing but time', () => {
     const wrong = Buffer.from(content);
     for (let at = 0; at < wrong.length; at += 1000) wrong[at] = (wrong[at] as number) ^ 1;
     const server = await serve(ranges, wrong);
-    const { torrent, storage } = await download([seedUrl(server)]);
+    const { torrent, storage, warnings } = await download([seedUrl(server)]);
     await until('it gave something', () => torrent.progress().wastedBytes > 0);
     await until('some ticks have passed', ticks(3));
+    expect(warnings).toEqual([
+      `${called(server)}: it sent bytes that failed their hash; it is asked no more`,
+    ]);
     const requests = server.paths.length;
     torrent.addPeers([await startSeed()]);
     await completion(torrent);
