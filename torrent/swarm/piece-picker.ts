@@ -11,7 +11,7 @@
 //     +----- drop -------+------ corrupt ---------+------ lost -------+
 import type { Bitfield } from '../bitfield.ts';
 import type { Geometry } from './geometry.ts';
-import { RarityOrder } from './rarity-order.ts';
+import { type PieceSet, RarityOrder } from './rarity-order.ts';
 import { StartedPiece } from './started-piece.ts';
 
 /** State of the pieces of one torrent, as far as choosing goes. Knows no neighbours, only their numbers. */
@@ -133,16 +133,16 @@ export class PiecePicker {
 
   /**
    * The wanted piece that is rarest among neighbours, of those in `pieces`; -1 if there is none.
-   * `draw` (0 ≤ draw < 1) decides ties.
+   * `draw` (0 ≤ draw < 1) decides ties; `except` is passed over.
    */
-  rarest(pieces: Bitfield, draw: number): number {
+  rarest(pieces: Bitfield, draw: number, except?: PieceSet): number {
     // What only seeds have stands in bucket 0, which nobody else needs to look at.
-    return this.#rarity.lowest(pieces, true, pieces.isFull ? 0 : 1, draw);
+    return this.#rarity.lowest(pieces, true, pieces.isFull ? 0 : 1, draw, except);
   }
 
-  /** Any wanted piece of those in `pieces`, or -1. */
-  any(pieces: Bitfield, draw: number): number {
-    return this.#rarity.any(pieces, draw);
+  /** Any wanted piece of those in `pieces`, or -1; `except` is passed over. */
+  any(pieces: Bitfield, draw: number, except?: PieceSet): number {
+    return this.#rarity.any(pieces, draw, except);
   }
 
   /** Starts a wanted piece. `exclusive`: its starter alone may be asked for its blocks. */

@@ -206,8 +206,7 @@ export class Swarm {
     this.#idle(neighbour);
     if (neighbour.peerChoking || !neighbour.connected) return;
     neighbour.peerChoking = true;
-    // Under BEP 6 each request is refused by a message of its own; without it all are lost.
-    if (!neighbour.fast) this.#requester.releaseAll(neighbour);
+    this.#requester.choked(neighbour);
     this.#requester.fillAll(this.#context.clock.now());
   }
 
@@ -268,7 +267,7 @@ export class Swarm {
       this.#idle(neighbour);
       return;
     }
-    this.#requester.releasePiece(neighbour, piece);
+    this.#requester.lost(neighbour, piece);
     this.#picker.peerGone(neighbour.pieces);
     neighbour.pieces.clear(piece);
     this.#context.holders.remove(neighbour, piece);

@@ -90,6 +90,12 @@ export const FIRST_REDIAL_MILLISECONDS = 500;
 /** Failed pieces whose senders are remembered until the piece verifies. */
 export const MAX_REMEMBERED_FAILURES = 64;
 
+/** Pieces that failed with blocks of several peers and are fetched of one peer alone; more are fetched like others. */
+export const MAX_SUSPECT_PIECES = 64;
+
+/** A peer's first time for such a piece, while another one could give it; it doubles with each further attempt. */
+export const FIRST_ATTEMPT_MILLISECONDS = 10_000;
+
 /** A neighbour that was suggested a piece has this long to ask for it. */
 export const SUGGESTION_MILLISECONDS = 500;
 
