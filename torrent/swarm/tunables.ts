@@ -75,6 +75,13 @@ export const OPTIMISTIC_SLOTS = 1;
 /** Messages that change nothing or little (keep-alives, what is known, chokes, interests) tolerated in a second. */
 export const MAX_IDLE_MESSAGES_PER_SECOND = 500;
 
+/**
+ * Pieces that a peer may lose (BEP 54): so many at once, then so many in a second. Who loses more, many files for
+ * instance, comes back and shows what it has.
+ */
+export const MAX_LOST_PIECES = 500;
+export const LOST_PIECES_PER_SECOND = 1;
+
 /** Blocks nobody asked for that are tolerated beyond those whose request was taken back. */
 export const MAX_UNSOLICITED_BLOCKS = 32;
 
