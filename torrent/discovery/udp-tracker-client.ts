@@ -1,7 +1,7 @@
 // One announce to one UDP tracker (BEP 15, 41). Invariant: whatever answers, an announce ends within its time, and is
 // a reply, a refusal or a TorrentError; datagrams of others, and those that answer nothing we asked, change nothing.
 import { randomBytes } from 'node:crypto';
-import { createSocket, type Socket } from 'node:dgram';
+import { createSocket, type Socket, type SocketType } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { types } from 'node:util';
@@ -12,6 +12,9 @@ import type { AnnounceRequest, TrackerClient } from './tracker-client.ts';
 
 /** Time for one announce. */
 const ANNOUNCE_TIMEOUT_MILLISECONDS = 15_000;
+
+/** Addresses of one name that are tried. */
+const MAX_ADDRESSES = 4;
 
 /** A datagram may be lost: it is sent again after so long. */
 const RESEND_MILLISECONDS = 4_000;
@@ -76,20 +79,26 @@ function announceDatagram(connectionId: Uint8Array, request: AnnounceRequest, ur
   return Buffer.concat([bytes, urlOptions(url)]);
 }
 
+/** Finds the addresses of a host; like the system's own look-up it cannot be given up. */
+type Lookup = (hostname: string) => Promise<readonly { address: string; family: number }[]>;
+
 /** Options, for tests. */
 export interface UdpTrackerClientOptions {
   timeoutMilliseconds?: number;
   resendMilliseconds?: number;
+  lookup?: Lookup;
 }
 
 /** Announces over UDP. */
 export class UdpTrackerClient implements TrackerClient {
   readonly #timeoutMilliseconds: number;
   readonly #resendMilliseconds: number;
+  readonly #lookup: Lookup;
 
   constructor(options: UdpTrackerClientOptions = {}) {
     this.#timeoutMilliseconds = options.timeoutMilliseconds ?? ANNOUNCE_TIMEOUT_MILLISECONDS;
     this.#resendMilliseconds = options.resendMilliseconds ?? RESEND_MILLISECONDS;
+    this.#lookup = options.lookup ?? ((hostname) => lookup(hostname, { all: true }));
   }
 
   async announce(request: AnnounceRequest, signal: AbortSignal): Promise<AnnounceReply | AnnounceRefusal> {
@@ -99,21 +108,23 @@ export class UdpTrackerClient implements TrackerClient {
     if (url?.protocol !== 'udp:' || !(port > 0))
       throw new TorrentError('TrackerUnreachable', `${JSON.stringify(request.url)} is not udp://HOST:PORT`);
     const where = `udp://${url.host}`;
-    let socket: Socket | undefined;
     try {
-      const { address, family } = await lookup(url.hostname.replace(/^\[|\]$/g, ''), {
-        family: isIP(request.localAddress ?? ''),
-      });
-      bounded.throwIfAborted();
-      socket = createSocket(family === 6 ? 'udp6' : 'udp4');
-      await bindTo(socket, request.localAddress);
-      await connectTo(socket, port, address);
-      const hello = await this.#ask(socket, connectDatagram(), CONNECT_ANSWER_BYTES, bounded);
-      if (hello.action === Action.Error) return refusal(hello.bytes.subarray(ERROR_BYTES));
-      const datagram = announceDatagram(hello.bytes.subarray(8, 16), request, url);
-      const answer = await this.#ask(socket, datagram, ANNOUNCE_ANSWER_BYTES, bounded);
-      if (answer.action === Action.Error) return refusal(answer.bytes.subarray(ERROR_BYTES));
-      return datagramReply(answer.bytes.subarray(ERROR_BYTES), family === 6);
+      const hostname = url.hostname.replace(/^\[|\]$/g, '');
+      const ownFamily = isIP(request.localAddress ?? '');
+      const addresses = (await endedBy(bounded, this.#lookup(hostname))).filter(
+        ({ family }) => ownFamily === 0 || family === ownFamily,
+      );
+      let failure: unknown = new Error('it has no address');
+      // A name may have an address of a kind that this machine cannot reach, and another one that it can.
+      for (const { address, family } of addresses.slice(0, MAX_ADDRESSES)) {
+        try {
+          return await this.#announceTo({ address, port, family }, request, url, bounded);
+        } catch (error) {
+          if (bounded.aborted || error instanceof TorrentError) throw error;
+          failure = error;
+        }
+      }
+      throw failure;
     } catch (cause) {
       if (cause instanceof TorrentError) throw cause;
       const isLate = bounded.aborted && !signal.aborted;
@@ -121,59 +132,119 @@ export class UdpTrackerClient implements TrackerClient {
       const reason = isLate ? 'the time is over' : why;
       const to = request.localAddress === undefined ? '' : ` to ${request.localAddress}`;
       throw new TorrentError('TrackerUnreachable', `${where} gives no answer${to}: ${reason}`, { cause });
-    } finally {
-      socket?.close();
     }
   }
 
-  /** Sends a request until it is answered. A tracker may answer each with an error. */
-  #ask(socket: Socket, datagram: Buffer, leastBytes: number, signal: AbortSignal): Promise<Answer> {
-    // A number that nobody can guess who does not see our datagrams.
-    randomBytes(4).copy(datagram, 12);
-    const action = datagram.readUInt32BE(8);
-    return new Promise((resolve, reject) => {
-      const send = () => socket.send(datagram, (error) => error && end(() => reject(error)));
-      const resending = setInterval(send, this.#resendMilliseconds);
-      const end = (settle: () => void) => {
-        clearInterval(resending);
-        signal.removeEventListener('abort', abort);
-        socket.removeAllListeners('message');
-        socket.removeAllListeners('error');
-        settle();
-      };
-      const abort = () => end(() => reject(signal.reason));
-      signal.addEventListener('abort', abort, { once: true });
-      socket.on('error', (error) => end(() => reject(error)));
-      socket.on('message', (bytes: Buffer) => {
-        if (bytes.length < ERROR_BYTES || !bytes.subarray(4, 8).equals(datagram.subarray(12, 16))) return;
-        const answered = bytes.readUInt32BE(0);
-        const isWhole = answered === action && bytes.length >= leastBytes;
-        if (isWhole || answered === Action.Error) end(() => resolve({ action: answered, bytes }));
-      });
-      if (signal.aborted) abort();
-      else send();
-    });
+  async #announceTo(
+    { address, port, family }: { address: string; port: number; family: number },
+    request: AnnounceRequest,
+    url: URL,
+    signal: AbortSignal,
+  ): Promise<AnnounceReply | AnnounceRefusal> {
+    const exchange = new Exchange(family === 6 ? 'udp6' : 'udp4', this.#resendMilliseconds, signal);
+    try {
+      await exchange.bind(request.localAddress);
+      await exchange.connect(port, address);
+      const hello = await exchange.ask(connectDatagram(), CONNECT_ANSWER_BYTES);
+      if (hello.action === Action.Error) return refusal(hello.bytes.subarray(ERROR_BYTES));
+      const datagram = announceDatagram(hello.bytes.subarray(8, 16), request, url);
+      const answer = await exchange.ask(datagram, ANNOUNCE_ANSWER_BYTES);
+      if (answer.action === Action.Error) return refusal(answer.bytes.subarray(ERROR_BYTES));
+      return datagramReply(answer.bytes.subarray(ERROR_BYTES), family === 6);
+    } finally {
+      exchange.close();
+    }
   }
 }
 
-/** Datagrams leave from this address, and from any port. */
-function bindTo(socket: Socket, address: string | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    socket.once('error', reject);
-    socket.bind({ address, port: 0 }, () => {
-      socket.off('error', reject);
-      resolve();
+/**
+ * Questions to one address. Invariant: an error of the socket, whenever it comes and whoever hears of it first, fails
+ * the question under way; after close() no timer and no socket is left.
+ */
+class Exchange {
+  readonly #socket: Socket;
+  readonly #resendMilliseconds: number;
+  readonly #failing = new AbortController();
+  readonly #signal: AbortSignal;
+  #resending: NodeJS.Timeout | undefined;
+
+  constructor(type: SocketType, resendMilliseconds: number, signal: AbortSignal) {
+    this.#socket = createSocket(type);
+    this.#socket.on('error', this.#fail);
+    this.#resendMilliseconds = resendMilliseconds;
+    this.#signal = AbortSignal.any([signal, this.#failing.signal]);
+  }
+
+  /** Datagrams leave from this address, and from any port. */
+  async bind(address: string | undefined): Promise<void> {
+    await endedBy(
+      this.#signal,
+      new Promise<void>((resolve) => this.#socket.bind({ address, port: 0 }, resolve)),
+    );
+  }
+
+  /** From here on the system drops datagrams of anybody else. */
+  async connect(port: number, address: string): Promise<void> {
+    await endedBy(
+      this.#signal,
+      new Promise<void>((resolve) => {
+        // The callback is given what went wrong, which its type does not know.
+        const connected = (error?: Error) => (error === undefined ? resolve() : this.#fail(error));
+        this.#socket.connect(port, address, connected);
+      }),
+    );
+  }
+
+  /** Sends a request until it is answered. A tracker may answer each with an error. */
+  async ask(datagram: Buffer, leastBytes: number): Promise<Answer> {
+    // A number that nobody can guess who does not see our datagrams.
+    randomBytes(4).copy(datagram, 12);
+    const action = datagram.readUInt32BE(8);
+    const answer = new Promise<Answer>((resolve) => {
+      this.#socket.on('message', (bytes: Buffer) => {
+        if (bytes.length < ERROR_BYTES || !bytes.subarray(4, 8).equals(datagram.subarray(12, 16))) return;
+        const answered = bytes.readUInt32BE(0);
+        const isWhole = answered === action && bytes.length >= leastBytes;
+        if (isWhole || answered === Action.Error) resolve({ action: answered, bytes });
+      });
     });
-  });
+    this.#resending = setInterval(() => this.#send(datagram), this.#resendMilliseconds);
+    try {
+      this.#send(datagram);
+      return await endedBy(this.#signal, answer);
+    } finally {
+      clearInterval(this.#resending);
+      this.#socket.removeAllListeners('message');
+    }
+  }
+
+  close(): void {
+    clearInterval(this.#resending);
+    this.#socket.close();
+  }
+
+  #send(datagram: Buffer): void {
+    try {
+      this.#socket.send(datagram, (error) => error && this.#fail(error));
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  readonly #fail = (error: unknown): void => this.#failing.abort(error);
 }
 
-/** From here on the system drops datagrams of anybody else. */
-function connectTo(socket: Socket, port: number, address: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    socket.once('error', reject);
-    socket.connect(port, address, () => {
-      socket.off('error', reject);
-      resolve();
-    });
+/** What the work gives, or the signal's reason as soon as that aborts; the work itself is left to end by itself. */
+async function endedBy<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  let abort: () => void = () => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    if (signal.aborted) abort();
   });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
 }

@@ -46,6 +46,12 @@ export class Neighbour {
   /** It wants nothing, whatever it lacks (BEP 21). */
   uploadOnly = false;
   piecesShown = false;
+  /** It is counted among those who have every piece, and not piece by piece (PiecePicker). */
+  isCountedAsSeed = false;
+  /** Pieces that it lost lately, when the last one was, and whether there was any. */
+  lostPieces = 0;
+  lostAt = 0;
+  hasLostPieces = false;
   peerChoking = true;
   peerInterested = false;
   amInterested = false;

@@ -2,7 +2,7 @@
 // - A piece is in exactly one of: held, verifying (all blocks are here, the hash is not known), started (some of
 //   its blocks were asked for or are here), wanted (none of that).
 // - The wanted pieces are the members of the rarity order; their counts are availability among neighbours that
-//   lack something. Neighbours that have everything are counted apart.
+//   lack something. Neighbours that have everything are counted apart, except for those that ever lost a piece.
 // - In a started piece a block is free, asked for (1 copy, or 2 in endgame), or here.
 // - A started piece stands in `open` exactly as long as it has a free block.
 //
@@ -11,8 +11,16 @@
 //     +----- drop -------+------ corrupt ---------+------ lost -------+
 import type { Bitfield } from '../bitfield.ts';
 import type { Geometry } from './geometry.ts';
-import { RarityOrder } from './rarity-order.ts';
+import { type PieceSet, RarityOrder } from './rarity-order.ts';
 import { StartedPiece } from './started-piece.ts';
+
+/** What a peer has, and how the picker counts that. */
+export interface PeerPieces {
+  readonly pieces: Bitfield;
+  /** Written by the picker alone. */
+  isCountedAsSeed: boolean;
+  readonly hasLostPieces: boolean;
+}
 
 /** State of the pieces of one torrent, as far as choosing goes. Knows no neighbours, only their numbers. */
 export class PiecePicker {
@@ -106,43 +114,57 @@ export class PiecePicker {
   // Availability
 
   /** A neighbour shows what it has. */
-  peerHas(pieces: Bitfield): void {
-    if (pieces.isFull) this.#seeds++;
-    else if (!pieces.isEmpty) this.#rarity.shift(pieces, 1);
+  peerHas(peer: PeerPieces): void {
+    peer.isCountedAsSeed = peer.pieces.isFull;
+    if (peer.isCountedAsSeed) this.#seeds++;
+    else if (!peer.pieces.isEmpty) this.#rarity.shift(peer.pieces, 1);
   }
 
-  /** A neighbour is gone, or has lost everything. */
-  peerGone(pieces: Bitfield): void {
-    if (pieces.isFull) this.#seeds--;
+  /** A neighbour is gone. */
+  peerGone({ pieces, isCountedAsSeed }: PeerPieces): void {
+    if (isCountedAsSeed) this.#seeds--;
     else if (!pieces.isEmpty) this.#rarity.shift(pieces, -1);
   }
 
-  /** A neighbour has one piece more; `pieces` has it already. Hot. */
-  peerGot(piece: number, pieces: Bitfield): void {
-    if (!pieces.isFull) {
+  /** A neighbour has one piece more; `peer.pieces` has it already. Hot. */
+  peerGot(piece: number, peer: PeerPieces): void {
+    // To count it among the seeds looks at every piece: not for one that loses pieces and gets them again.
+    if (!peer.pieces.isFull || peer.hasLostPieces) {
       this.#rarity.increment(piece);
       return;
     }
     // It was counted piece by piece so far, less the one that it has just got.
-    this.#rarity.shift(pieces, -1);
+    this.#rarity.shift(peer.pieces, -1);
     this.#rarity.counts[piece] = (this.#rarity.counts[piece] as number) + 1;
     this.#seeds++;
+    peer.isCountedAsSeed = true;
+  }
+
+  /** A neighbour has one piece less; `peer.pieces` lacks it already. */
+  peerLost(piece: number, peer: PeerPieces): void {
+    if (!peer.isCountedAsSeed) {
+      this.#rarity.decrement(piece);
+      return;
+    }
+    this.#seeds--;
+    peer.isCountedAsSeed = false;
+    this.#rarity.shift(peer.pieces, 1);
   }
 
   // Choosing
 
   /**
    * The wanted piece that is rarest among neighbours, of those in `pieces`; -1 if there is none.
-   * `draw` (0 ≤ draw < 1) decides ties.
+   * `draw` (0 ≤ draw < 1) decides ties; `except` is passed over.
    */
-  rarest(pieces: Bitfield, draw: number): number {
+  rarest(pieces: Bitfield, draw: number, except?: PieceSet): number {
     // What only seeds have stands in bucket 0, which nobody else needs to look at.
-    return this.#rarity.lowest(pieces, true, pieces.isFull ? 0 : 1, draw);
+    return this.#rarity.lowest(pieces, true, pieces.isFull ? 0 : 1, draw, except);
   }
 
-  /** Any wanted piece of those in `pieces`, or -1. */
-  any(pieces: Bitfield, draw: number): number {
-    return this.#rarity.any(pieces, draw);
+  /** Any wanted piece of those in `pieces`, or -1; `except` is passed over. */
+  any(pieces: Bitfield, draw: number, except?: PieceSet): number {
+    return this.#rarity.any(pieces, draw, except);
   }
 
   /** Starts a wanted piece. `exclusive`: its starter alone may be asked for its blocks. */

@@ -9,6 +9,11 @@
 // only change counts and leave the order to be rebuilt before the next question.
 import type { Bitfield } from '../bitfield.ts';
 
+/** Some pieces. */
+export interface PieceSet {
+  has(piece: number): boolean;
+}
+
 /** Pieces by count, lowest first. */
 export class RarityOrder {
   /** Count of every piece, member or not. */
@@ -110,8 +115,9 @@ export class RarityOrder {
   /**
    * A member with the lowest count ≥ `least` that the bitfield has (or lacks, if `set` is false); ties at random.
    * @param draw 0 ≤ draw < 1, decides ties.
+   * @param except is passed over; it should be small
    */
-  lowest(pieces: Bitfield, set: boolean, least: number, draw: number): number {
+  lowest(pieces: Bitfield, set: boolean, least: number, draw: number, except?: PieceSet): number {
     if (this.#stale) this.#rebuild();
     const ends = this.#ends;
     const order = this.#order;
@@ -120,21 +126,24 @@ export class RarityOrder {
       const end = ends[count] as number;
       const from = first + Math.trunc(draw * (end - first));
       for (let place = from; place < end; place++) {
-        if (pieces.get(order[place] as number) === set) return order[place] as number;
+        const piece = order[place] as number;
+        if (pieces.get(piece) === set && !except?.has(piece)) return piece;
       }
       for (let place = first; place < from; place++) {
-        if (pieces.get(order[place] as number) === set) return order[place] as number;
+        const piece = order[place] as number;
+        if (pieces.get(piece) === set && !except?.has(piece)) return piece;
       }
     }
     return -1;
   }
 
-  /** Any member that the bitfield has, or -1. */
-  any(pieces: Bitfield, draw: number): number {
+  /** Any member that the bitfield has, or -1; `except` is passed over. */
+  any(pieces: Bitfield, draw: number, except?: PieceSet): number {
     const from = Math.trunc(draw * this.#size);
     for (let i = 0; i < this.#size; i++) {
       const place = from + i < this.#size ? from + i : from + i - this.#size;
-      if (pieces.get(this.#order[place] as number)) return this.#order[place] as number;
+      const piece = this.#order[place] as number;
+      if (pieces.get(piece) && !except?.has(piece)) return piece;
     }
     return -1;
   }

@@ -5,6 +5,7 @@
 import type { SwarmContext } from './context.ts';
 import type { Neighbour } from './neighbour.ts';
 import type { StartedPiece } from './started-piece.ts';
+import { SuspectPieces } from './suspect-pieces.ts';
 import {
   ENDGAME_COPIES,
   LEAST_REQUESTED_BYTES,
@@ -49,8 +50,7 @@ function removeFrom(list: number[], value: number): void {
 /** The requesting side of a torrent. */
 export class Requester {
   readonly #context: SwarmContext;
-  /** Pieces that failed with several senders: one neighbour alone gives them next time. */
-  readonly #suspect = new Set<number>();
+  readonly #suspects: SuspectPieces;
   readonly #mostVerifying: number;
   readonly #leastRequested: number;
   #sharers = 1;
@@ -59,6 +59,7 @@ export class Requester {
 
   constructor(context: SwarmContext) {
     this.#context = context;
+    this.#suspects = new SuspectPieces(context);
     const { blockBytes } = context.geometry;
     this.#leastRequested = Math.max(1, Math.trunc(LEAST_REQUESTED_BYTES / blockBytes));
     // A piece that is shorter than a block costs as much beside its bytes.
@@ -79,7 +80,7 @@ export class Requester {
         return;
       }
       if (!host.mayDownload(now)) return;
-      const block = neighbour.peerChoking ? this.#chooseFast(neighbour) : this.#choose(neighbour, now);
+      const block = neighbour.peerChoking ? this.#chooseFast(neighbour, now) : this.#choose(neighbour, now);
       if (block < 0) return;
       this.#request(neighbour, block, now);
     }
@@ -150,6 +151,14 @@ export class Requester {
     // A refusal that was not announced by a choke: asking again at once would go round in a circle.
     if (!neighbour.peerChoking) neighbour.restsUntil = now + REST_AFTER_REJECT_MILLISECONDS;
     else removeFrom(neighbour.allowedFast, piece);
+    this.#passOnOf(neighbour, piece);
+  }
+
+  /** The neighbour chokes us: what it refuses is asked elsewhere. */
+  choked(neighbour: Neighbour): void {
+    // Under BEP 6 each request is refused by a message of its own; without it all are lost.
+    if (neighbour.fast) this.#passOnAll(neighbour);
+    else this.releaseAll(neighbour);
   }
 
   /** Nothing that is outstanding at the neighbour will come. */
@@ -161,21 +170,13 @@ export class Requester {
       host.refundDownload(geometry.lengthOf(outstanding.at(i)));
     }
     outstanding.clear();
-    this.#dropExclusive(neighbour);
+    this.#passOnAll(neighbour);
   }
 
-  /** Nothing of the piece that is outstanding at the neighbour will come. */
-  releasePiece(neighbour: Neighbour, piece: number): void {
-    const { geometry, host } = this.#context;
-    const { outstanding } = neighbour;
-    for (let i = outstanding.size - 1; i >= 0; i--) {
-      const block = outstanding.at(i);
-      if (geometry.pieceOf(block) !== piece) continue;
-      outstanding.remove(block);
-      neighbour.takenBack++;
-      this.#release(block);
-      host.refundDownload(geometry.lengthOf(block));
-    }
+  /** The neighbour has lost the piece: nothing of it that is outstanding there will come. */
+  lost(neighbour: Neighbour, piece: number): void {
+    this.#releasePiece(neighbour, piece, false);
+    this.#passOnOf(neighbour, piece);
   }
 
   /** Takes back what is outstanding at the neighbour; what comes all the same is welcome. */
@@ -201,12 +202,12 @@ export class Requester {
 
   /** The piece failed its hash and several had a part in it. */
   suspect(piece: number): void {
-    this.#suspect.add(piece);
+    this.#suspects.add(piece);
   }
 
   /** The piece is held. */
   settled(piece: number): void {
-    if (this.#suspect.size > 0) this.#suspect.delete(piece);
+    if (this.#suspects.size > 0) this.#suspects.settled(piece);
   }
 
   /** A piece waits for its hash no more: asks for what had to wait for that. Hot. */
@@ -221,12 +222,12 @@ export class Requester {
     const { neighbours, totals } = this.#context;
     let released = false;
     this.countGivers();
+    if (this.#suspects.size > 0) for (const started of this.#suspects.overdue(now)) this.#passOn(started);
     for (const neighbour of neighbours) {
       if (neighbour.outstanding.size === 0) continue;
       if (now - neighbour.waitingSince <= this.#patience(neighbour, now)) continue;
       totals.stalledRequests += neighbour.outstanding.size;
       this.takeBackAll(neighbour);
-      // A piece that it alone may give must not wait for it for ever.
       if (neighbour.stalled) neighbour.restsUntil = now + STALLED_REST_MILLISECONDS;
       neighbour.stalled = true;
       neighbour.window.collapse();
@@ -313,6 +314,21 @@ export class Requester {
     picker.release(geometry.pieceOf(block), block % geometry.blocksPerPiece);
   }
 
+  #releasePiece(neighbour: Neighbour, piece: number, cancels: boolean): void {
+    const { geometry, host } = this.#context;
+    const { outstanding } = neighbour;
+    for (let i = outstanding.size - 1; i >= 0; i--) {
+      const block = outstanding.at(i);
+      if (geometry.pieceOf(block) !== piece) continue;
+      const length = geometry.lengthOf(block);
+      outstanding.remove(block);
+      if (cancels) neighbour.link.cancel(piece, geometry.beginOf(block), length);
+      neighbour.takenBack++;
+      this.#release(block);
+      host.refundDownload(length);
+    }
+  }
+
   #cancelElsewhere(from: Neighbour, block: number, now: number): void {
     const { geometry, host, neighbours } = this.#context;
     for (const other of neighbours) {
@@ -330,10 +346,14 @@ export class Requester {
     const { picker } = this.#context;
     const own = this.#openPiece(neighbour, true);
     if (own !== undefined) return this.#take(own);
+    if (this.#suspects.size > 0) {
+      const suspect = this.#suspects.next(neighbour, now);
+      if (suspect >= 0 && this.#mayStart(neighbour)) return this.#takeFirst(neighbour, suspect, now);
+    }
     const suggestion = this.#suggestion(neighbour);
     if (suggestion >= 0) {
       neighbour.suggestedAt = now;
-      return this.#takeFirst(neighbour, suggestion);
+      return this.#takeFirst(neighbour, suggestion, now);
     }
     const sparing = this.#isSpared(neighbour);
     const shared = this.#openPiece(neighbour, false, sparing);
@@ -346,16 +366,21 @@ export class Requester {
     )
       return -1;
     const piece = this.#newPiece(neighbour);
-    if (piece >= 0) return this.#takeFirst(neighbour, piece);
+    if (piece >= 0) return this.#takeFirst(neighbour, piece, now);
     return picker.isEndgame ? this.#secondCopy(neighbour, now) : -1;
   }
 
   /** A block of a piece that the neighbour gives also while it chokes us (BEP 6); -1 if there is none. */
-  #chooseFast(neighbour: Neighbour): number {
+  #chooseFast(neighbour: Neighbour, now: number): number {
     const { picker } = this.#context;
+    if (this.#suspects.size > 0) {
+      const suspect = this.#suspects.next(neighbour, now);
+      if (suspect >= 0 && this.#mayStart(neighbour)) return this.#takeFirst(neighbour, suspect, now);
+    }
     for (const piece of neighbour.allowedFast) {
       if (!neighbour.pieces.get(piece)) continue;
-      if (picker.isWanted(piece) && this.#mayStart(neighbour)) return this.#takeFirst(neighbour, piece);
+      if (picker.isWanted(piece) && !this.#suspects.has(piece) && this.#mayStart(neighbour))
+        return this.#takeFirst(neighbour, piece, now);
       const started = picker.open.find((open) => open.piece === piece);
       if (started === undefined) continue;
       if (!started.exclusive || started.starter === neighbour.number) return this.#take(started);
@@ -368,12 +393,13 @@ export class Requester {
     return started.piece * geometry.blocksPerPiece + picker.take(started);
   }
 
-  #takeFirst(neighbour: Neighbour, piece: number): number {
+  #takeFirst(neighbour: Neighbour, piece: number, now: number): number {
     const { holders, picker } = this.#context;
     for (let slot = holders.next(piece, 0); slot >= 0; slot = holders.next(piece, slot + 1)) {
       holders.at(slot).pickable--;
     }
-    return this.#take(picker.start(piece, neighbour.number, this.#suspect.has(piece)));
+    const exclusive = this.#suspects.size > 0 && this.#suspects.begin(neighbour, piece, now);
+    return this.#take(picker.start(piece, neighbour.number, exclusive));
   }
 
   /** True if a seed's uplink is to be kept for what only seeds have. */
@@ -407,7 +433,7 @@ export class Requester {
     const { suggestions } = neighbour;
     while (suggestions.length > 0) {
       const piece = suggestions[0] as number;
-      if (picker.isWanted(piece) && neighbour.pieces.get(piece)) {
+      if (picker.isWanted(piece) && neighbour.pieces.get(piece) && !this.#suspects.has(piece)) {
         if (!this.#mayStart(neighbour)) return -1;
         suggestions.shift();
         return piece;
@@ -420,8 +446,10 @@ export class Requester {
   #newPiece(neighbour: Neighbour): number {
     const { picker, random } = this.#context;
     if (neighbour.pickable === 0 || !this.#mayStart(neighbour)) return -1;
-    if (picker.have.count < neighbour.policy.randomFirstPieces) return picker.any(neighbour.pieces, random());
-    return picker.rarest(neighbour.pieces, random());
+    const except = this.#suspects.size > 0 ? this.#suspects : undefined;
+    if (picker.have.count < neighbour.policy.randomFirstPieces)
+      return picker.any(neighbour.pieces, random(), except);
+    return picker.rarest(neighbour.pieces, random(), except);
   }
 
   /** Memory for started pieces is bounded; within a wider bound whoever can give none of them may start one. */
@@ -453,15 +481,32 @@ export class Requester {
     return false;
   }
 
-  #dropExclusive(neighbour: Neighbour): void {
-    const { host, neighbours, picker } = this.#context;
-    if (this.#suspect.size === 0) return;
-    for (const { piece, exclusive, starter } of [...picker.started()]) {
-      if (!exclusive || starter !== neighbour.number) continue;
-      picker.drop(piece);
-      host.pieceDropped(piece);
-      for (const other of neighbours) if (other.pieces.get(piece)) other.pickable++;
+  // Suspect pieces
+
+  /** Somebody else may give the suspect pieces that only this neighbour might. */
+  #passOnAll(neighbour: Neighbour): void {
+    if (this.#suspects.size === 0) return;
+    for (const started of [...this.#context.picker.started()]) {
+      if (started.exclusive && started.starter === neighbour.number) this.#passOn(started);
     }
+  }
+
+  /** The same of one piece, if it is one. */
+  #passOnOf(neighbour: Neighbour, piece: number): void {
+    if (this.#suspects.size === 0) return;
+    const started = this.#context.picker.startedPiece(piece);
+    if (started?.exclusive && started.starter === neighbour.number) this.#passOn(started);
+  }
+
+  /** What has come of the piece is given up: the next one gives all of it. */
+  #passOn({ piece, starter }: StartedPiece): void {
+    const { host, neighbours, picker } = this.#context;
+    for (const neighbour of neighbours) {
+      if (neighbour.number === starter) this.#releasePiece(neighbour, piece, true);
+    }
+    picker.drop(piece);
+    host.pieceDropped(piece);
+    for (const neighbour of neighbours) if (neighbour.pieces.get(piece)) neighbour.pickable++;
   }
 
   // Endgame

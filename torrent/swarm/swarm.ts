@@ -20,8 +20,10 @@ import { Requester } from './requester.ts';
 import {
   FIRST_REQUESTED_BYTES,
   HAVE_DELAY_MILLISECONDS,
+  LOST_PIECES_PER_SECOND,
   MAX_ALLOWED_FAST,
   MAX_IDLE_MESSAGES_PER_SECOND,
+  MAX_LOST_PIECES,
   OWING_KEEP_ALIVE_MILLISECONDS,
 } from './tunables.ts';
 import { Uplink } from './uplink.ts';
@@ -155,7 +157,7 @@ export class Swarm {
     const { clock, neighbours } = this.#context;
     neighbour.connected = false;
     neighbours.splice(neighbours.indexOf(neighbour), 1);
-    this.#picker.peerGone(neighbour.pieces);
+    this.#picker.peerGone(neighbour);
     this.#context.holders.leave(neighbour);
     this.#requester.releaseAll(neighbour);
     this.#uplink.gone(neighbour);
@@ -207,8 +209,7 @@ export class Swarm {
     this.#idle(neighbour);
     if (neighbour.peerChoking || !neighbour.connected) return;
     neighbour.peerChoking = true;
-    // Under BEP 6 each request is refused by a message of its own; without it all are lost.
-    if (!neighbour.fast) this.#requester.releaseAll(neighbour);
+    this.#requester.choked(neighbour);
     this.#requester.fillAll(this.#context.clock.now());
   }
 
@@ -248,7 +249,7 @@ export class Swarm {
     const now = this.#context.clock.now();
     this.#context.holders.add(neighbour, piece);
     neighbour.sixteenths = sixteenthsOf(neighbour.pieces);
-    this.#picker.peerGot(piece, neighbour.pieces);
+    this.#picker.peerGot(piece, neighbour);
     this.#direction.got(neighbour, piece, now);
     if (!this.#picker.isHeld(piece)) {
       neighbour.useful++;
@@ -269,14 +270,13 @@ export class Swarm {
       this.#idle(neighbour);
       return;
     }
-    this.#requester.releasePiece(neighbour, piece);
-    this.#picker.peerGone(neighbour.pieces);
+    if (!this.#mayLose(neighbour)) return;
+    this.#requester.lost(neighbour, piece);
     neighbour.pieces.clear(piece);
+    neighbour.hasLostPieces = true;
     this.#context.holders.remove(neighbour, piece);
     neighbour.sixteenths = sixteenthsOf(neighbour.pieces);
-    this.#picker.peerHas(neighbour.pieces);
-    this.#idle(neighbour);
-    if (!neighbour.connected) return;
+    this.#picker.peerLost(piece, neighbour);
     if (this.#picker.isHeld(piece)) return;
     neighbour.useful--;
     if (this.#picker.isWanted(piece)) neighbour.pickable--;
@@ -486,7 +486,7 @@ export class Swarm {
     neighbour.pieces = pieces;
     neighbour.sixteenths = sixteenthsOf(pieces);
     this.#context.holders.addAll(neighbour, pieces);
-    this.#picker.peerHas(pieces);
+    this.#picker.peerHas(neighbour);
     for (let piece = pieces.nextSet(0); piece >= 0; piece = pieces.nextSet(piece + 1)) {
       if (this.#picker.isHeld(piece)) continue;
       neighbour.useful++;
@@ -567,6 +567,17 @@ export class Swarm {
     if (++neighbour.idleMessages > MAX_IDLE_MESSAGES_PER_SECOND) {
       this.drop(neighbour, 'it floods us with messages that say nothing');
     }
+  }
+
+  /** Each piece that is lost is looked for elsewhere: that may happen, but not again and again. */
+  #mayLose(neighbour: Neighbour): boolean {
+    const now = this.#context.clock.now();
+    const forgotten = ((now - neighbour.lostAt) / 1000) * LOST_PIECES_PER_SECOND;
+    neighbour.lostPieces = Math.max(0, neighbour.lostPieces - forgotten) + 1;
+    neighbour.lostAt = now;
+    if (neighbour.lostPieces <= MAX_LOST_PIECES) return true;
+    this.drop(neighbour, 'it loses pieces again and again');
+    return false;
   }
 
   #watch(neighbour: Neighbour, now: number): void {

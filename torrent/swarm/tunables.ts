@@ -75,6 +75,13 @@ export const OPTIMISTIC_SLOTS = 1;
 /** Messages that change nothing or little (keep-alives, what is known, chokes, interests) tolerated in a second. */
 export const MAX_IDLE_MESSAGES_PER_SECOND = 500;
 
+/**
+ * Pieces that a peer may lose (BEP 54): so many at once, then so many in a second. Who loses more, many files for
+ * instance, comes back and shows what it has.
+ */
+export const MAX_LOST_PIECES = 500;
+export const LOST_PIECES_PER_SECOND = 1;
+
 /** Blocks nobody asked for that are tolerated beyond those whose request was taken back. */
 export const MAX_UNSOLICITED_BLOCKS = 32;
 
@@ -89,6 +96,12 @@ export const FIRST_REDIAL_MILLISECONDS = 500;
 
 /** Failed pieces whose senders are remembered until the piece verifies. */
 export const MAX_REMEMBERED_FAILURES = 64;
+
+/** Pieces that failed with blocks of several peers and are fetched of one peer alone; more are fetched like others. */
+export const MAX_SUSPECT_PIECES = 64;
+
+/** A peer's first time for such a piece, while another one could give it; it doubles with each further attempt. */
+export const FIRST_ATTEMPT_MILLISECONDS = 10_000;
 
 /** A neighbour that was suggested a piece has this long to ask for it. */
 export const SUGGESTION_MILLISECONDS = 500;

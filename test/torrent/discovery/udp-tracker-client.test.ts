@@ -189,3 +189,75 @@ describe('an announce over UDP', () => {
     expect(await rejectionOf(announce({ url: wrong }))).toMatchObject({ code: 'TrackerUnreachable' });
   });
 });
+
+describe('an address that cannot be used', () => {
+  const request: AnnounceRequest = {
+    url: '',
+    infoHash: INFO_HASH,
+    peerId: PEER_ID,
+    port: 1,
+    totals: { uploaded: 0, downloaded: 0, left: 0 },
+    numwant: 0,
+    key: '1',
+  };
+  const held = () =>
+    process
+      .getActiveResourcesInfo()
+      .filter((resource) => resource === 'Timeout' || resource === 'UDPWRAP')
+      .sort();
+
+  test.each([
+    'udp://255.255.255.255:6969/announce?passkey=x',
+    'udp://240.0.0.1:1',
+    'udp://0.0.0.1:1',
+    'udp://224.0.0.1:1',
+    'udp://127.0.0.1:1',
+    'udp://127.0.0.1:0',
+    'udp://1:1',
+    'udp://[2001:db8::1]:1',
+    'udp://[fe80::1]:1',
+    'udp://[ff02::1]:1',
+    'udp://[::ffff:255.255.255.255]:1',
+    'udp://%00:1',
+    `udp://${'x'.repeat(300)}:1`,
+  ])('%s is a failure of that tracker, and leaves no timer and no socket', async (unusable) => {
+    const before = held();
+    const client = new UdpTrackerClient({ timeoutMilliseconds: 200, resendMilliseconds: 10 });
+    const error = await rejectionOf(client.announce({ ...request, url: unusable }, never));
+    expect(error).toMatchObject({ code: 'TrackerUnreachable' });
+    expect(String(error)).not.toContain('passkey');
+    // An error that nobody expected, for instance one that is thrown by Node itself.
+    expect(String(error)).not.toContain('Received');
+    expect(held()).toEqual(before);
+  });
+
+  test('is no answer where the system says so, and no defect', async () => {
+    const client = new UdpTrackerClient({ timeoutMilliseconds: 2_000, resendMilliseconds: 10 });
+    const error = await rejectionOf(client.announce({ ...request, url: 'udp://255.255.255.255:1' }, never));
+    expect(String(error)).toContain('connect EACCES');
+  });
+
+  test('is passed over where the name has another one', async () => {
+    const lookup = () =>
+      Promise.resolve([
+        { address: '255.255.255.255', family: 4 },
+        { address: '127.0.0.1', family: 4 },
+      ]);
+    const client = new UdpTrackerClient({ timeoutMilliseconds: 2_000, lookup });
+    const named = url.replace('127.0.0.1', 'tracker.example');
+    expect((await client.announce({ ...request, url: named }, never)).kind).toBe('reply');
+  });
+
+  test('a name without addresses, and one that never resolves, end in time', async () => {
+    const named = { ...request, url: 'udp://tracker.example:1' };
+    const none = new UdpTrackerClient({ timeoutMilliseconds: 2_000, lookup: () => Promise.resolve([]) });
+    expect(String(await rejectionOf(none.announce(named, never)))).toContain('no address');
+    const mute = new UdpTrackerClient({ timeoutMilliseconds: 50, lookup: () => new Promise(() => {}) });
+    expect(String(await rejectionOf(mute.announce(named, never)))).toContain('the time is over');
+    const given = new AbortController();
+    const patient = new UdpTrackerClient({ lookup: () => new Promise(() => given.abort()) });
+    expect(await rejectionOf(patient.announce(named, given.signal))).toMatchObject({
+      code: 'TrackerUnreachable',
+    });
+  });
+});

@@ -1,5 +1,7 @@
 // A held piece that is not on the disk any more (BEP 54), by what the links are told.
-import { expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
+import { RarityOrder } from '../../../torrent/swarm/rarity-order.ts';
+import { LOST_PIECES_PER_SECOND, MAX_LOST_PIECES } from '../../../torrent/swarm/tunables.ts';
 import { BLOCK, makeSwarm } from './harness.ts';
 
 /** A swarm that holds pieces 0 and 1 of 4, with interested peers that are unchoked. */
@@ -91,4 +93,44 @@ test('a block that cannot be read is refused, and its place at the uplink is fre
   world.swarm.unsent(peer.neighbour, 0, 0, BLOCK);
   expect(peer.link.said.at(-1)).toBe(`reject 0 0 ${BLOCK}`);
   expect(peer.neighbour.handedBytes).toBe(0);
+});
+
+describe('a peer that loses pieces and gets them again', () => {
+  test.each([0, 1])('costs nothing that grows with the torrent (it lacks %s pieces at first)', (lacks) => {
+    const pieces = 2 * MAX_LOST_PIECES;
+    const world = makeSwarm({ pieces });
+    const { swarm } = world;
+    const peer = world.connect({ pieces: Array.from({ length: pieces - lacks }, (_, piece) => piece) });
+    const wholeLooks = jest.spyOn(RarityOrder.prototype, 'shift');
+    for (let piece = 0; piece < MAX_LOST_PIECES; piece++) {
+      swarm.lost(peer.neighbour, piece);
+      expect(swarm.picker.availability(piece)).toBe(0);
+      swarm.have(peer.neighbour, piece);
+      expect(swarm.picker.availability(piece)).toBe(1);
+    }
+    // The first time, one that had every piece is counted piece by piece from then on.
+    expect(wholeLooks.mock.calls.length).toBeLessThanOrEqual(1);
+    wholeLooks.mockRestore();
+    expect(peer.link.closedBecause).toBeUndefined();
+    swarm.disconnected(peer.neighbour);
+    for (let piece = 0; piece < pieces; piece++) expect(swarm.picker.availability(piece)).toBe(0);
+  });
+
+  test('is dropped where that has no end, and not where a piece is lost now and then', () => {
+    const world = makeSwarm({ pieces: 4 });
+    const [flood, unlucky] = [world.connect({ pieces: 'all' }), world.connect({ pieces: 'all' })];
+    for (let i = 0; i <= MAX_LOST_PIECES; i++) {
+      expect(flood.link.closedBecause).toBeUndefined();
+      world.swarm.lost(flood.neighbour, i % 4);
+      if (flood.neighbour.connected) world.swarm.have(flood.neighbour, i % 4);
+    }
+    expect(flood.link.closedBecause).toMatch(/loses pieces/);
+    for (let i = 0; i < 2 * MAX_LOST_PIECES; i++) {
+      world.swarm.heard(unlucky.neighbour, world.clock.time);
+      world.pass(1000 / LOST_PIECES_PER_SECOND);
+      world.swarm.lost(unlucky.neighbour, i % 4);
+      world.swarm.have(unlucky.neighbour, i % 4);
+    }
+    expect(unlucky.link.closedBecause).toBeUndefined();
+  });
 });
