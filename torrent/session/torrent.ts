@@ -104,6 +104,7 @@ export class JoinedTorrent
       clock: around.clock,
       random: around.random,
       logger: around.logger,
+      isAlone: options.discovery.length === 0,
       receiving: (buffer, start) => this.receiving(buffer, start),
     });
     const ownAddress = new OwnAddress();

@@ -20,6 +20,14 @@ export interface Introduction {
   fast: boolean;
 }
 
+/** Which piece comes next of a peer that is asked for pieces in their order. */
+export interface ReadingOrder {
+  /** Behind the piece that was begun last; -1 before the first. */
+  next: number;
+  /** Where its next piece is taken, it goes on with the first one that is wanted, and not anywhere. */
+  readonly fromStart: boolean;
+}
+
 /** One connected peer. */
 export class Neighbour {
   /** Unique in its swarm, never given again. */
@@ -67,6 +75,8 @@ export class Neighbour {
   idleSince: number;
 
   // Requests to it
+  /** Set for one that gives pieces in their order for less than others (a web server). */
+  inOrder: ReadingOrder | undefined;
   readonly outstanding = new OutstandingBlocks();
   /** How many should be outstanding. */
   readonly window = new RequestWindow();

@@ -3,7 +3,8 @@
 // free to be asked for again, whatever became of the neighbour.
 // Hot: fill() and blockReceived() once a block; they allocate nothing.
 import type { SwarmContext } from './context.ts';
-import type { Neighbour } from './neighbour.ts';
+import type { Neighbour, ReadingOrder } from './neighbour.ts';
+import type { PieceSet } from './rarity-order.ts';
 import type { StartedPiece } from './started-piece.ts';
 import { SuspectPieces } from './suspect-pieces.ts';
 import {
@@ -12,6 +13,7 @@ import {
   MAX_STARTED_BYTES,
   MAX_UNSOLICITED_BLOCKS,
   MAX_VERIFYING_BYTES,
+  READ_AHEAD_BYTES,
   STALL_FACTOR,
   STALL_MILLISECONDS,
   STARTED_BYTES,
@@ -276,9 +278,9 @@ export class Requester {
 
   #gotBlock(neighbour: Neighbour, now: number): void {
     const { geometry } = this.#context;
-    const { outstanding, policy, window } = neighbour;
-    const floor =
-      (neighbour.receiveRate.perMillisecond(now) * policy.pipelineMilliseconds) / geometry.blockBytes;
+    const { inOrder, outstanding, policy, window } = neighbour;
+    const least = neighbour.receiveRate.perMillisecond(now) * policy.pipelineMilliseconds;
+    const floor = Math.max(least, inOrder === undefined ? 0 : READ_AHEAD_BYTES) / geometry.blockBytes;
     window.answered(
       now - outstanding.removedAskedAt,
       neighbour.downloadedBytes - outstanding.removedBytesThen,
@@ -355,6 +357,9 @@ export class Requester {
       neighbour.suggestedAt = now;
       return this.#takeFirst(neighbour, suggestion, now);
     }
+    // Parts of what others began would tear up what it gives in one go.
+    const following = neighbour.inOrder === undefined ? -1 : this.#newPiece(neighbour);
+    if (following >= 0) return this.#takeFirst(neighbour, following, now);
     const sparing = this.#isSpared(neighbour);
     const shared = this.#openPiece(neighbour, false, sparing);
     if (shared !== undefined) return this.#take(shared);
@@ -447,9 +452,25 @@ export class Requester {
     const { picker, random } = this.#context;
     if (neighbour.pickable === 0 || !this.#mayStart(neighbour)) return -1;
     const except = this.#suspects.size > 0 ? this.#suspects : undefined;
+    if (neighbour.inOrder !== undefined) return this.#followingPiece(neighbour, neighbour.inOrder, except);
     if (picker.have.count < neighbour.policy.randomFirstPieces)
       return picker.any(neighbour.pieces, random(), except);
     return picker.rarest(neighbour.pieces, random(), except);
+  }
+
+  /**
+   * The piece behind the last one, for a peer that gives pieces in order; where that is taken, any: whoever fetches
+   * the same from the same server begins elsewhere, and they exchange what they have.
+   */
+  #followingPiece({ pieces }: Neighbour, order: ReadingOrder, except: PieceSet | undefined): number {
+    const { neighbours, picker, random } = this.#context;
+    const isAlone = order.fromStart && neighbours.length === 1;
+    let piece = isAlone ? picker.nextWanted(Math.max(order.next, 0), pieces, except) : order.next;
+    const isFree = piece >= 0 && picker.isWanted(piece) && pieces.get(piece) && except?.has(piece) !== true;
+    if (!isFree)
+      piece = isAlone ? picker.nextWanted(0, pieces, except) : picker.any(pieces, random(), except);
+    order.next = piece + 1;
+    return piece;
   }
 
   /** Memory for started pieces is bounded; within a wider bound whoever can give none of them may start one. */

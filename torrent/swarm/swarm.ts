@@ -25,6 +25,7 @@ import {
   MAX_IDLE_MESSAGES_PER_SECOND,
   MAX_LOST_PIECES,
   OWING_KEEP_ALIVE_MILLISECONDS,
+  READ_AHEAD_BYTES,
 } from './tunables.ts';
 import { Uplink } from './uplink.ts';
 
@@ -190,6 +191,16 @@ export class Swarm {
     this.#direction.direct(neighbour, now);
     this.#choker.admit(neighbour, now);
     this.#dropIfUseless(neighbour);
+  }
+
+  /**
+   * The peer gives pieces in their order for less than others, as a web server does: it is asked for them so.
+   *
+   * @param fromStart and from the first one on while nobody else is connected; otherwise from any
+   */
+  readInOrder(neighbour: Neighbour, fromStart: boolean): void {
+    neighbour.inOrder = { next: -1, fromStart };
+    neighbour.window.begin(READ_AHEAD_BYTES / this.geometry.blockBytes);
   }
 
   // Messages of a peer

@@ -13,6 +13,9 @@ export const RANDOM_FIRST_PIECES = 4;
 /** What is asked of a peer before anything is known about it: 4 blocks of 16 KiB. */
 export const FIRST_REQUESTED_BYTES = 64 * 1024;
 
+/** What is asked at least of a peer that is asked for pieces in their order: it begins the next answer in time. */
+export const READ_AHEAD_BYTES = 1024 * 1024;
+
 /** What may be outstanding at a peer whatever its share of the rest is (Policy.mostShare). */
 export const LEAST_REQUESTED_BYTES = 32 * 1024;
 

@@ -7,17 +7,23 @@ import type { Metainfo } from '../metainfo.ts';
 import type { EngineLogger } from '../session/types.ts';
 import type { PeerLink } from '../swarm/host.ts';
 import type { Neighbour } from '../swarm/neighbour.ts';
-import { RequestQueue } from '../swarm/request-queues.ts';
 import type { Swarm } from '../swarm/swarm.ts';
 import { FileFaults } from './file-faults.ts';
-import { readSpan, WebSeedFailure } from './range-request.ts';
-import { type FileSpan, spansOf } from './urls.ts';
+import { RangeReader, type WantedBlock } from './range-reader.ts';
+import { WebSeedFailure } from './range-request.ts';
 
 /** Requests to the server at a time: while one waits for its first byte another one brings some. */
 const PARALLEL_RANGES = 3;
 
-/** Bytes of one request; blocks that follow each other go together. */
-const MAX_RANGE_BYTES = 4 * 1024 * 1024;
+/** Beside peers a range goes so far; twice as far after each that was read to its end, as peers leave such gaps. */
+const FIRST_REACH_BYTES = 256 * 1024;
+const LONGEST_REACH_BYTES = 64 * 1024 * 1024;
+
+/** Small files go into one range until it has so many bytes: they are fewer than what is asked ahead. */
+const LEAST_RANGE_BYTES = 256 * 1024;
+
+/** A range that nobody asks for is kept open this long. */
+const IDLE_MILLISECONDS = 10_000;
 
 /** A server that failed is left alone for this long, doubled each time, with jitter. */
 const FIRST_BACK_OFF_MILLISECONDS = 1000;
@@ -47,15 +53,10 @@ export interface WebSeedSurroundings {
   readonly random: () => number;
   readonly logger: Pick<EngineLogger, 'debug' | 'warn'>;
   readonly dispatcher?: Dispatcher;
+  /** Nobody tells of peers: all may come from web seeds. */
+  readonly isAlone: boolean;
   /** The block that the next SwarmHost.storeBlock is about. */
   receiving(buffer: Buffer, start: number): void;
-}
-
-/** Blocks that are fetched by one request. */
-interface Run {
-  readonly offset: number;
-  readonly blocks: { piece: number; begin: number; length: number }[];
-  length: number;
 }
 
 /** One web seed. */
@@ -66,7 +67,14 @@ export class WebSeed implements PeerLink {
   readonly #around: WebSeedSurroundings;
   readonly #url: string;
   readonly #origin: string;
-  readonly #queue = new RequestQueue();
+  readonly #readers = new Set<RangeReader>();
+  /** Blocks that no range is read for yet. */
+  #waiting: WantedBlock[] = [];
+  #willOpen = false;
+  /** How far a range goes. */
+  #reachBytes = FIRST_REACH_BYTES;
+  /** Since when all that is read is asked for no more. */
+  #idleSince: number | undefined;
   readonly #faults: FileFaults;
   /** Warnings that were given. */
   readonly #said = new Set<string>();
@@ -76,9 +84,6 @@ export class WebSeed implements PeerLink {
   /** No missing piece is one that it has the whole of, for the files' sake. */
   #hasNothing = false;
   #neighbour: Neighbour | undefined;
-  #aborting = new AbortController();
-  #running = 0;
-  #willPump = false;
   #failures = 0;
   #notBefore = 0;
   #isOver = false;
@@ -108,6 +113,10 @@ export class WebSeed implements PeerLink {
     // All that it has whole is here: it joins again with what it has in part.
     if (this.#neighbour?.useful === 0 && !this.#hasNothing && this.#faults.out.length > 0)
       swarm.drop(this.#neighbour, 'it has no other whole piece');
+    const isIdle = this.#readers.size > 0 && [...this.#readers].every((reader) => reader.isIdle);
+    this.#idleSince = isIdle ? (this.#idleSince ?? now) : undefined;
+    if (this.#idleSince !== undefined && now - this.#idleSince > IDLE_MILLISECONDS)
+      for (const reader of this.#readers) this.#abandon(reader);
     // It has nothing to say while it is asked for nothing.
     if (this.#neighbour !== undefined) swarm.heard(this.#neighbour, now);
     else if (!this.#isOver && !swarm.isComplete && !swarm.paused && now >= this.#notBefore) this.#join(now);
@@ -138,6 +147,7 @@ export class WebSeed implements PeerLink {
     const neighbour = swarm.connect(this, { identity: this.identity, fast: true });
     this.#neighbour = neighbour;
     swarm.introduced(neighbour, { ownAgent: false, requestQueue: REQUEST_QUEUE, uploadOnly: true });
+    swarm.readInOrder(neighbour, this.#around.isAlone);
     if (pieces.isFull) swarm.haveAll(neighbour);
     else swarm.bitfield(neighbour, pieces.bytes);
     swarm.unchoke(neighbour);
@@ -163,99 +173,114 @@ export class WebSeed implements PeerLink {
 
   request(piece: number, begin: number, length: number): void {
     const neighbour = this.#neighbour;
-    if (this.#hasNothing && !this.#faults.has(piece * this.#around.metainfo.pieceLength + begin, length)) {
+    const offset = piece * this.#around.metainfo.pieceLength + begin;
+    if (this.#hasNothing && !this.#faults.has(offset, length)) {
       // It calls nobody back before it returns.
       process.nextTick(() => neighbour && this.#around.swarm.reject(neighbour, piece, begin, length));
       return;
     }
-    this.#queue.push(piece, begin, length);
-    if (this.#willPump) return;
-    this.#willPump = true;
-    process.nextTick(this.#pump);
+    const block = { piece, begin, length, offset };
+    for (const reader of this.#readers) if (reader.ask(block)) return;
+    this.#waiting.push(block);
+    if (this.#willOpen) return;
+    this.#willOpen = true;
+    process.nextTick(this.#open);
   }
 
-  /** What is on its way already comes all the same. */
-  cancel(piece: number, begin: number, length: number): void {
-    this.#queue.remove(piece, begin, length);
+  cancel(piece: number, begin: number): void {
+    for (const reader of this.#readers) if (reader.cancel(piece, begin)) return;
+    const at = this.#waiting.findIndex((block) => block.piece === piece && block.begin === begin);
+    if (at >= 0) this.#waiting.splice(at, 1);
   }
 
   close(reason: string): void {
     this.#around.logger.debug({ host: this.#origin, reason }, 'web seed left');
     this.#neighbour = undefined;
-    this.#queue.clear();
-    this.#aborting.abort();
-    this.#aborting = new AbortController();
+    this.#waiting = [];
+    for (const reader of this.#readers) reader.close();
+    this.#readers.clear();
   }
 
-  readonly #pump = (): void => {
-    this.#willPump = false;
-    while (this.#running < PARALLEL_RANGES && this.#queue.size > 0) {
-      this.#running++;
-      this.#fetch(this.#nextRun(), this.#aborting.signal).finally(() => {
-        this.#running--;
-        this.#pump();
+  /** Begins ranges for what waits, in the place of those that nobody asks for any more if need be. */
+  readonly #open = (): void => {
+    this.#willOpen = false;
+    // Whether a server that failed gives anything is found out with one request at a time.
+    const most = this.#failures + this.#fruitless === 0 ? PARALLEL_RANGES : 1;
+    for (const reader of this.#readers) {
+      if (this.#waiting.length === 0 || this.#readers.size < most) break;
+      if (reader.isIdle) this.#abandon(reader);
+    }
+    while (this.#readers.size < most && this.#waiting.length > 0) {
+      const [{ offset }] = this.#waiting as [WantedBlock];
+      const reader = new RangeReader(offset, this.#endOfRange(), {
+        block: this.#received,
+        fileRead: (file) => this.#faults.succeeded(file),
       });
+      this.#waiting = this.#waiting.filter((block) => !reader.ask(block));
+      this.#readers.add(reader);
+      void this.#read(reader);
     }
   };
 
-  /** Takes requests off the queue as long as each begins where the last one ends. */
-  #nextRun(): Run {
-    const queue = this.#queue;
-    const { pieceLength } = this.#around.metainfo;
-    const run: Run = { offset: queue.firstPiece * pieceLength + queue.firstBegin, blocks: [], length: 0 };
-    while (queue.size > 0 && run.length < MAX_RANGE_BYTES) {
-      const { firstPiece: piece, firstBegin: begin, firstLength: length } = queue;
-      if (piece * pieceLength + begin !== run.offset + run.length) break;
-      run.blocks.push({ piece, begin, length });
-      run.length += length;
-      queue.shift();
+  /**
+   * Where a range ends that begins with what waits first: behind what waits already and follows it; further while
+   * ranges are read to their ends, and as far as all is missing if nobody else gives anything; in no case beyond
+   * the block in which a file ends, once it is of some length, as the next file is another request anyhow.
+   */
+  #endOfRange(): number {
+    const { metainfo, swarm } = this.#around;
+    const { pieceLength, totalBytes, files } = metainfo;
+    const { blockBytes } = swarm.geometry;
+    const [{ offset: start }] = this.#waiting as [WantedBlock];
+    let end = start;
+    for (const block of this.#waiting) if (block.offset === end) end += block.length;
+    const reach = swarm.neighbours.length === 1 ? totalBytes : this.#reachBytes;
+    for (let piece = Math.floor(end / pieceLength); end < start + reach; piece++) {
+      const isOver = piece * pieceLength >= totalBytes || swarm.held.get(piece);
+      if (isOver || !this.#neighbour?.pieces.get(piece)) break;
+      end = Math.min((piece + 1) * pieceLength, totalBytes);
     }
-    return run;
+    const least = Math.min(start + LEAST_RANGE_BYTES, totalBytes);
+    const file = files.find(({ offsetBytes, lengthBytes }) => offsetBytes + lengthBytes >= least);
+    const fileEnd = file === undefined ? end : file.offsetBytes + file.lengthBytes;
+    const inPiece = fileEnd % pieceLength;
+    const blockEnd = Math.min(Math.ceil(inPiece / blockBytes) * blockBytes, pieceLength);
+    return Math.min(end, fileEnd - inPiece + blockEnd);
   }
 
-  async #fetch(run: Run, signal: AbortSignal): Promise<void> {
-    const { metainfo, dispatcher } = this.#around;
-    let span: FileSpan | undefined;
-    const block = Buffer.allocUnsafe(Math.max(...run.blocks.map(({ length }) => length)));
-    let filled = 0;
-    const take = (chunk: Uint8Array) => {
-      if (signal.aborted) return;
-      for (let at = 0; at < chunk.length && run.blocks[0] !== undefined; ) {
-        const count = Math.min(chunk.length - at, run.blocks[0].length - filled);
-        block.set(chunk.subarray(at, at + count), filled);
-        at += count;
-        filled += count;
-        if (filled < run.blocks[0].length) continue;
-        filled = 0;
-        this.#received(block, run);
-        if (signal.aborted) return;
-      }
-    };
+  async #read(reader: RangeReader): Promise<void> {
     try {
-      for (span of spansOf(this.#url, metainfo, run.offset, run.length)) {
-        if (span.url === undefined) take(Buffer.alloc(span.length));
-        else for await (const chunk of readSpan(span, signal, dispatcher)) take(chunk);
-        if (signal.aborted) return;
-        this.#faults.succeeded(span.file);
-      }
+      await reader.read(this.#url, this.#around.metainfo, this.#around.dispatcher);
+      if (this.#readers.delete(reader))
+        this.#reachBytes = Math.min(2 * this.#reachBytes, LONGEST_REACH_BYTES);
     } catch (error) {
-      if (!signal.aborted) this.#failed(error, run, span);
+      if (!this.#readers.delete(reader)) return;
+      // A server may end what is not read.
+      if (reader.isIdle) this.#reachBytes = FIRST_REACH_BYTES;
+      else this.#failed(error, reader);
     }
+    this.#open();
   }
 
-  #received(block: Buffer, run: Run): void {
+  /** Nobody asks for the rest of the range. */
+  #abandon(reader: RangeReader): void {
+    this.#reachBytes = FIRST_REACH_BYTES;
+    this.#readers.delete(reader);
+    reader.close();
+  }
+
+  readonly #received = ({ piece, begin, length }: WantedBlock, buffer: Buffer, start: number): void => {
     const { swarm, clock } = this.#around;
-    const { piece, begin, length } = run.blocks.shift() as Run['blocks'][number];
     if (this.#neighbour === undefined) return;
     this.#failures = 0;
     this.#fruitless = 0;
-    this.#around.receiving(block, 0);
+    this.#around.receiving(buffer, start);
     swarm.heard(this.#neighbour, clock.now());
     swarm.block(this.#neighbour, piece, begin, length);
     swarm.settle();
-  }
+  };
 
-  #failed(error: unknown, run: Run, span: FileSpan | undefined): void {
+  #failed(error: unknown, { span, owed }: RangeReader): void {
     const { swarm, clock, logger } = this.#around;
     const neighbour = this.#neighbour;
     if (neighbour === undefined) return;
@@ -270,7 +295,7 @@ export class WebSeed implements PeerLink {
     } else this.#warn(`${reason}; it is asked again`);
     if (!isOfFile || this.#fruitless >= MAX_FRUITLESS)
       this.#leaveAlone(now, isOfFile ? undefined : failure?.retryInSeconds);
-    logger.debug({ host: this.#origin, err: error, left: run.blocks.length }, 'web seed failed');
+    logger.debug({ host: this.#origin, err: error, left: owed }, 'web seed failed');
     // What it owes is asked elsewhere.
     swarm.drop(neighbour, reason);
   }
