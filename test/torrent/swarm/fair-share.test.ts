@@ -46,16 +46,21 @@ function join(world: TestSwarm, identity: string): Peer {
   return peer;
 }
 
-/** The last one's share of half of what all need, in shares of one that is honest. */
-function shareWith(trick: Trick, leechers: number, asksForOnePiece = false): number {
-  const world = makeSwarm({
-    pieces: PIECES,
+/** A swarm that has everything. */
+function seedOf(pieces: number): TestSwarm {
+  return makeSwarm({
+    pieces,
     blocksPerPiece: BLOCKS_PER_PIECE,
     shortBy: 0,
     policy: 'cluster',
-    have: Array.from({ length: PIECES }, (_, piece) => piece),
+    have: Array.from({ length: pieces }, (_, piece) => piece),
     random: seededRandom(1),
   });
+}
+
+/** The last one's share of half of what all need, in shares of one that is honest. */
+function shareWith(trick: Trick, leechers: number, asksForOnePiece = false): number {
+  const world = seedOf(PIECES);
   const all = Array.from({ length: leechers }, (_, index): Leecher => {
     const identity = `10.0.0.${index}`;
     return {
@@ -110,4 +115,35 @@ describe.each([
   test('nor who asks for one piece again and again', () => {
     expect(shareWith(sayHave, leechers, true)).toBeLessThan(MOST);
   });
+});
+
+test('those who read nothing of what they ask for keep nobody waiting', () => {
+  const world = seedOf(PIECES);
+  const all = Array.from({ length: 8 }, (_, index) => ({
+    ...join(world, `10.0.0.${index}`),
+    reads: index >= 4,
+    asked: index * PIECES,
+  }));
+  const milliseconds = 2000;
+  let left = 0;
+  for (let time = 0; time < milliseconds; time++) {
+    world.clock.time++;
+    if (time % 100 === 0) world.swarm.tick();
+    for (const leecher of all) {
+      while (leecher.neighbour.requests.size < OUTSTANDING)
+        world.swarm.request(leecher.neighbour, leecher.asked++ % PIECES, 0, BLOCK);
+    }
+    world.swarm.settle();
+    let room = BYTES_PER_MILLISECOND;
+    for (const { link, neighbour, reads } of all) {
+      while (reads && room > 0 && link.sending.length > 0) {
+        const [, , length] = link.sending.shift() as [number, number, number];
+        link.pendingBytes -= length;
+        world.swarm.uploaded(neighbour, length);
+        room -= length;
+        left += length;
+      }
+    }
+  }
+  expect(left).toBeGreaterThan(0.8 * milliseconds * BYTES_PER_MILLISECOND);
 });
