@@ -5,6 +5,7 @@ import type { PeerList } from '../swarm/peer-list.ts';
 import { type OwnAddress, type PriorityAddress, peerPriority } from '../swarm/peer-priority.ts';
 import type { Policy } from '../swarm/policy/policy.ts';
 import type { Handshake } from '../wire/handshake.ts';
+import { areOfOneKind } from './client-kind.ts';
 import type { PeerConnection } from './connection-owner.ts';
 import { Dialler, type Established } from './dialler.ts';
 import type { Greeting } from './greeting.ts';
@@ -84,7 +85,7 @@ export class Connections {
 
   /** True if a connection with the address may become one of ours, be it in the place of another one. */
   admits(address: PeerAddress, outgoing: boolean): boolean {
-    if (this.#peers.isBanned(address.host)) return false;
+    if (this.#peers.isBanned(address.host, true)) return false;
     return this.#hasRoom(outgoing) || this.#leastWanted(address, outgoing) !== undefined;
   }
 
@@ -112,6 +113,12 @@ export class Connections {
     this.#setListenAddress(connection, { host: connection.address.host, port });
   }
 
+  /** Ends the connections of those who are banned. */
+  dropBanned(reason: string): void {
+    for (const connection of [...this.#byPeerId.values()])
+      if (this.#isBanned(connection.address, connection.peerId)) this.#drop(connection, reason);
+  }
+
   /** A connection has ended. */
   closed(connection: PeerConnection, reason: string): void {
     const key = connection.peerId.toString('latin1');
@@ -136,12 +143,17 @@ export class Connections {
     const { peerId, infoHash } = handshake;
     if (!infoHash.equals(this.#infoHash)) return 'it answered for another torrent';
     if (peerId.equals(this.#around.peerId)) return 'it is ourselves';
-    if (this.#peers.isBanned(greeting.address.host)) return 'it is banned';
+    if (this.#isBanned(greeting.address, peerId)) return 'it is banned';
     const older = this.#byPeerId.get(peerId.toString('latin1'));
     if (older === undefined) return this.#makesRoom(greeting, now) ? undefined : 'there is no room';
     if (!this.#givesWay(older, greeting, peerId, now)) return 'it is connected already';
     this.#drop(older, 'replaced by a newer connection of the same peer');
     return undefined;
+  }
+
+  /** A peer of another kind than ours is banned together with all of its network. */
+  #isBanned({ host }: PeerAddress, peerId: Buffer): boolean {
+    return this.#peers.isBanned(host, areOfOneKind(peerId, this.#around.peerId));
   }
 
   #hasRoom(outgoing: boolean): boolean {

@@ -284,7 +284,10 @@ export class JoinedTorrent
       pieceDropped: (piece) => this.#intake.drop(piece),
       completed: () => this.#completed(),
       banned: (identity, reason) => {
+        // The hashes of several pieces may name it one after the other.
+        if (this.#peers.isBanned(identity, true)) return;
         this.#peers.ban(identity);
+        queueMicrotask(() => this.#connections.dropBanned(reason));
         if (this.#webSeeds.ban(identity, reason)) return;
         this.logger.warn({ infoHash: this.infoHashHex, host: identity, reason }, 'peer banned');
       },

@@ -106,8 +106,10 @@ export class Neighbour {
   granted: readonly number[] = [];
   grantedBytes = 0;
   servedAt = 0;
-  /** The piece of the last block that was handed to its link. */
+  /** The piece of the last block that was handed to its link; -1 once as much as the whole piece was. */
   servedPiece = -1;
+  /** What was handed of that piece in one go. */
+  servedPieceBytes = 0;
   /** Its place among those who wait; -1 if it does not wait. */
   waitingAt = -1;
   /** What was handed to its link and has not left, since when nothing left, and whether that is long ago. */
@@ -116,6 +118,10 @@ export class Neighbour {
   isStuck = false;
   readonly sendRate = new TransferRate(RATE_WINDOW_MILLISECONDS);
   uploadedBytes = 0;
+  /** What it had when it came, or had been sent before. */
+  broughtBytes = 0;
+  /** What it must have by that and by what it was sent since, in sixteenths of all. */
+  servedSixteenths = 0;
 
   // Chokes
   amChoking = true;
@@ -145,6 +151,11 @@ export class Neighbour {
     this.spokeAt = now;
     this.idleSince = now;
     this.pieces = new Bitfield(pieceCount);
+  }
+
+  /** How much it has, in sixteenths: what it says, and at least what it was sent, whatever it says. */
+  get progress(): number {
+    return Math.max(this.sixteenths, this.servedSixteenths);
   }
 
   /** True if it has every piece. */

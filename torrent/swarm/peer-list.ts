@@ -1,8 +1,9 @@
 // Addresses where peers may be, and when each may be dialled. Invariants: at most one entry an address, and at
 // most MAX_KNOWN_ADDRESSES; an address that failed waits longer each time, but is never given up while there is
 // room, so that a swarm that was cut off finds itself again without a tracker.
+import { BannedHosts } from './banned-hosts.ts';
 import { peerPriority } from './peer-priority.ts';
-import { FIRST_REDIAL_MILLISECONDS, MAX_KNOWN_ADDRESSES, MAX_KNOWN_IDENTITIES } from './tunables.ts';
+import { FIRST_REDIAL_MILLISECONDS, MAX_KNOWN_ADDRESSES } from './tunables.ts';
 
 /** Where to dial. */
 export interface DialAddress {
@@ -32,7 +33,7 @@ function comesBefore(one: Entry, other: Entry): boolean {
 /** The known addresses of one swarm. */
 export class PeerList {
   readonly #entries = new Map<string, Entry>();
-  readonly #bannedHosts = new Set<string>();
+  readonly #banned = new BannedHosts();
   readonly #longestRedialMilliseconds: number;
   readonly #random: () => number;
   #own: DialAddress | undefined;
@@ -78,7 +79,8 @@ export class PeerList {
     let chosen: Entry | undefined;
     for (const entry of this.#entries.values()) {
       if (entry.state !== 'free' || entry.notBefore > now || (skipSeeds && entry.isSeed)) continue;
-      if (this.#bannedHosts.has(entry.host)) continue;
+      // Who is there is known once it has answered.
+      if (this.#banned.has(entry.host, true)) continue;
       if (chosen === undefined || comesBefore(entry, chosen)) chosen = entry;
       if (chosen.failures === 0 && this.#own === undefined) break;
     }
@@ -122,16 +124,12 @@ export class PeerList {
   }
 
   ban(host: string): void {
-    this.#bannedHosts.add(host);
-    if (this.#bannedHosts.size <= MAX_KNOWN_IDENTITIES) return;
-    for (const oldest of this.#bannedHosts) {
-      this.#bannedHosts.delete(oldest);
-      break;
-    }
+    this.#banned.add(host);
   }
 
-  isBanned(host: string): boolean {
-    return this.#bannedHosts.has(host);
+  /** @param isOwnKind it is, or may be, a client of our own kind */
+  isBanned(host: string, isOwnKind: boolean): boolean {
+    return this.#banned.has(host, isOwnKind);
   }
 
   #priorityOf(address: DialAddress): number {

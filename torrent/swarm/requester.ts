@@ -535,7 +535,8 @@ export class Requester {
   /** A block that the neighbour would bring sooner than whoever was asked for it. */
   #secondCopy(neighbour: Neighbour, now: number): number {
     const { neighbours, totals } = this.#context;
-    if (neighbour.outstanding.size >= ENDGAME_REQUESTS) return -1;
+    // What a silent one is asked for shows whether it lives; a copy there would keep others from asking.
+    if (neighbour.outstanding.size >= ENDGAME_REQUESTS || neighbour.stalled) return -1;
     let worst = 1.5 * this.#expectedWait(neighbour, 1, now);
     let chosen = -1;
     for (const other of neighbours) {
@@ -558,7 +559,9 @@ export class Requester {
     const blocks = neighbour.outstanding.size + more;
     const rate = neighbour.receiveRate.perMillisecond(now);
     if (rate <= 0) return FIRST_BLOCK_MILLISECONDS;
-    return (blocks * this.#context.geometry.blockBytes) / rate;
+    const expected = (blocks * this.#context.geometry.blockBytes) / rate;
+    // The rate of one that was asked for nothing says nothing: it decays all the same.
+    return neighbour.outstanding.size === 0 ? Math.min(expected, FIRST_BLOCK_MILLISECONDS) : expected;
   }
 
   #stealable(neighbour: Neighbour, other: Neighbour): number {

@@ -143,6 +143,7 @@ export class Swarm {
     );
     neighbour.window.begin(FIRST_REQUESTED_BYTES / this.geometry.blockBytes);
     neighbours.push(neighbour);
+    this.#uplink.brought(neighbour, this.#identities.servedBytes(neighbour.identityNumber));
     this.#context.holders.enter(neighbour);
     if (neighbour.fast && have.isFull) link.haveAll();
     else if (neighbour.fast && have.isEmpty) link.haveNone();
@@ -157,6 +158,7 @@ export class Swarm {
     if (!neighbour.connected) return;
     const { clock, neighbours } = this.#context;
     neighbour.connected = false;
+    this.#identities.leave(neighbour.identityNumber, neighbour.broughtBytes + neighbour.uploadedBytes);
     neighbours.splice(neighbours.indexOf(neighbour), 1);
     this.#picker.peerGone(neighbour);
     this.#context.holders.leave(neighbour);
@@ -496,6 +498,7 @@ export class Swarm {
     neighbour.piecesShown = true;
     neighbour.pieces = pieces;
     neighbour.sixteenths = sixteenthsOf(pieces);
+    this.#uplink.brought(neighbour, pieces.count * this.geometry.pieceLength);
     this.#context.holders.addAll(neighbour, pieces);
     this.#picker.peerHas(neighbour);
     for (let piece = pieces.nextSet(0); piece >= 0; piece = pieces.nextSet(piece + 1)) {

@@ -106,6 +106,9 @@ export const MAX_SUSPECT_PIECES = 64;
 /** A peer's first time for such a piece, while another one could give it; it doubles with each further attempt. */
 export const FIRST_ATTEMPT_MILLISECONDS = 10_000;
 
+/** Clients of our own kind in one /64 of IPv6 that are banned one by one; then the whole of it is. */
+export const MAX_BANNED_OF_RANGE = 4;
+
 /** A neighbour that was suggested a piece has this long to ask for it. */
 export const SUGGESTION_MILLISECONDS = 500;
 

@@ -176,6 +176,7 @@ export class Uplink {
     this.#handedBytes -= bytes;
     neighbour.leftAt = now;
     neighbour.uploadedBytes += bytes;
+    this.#noteServed(neighbour);
     neighbour.sendRate.add(bytes, now);
     neighbour.sentInRounds[0] = (neighbour.sentInRounds[0] as number) + bytes;
     this.#rate.add(bytes, now);
@@ -214,6 +215,27 @@ export class Uplink {
     return isOwn ? own : other;
   }
 
+  /** The neighbour came with so much, or had been sent it before. */
+  brought(neighbour: Neighbour, bytes: number): void {
+    neighbour.broughtBytes = Math.max(neighbour.broughtBytes, bytes);
+    this.#noteServed(neighbour);
+  }
+
+  /** Who never says what it has, or says that it lost it, is no more in need than what it was sent allows. Hot. */
+  #noteServed(neighbour: Neighbour): void {
+    const { totalBytes } = this.#context.geometry;
+    const bytes = Math.min(totalBytes, neighbour.broughtBytes + neighbour.uploadedBytes);
+    neighbour.servedSixteenths = Math.trunc((16 * bytes) / totalBytes);
+  }
+
+  /** Who asks for one piece again and again goes on with it for no longer than others do. */
+  #noteServedPiece(neighbour: Neighbour, piece: number, bytes: number): void {
+    const before = piece === neighbour.servedPiece ? neighbour.servedPieceBytes : 0;
+    neighbour.servedPieceBytes = before + bytes;
+    const isWhole = neighbour.servedPieceBytes >= this.#context.geometry.pieceLengthAt(piece);
+    neighbour.servedPiece = isWhole ? -1 : piece;
+  }
+
   #mostHanded(neighbour: Neighbour, now: number): number {
     const moment = neighbour.sendRate.perMillisecond(now) * HANDED_MILLISECONDS;
     return Math.min(MAX_HANDED_BYTES, Math.max(MIN_HANDED_BYTES, moment));
@@ -237,7 +259,7 @@ export class Uplink {
       const length = requests.firstLength;
       bytes -= length;
       host.spendUpload(length);
-      neighbour.servedPiece = requests.firstPiece;
+      this.#noteServedPiece(neighbour, requests.firstPiece, length);
       if (neighbour.handedBytes === 0) neighbour.leftAt = now;
       neighbour.handedBytes += length;
       if (!neighbour.isStuck) this.#handedBytes += length;

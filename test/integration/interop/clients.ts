@@ -1,15 +1,23 @@
 // Other people's BitTorrent clients as processes. Invariant: what a test starts is ended by endClients(), and a
-// client that is missing is installed or fails the test with the name of its package; nothing is skipped.
+// client that is missing is installed or fails the test with the name of its package; nothing is skipped. Each client
+// has a loopback address of its own, as it would outside: transmission takes all that come from one for one peer.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { shippedProgram } from '../../cli/enxame-process.ts';
 import { runCommand } from '../../cluster/command.ts';
 
 /** A client's part in a test. */
 export type Role = 'seed' | 'leech';
+
+/** Where a client listens, and from where it dials and announces. */
+export interface Place {
+  readonly host: string;
+  readonly port: number;
+}
 
 /** What a client is to do. */
 export interface Task {
@@ -22,8 +30,8 @@ export interface Task {
   name: string;
   /** At most so many bytes a second are sent. */
   upBytesPerSecond?: number;
-  /** Ports of peers on loopback, for clients that can be told; the others ask the torrent's tracker. */
-  peers?: readonly number[];
+  /** Peers, for clients that can be told; the others ask the torrent's tracker. */
+  peers?: readonly Place[];
   /** How ours treats other own agents; as it does by default where absent. */
   policy?: 'cluster' | 'classic';
 }
@@ -35,11 +43,13 @@ export interface Client {
   readonly package?: string;
   /** A command that succeeds if the client is there. */
   readonly probe: readonly [string, ...string[]];
-  /** The command that does the task, listening on a port. */
-  command(task: Task, port: number): readonly [string, ...string[]];
+  /** The command that does the task. `ownFolder` is there for what the client keeps, and goes when it ends. */
+  command(task: Task, place: Place, ownFolder: string): readonly [string, ...string[]];
   /** What a leecher says when all is there; one that says nothing ends. */
   readonly saysComplete?: RegExp;
 }
+
+const textOf = ({ host, port }: Place) => `${host}:${port}`;
 
 /** The system's Python: packages of the system are for it, whatever else PATH has. */
 export const PYTHON = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
@@ -48,15 +58,16 @@ export const LIBTORRENT: Client = {
   name: 'libtorrent',
   package: 'python3-libtorrent',
   probe: [PYTHON, '-c', 'import libtorrent'],
-  command: ({ role, torrent, folder, upBytesPerSecond = 0, peers = [] }, port) => [
+  command: ({ role, torrent, folder, upBytesPerSecond = 0, peers = [] }, { host, port }) => [
     PYTHON,
     join(import.meta.dirname, 'libtorrent-peer.py'),
     role,
     torrent,
     folder,
+    host,
     `${port}`,
     `${upBytesPerSecond}`,
-    ...peers.map(String),
+    ...peers.map(textOf),
   ],
   saysComplete: /^complete$/m,
 };
@@ -65,7 +76,7 @@ export const ARIA2: Client = {
   name: 'aria2',
   package: 'aria2',
   probe: ['aria2c', '--version'],
-  command: ({ role, torrent, folder, upBytesPerSecond = 0 }, port) => [
+  command: ({ role, torrent, folder, upBytesPerSecond = 0 }, { host, port }) => [
     'aria2c',
     '--no-conf',
     '--quiet',
@@ -74,12 +85,50 @@ export const ARIA2: Client = {
     '--bt-enable-lpd=false',
     '--bt-tracker-interval=1',
     '--check-integrity=true',
+    `--interface=${host}`,
     `--listen-port=${port}`,
     `--dir=${folder}`,
     `--max-overall-upload-limit=${upBytesPerSecond}`,
     ...(role === 'seed' ? ['--seed-ratio=0'] : ['--seed-time=0']),
     torrent,
   ],
+};
+
+/** What would find peers in other ways than the tracker's, or speak another protocol. */
+const TRANSMISSION_SETTINGS = {
+  'dht-enabled': false,
+  'lpd-enabled': false,
+  'pex-enabled': false,
+  'utp-enabled': false,
+  'rpc-enabled': false,
+};
+
+/**
+ * It never dials loopback addresses, so others have to dial it. It looks every 10 s whom to unchoke and in whom it is
+ * interested: nothing comes or goes before.
+ */
+export const TRANSMISSION: Client = {
+  name: 'transmission',
+  package: 'transmission-cli',
+  probe: ['transmission-cli', '--version'],
+  command({ torrent, folder, upBytesPerSecond = 0 }, { host, port }, ownFolder) {
+    const settings = { ...TRANSMISSION_SETTINGS, 'bind-address-ipv4': host };
+    writeFileSync(join(ownFolder, 'settings.json'), JSON.stringify(settings));
+    return [
+      'transmission-cli',
+      '--no-portmap',
+      '--encryption-tolerated',
+      '--no-downlimit',
+      ...(upBytesPerSecond > 0 ? [`--uplimit=${Math.ceil(upBytesPerSecond / 1000)}`] : ['--no-uplimit']),
+      // Called once all is there, with the torrent's name and more in its environment, which it prints.
+      '--finish=/usr/bin/env',
+      `--config-dir=${ownFolder}`,
+      `--port=${port}`,
+      `--download-dir=${folder}`,
+      torrent,
+    ];
+  },
+  saysComplete: /^TR_TORRENT_NAME=/m,
 };
 
 /** A client that only makes torrents. */
@@ -93,15 +142,15 @@ export const MKTORRENT: Pick<Client, 'name' | 'package' | 'probe'> = {
 export const ENXAME: Client = {
   name: 'enxame',
   probe: [process.execPath, '--version'],
-  command: ({ role, torrent, folder, name, upBytesPerSecond = 0, peers = [], policy }, port) => [
+  command: ({ role, torrent, folder, name, upBytesPerSecond = 0, peers = [], policy }, place) => [
     process.execPath,
     shippedProgram(),
     ...(role === 'seed' ? ['seed', torrent, join(folder, name)] : ['download', torrent, folder, '--seed']),
     '--json',
-    `--listen=127.0.0.1:${port}`,
+    `--listen=${textOf(place)}`,
     `--up=${upBytesPerSecond}`,
     ...(policy === undefined ? [] : [`--policy=${policy}`]),
-    ...peers.map((peer) => `--peer=127.0.0.1:${peer}`),
+    ...peers.map((peer) => `--peer=${textOf(peer)}`),
   ],
   saysComplete: /^\{"event":"complete"/m,
 };
@@ -154,19 +203,24 @@ export async function endClients(): Promise<void> {
   running.clear();
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
+let places = 0;
+
+/** A loopback address that no client of this process has had, and a port that is free there. */
+async function freePlace(): Promise<Place> {
+  const index = places++;
+  const host = `127.1.${Math.trunc(index / 250)}.${1 + (index % 250)}`;
+  const server = createServer().listen(0, host);
   await once(server, 'listening');
   const address = server.address();
   server.close();
   await once(server, 'close');
   if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
+  return { host, port: address.port };
 }
 
 /** A client that runs. */
 export interface RunningClient {
-  readonly port: number;
+  readonly place: Place;
   /** Resolves when it has everything, and rejects if it ends without. */
   readonly complete: Promise<void>;
   /** Resolves once the condition holds for all that it has said; rejects if it ends before. */
@@ -175,10 +229,11 @@ export interface RunningClient {
   end(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
-/** Starts a client, on a port that is free unless one is given. */
-export async function startClient(client: Client, task: Task, port?: number): Promise<RunningClient> {
-  const listenPort = port ?? (await freePort());
-  const [program, ...args] = client.command(task, listenPort);
+/** Starts a client, where nobody else is unless a place is given. */
+export async function startClient(client: Client, task: Task, at?: Place): Promise<RunningClient> {
+  const place = at ?? (await freePlace());
+  const ownFolder = mkdtempSync(join(tmpdir(), 'enxame-client-'));
+  const [program, ...args] = client.command(task, place, ownFolder);
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   running.add(child);
   let said = '';
@@ -196,6 +251,7 @@ export async function startClient(client: Client, task: Task, port?: number): Pr
     }
     child.once('close', (code) => {
       running.delete(child);
+      rmSync(ownFolder, { recursive: true, force: true });
       ended = new Error(`${client.name} ended with ${code}: ${said.slice(-2000)}`);
       for (const look of waiting) look();
       resolve(code);
@@ -222,7 +278,7 @@ export async function startClient(client: Client, task: Task, port?: number): Pr
   // A client that is ended by the test has nobody who waits for it any more.
   complete.catch(() => undefined);
   return {
-    port: listenPort,
+    place,
     complete,
     said: saidSoThat,
     end(signal = 'SIGKILL') {

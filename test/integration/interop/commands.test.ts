@@ -19,10 +19,12 @@ import {
   ensureClient,
   LIBTORRENT,
   MKTORRENT,
+  type Place,
   PYTHON,
   type RunningClient,
   startClient,
   type Task,
+  TRANSMISSION,
 } from './clients.ts';
 import {
   digestsOf,
@@ -94,18 +96,20 @@ function provide(shape: Shape): Promise<Made> {
   return provided;
 }
 
-async function start(
-  client: Client,
-  role: Task['role'],
-  shape: Shape,
-  more: Partial<Task> = {},
-  port?: number,
-) {
+/** A torrent of the same content without a tracker: only those meet who are told. */
+async function trackerless(shape: Shape): Promise<string> {
+  await provide(shape);
+  const torrent = join(mkdtempSync(join(target, 'trackerless-')), 'torrent');
+  await command('create', join(source, shape.name), '-o', torrent, '--piece-length', `${shape.pieceLength}`);
+  return torrent;
+}
+
+async function start(client: Client, role: Task['role'], shape: Shape, more: Partial<Task> = {}, at?: Place) {
   const { torrent } = await provide(shape);
   const own = role === 'seed' ? source : join(target, client.name);
   mkdirSync(own, { recursive: true });
   const task: Task = { role, torrent, folder: own, name: shape.name, ...more };
-  const running = await startClient(client, task, port);
+  const running = await startClient(client, task, at);
   if (client === ENXAME) await running.said((text) => text.startsWith('{"event":"listening"'));
   return { ...running, folder: task.folder };
 }
@@ -123,7 +127,7 @@ function largest(said: string, name: string): number {
 }
 
 beforeAll(async () => {
-  for (const program of [LIBTORRENT, ARIA2, MKTORRENT]) await ensureClient(program);
+  for (const program of [LIBTORRENT, ARIA2, TRANSMISSION, MKTORRENT]) await ensureClient(program);
   folder = mkdtempSync(join(rootFolder(), 'enxame-interop-'));
   source = join(folder, 'source');
   mkdirSync(source);
@@ -148,7 +152,7 @@ describe.each(OTHERS)('$name', (other) => {
   describe.each(SHAPES)('$what', (shape) => {
     test('from it to us', async () => {
       const seed = await start(other, 'seed', shape);
-      const ours = await start(ENXAME, 'leech', shape, { peers: [seed.port] });
+      const ours = await start(ENXAME, 'leech', shape, { peers: [seed.place] });
       await ours.complete;
       expect(await ours.end('SIGINT')).toBe(0);
       await expectContent(shape, ours.folder);
@@ -156,7 +160,7 @@ describe.each(OTHERS)('$name', (other) => {
 
     test('from us to it', async () => {
       const seed = await start(ENXAME, 'seed', shape);
-      const theirs = await start(other, 'leech', shape, { peers: [seed.port] });
+      const theirs = await start(other, 'leech', shape, { peers: [seed.place] });
       await theirs.complete;
       await expectContent(shape, theirs.folder);
       expect(await seed.end('SIGINT')).toBe(0);
@@ -168,7 +172,7 @@ describe.each(OTHERS)('$name', (other) => {
     const task = (policy: 'cluster' | 'classic') => ({
       policy,
       folder: join(target, policy),
-      peers: [seed.port],
+      peers: [seed.place],
     });
     const ours = [
       await start(ENXAME, 'leech', SMALL_PIECES, task('cluster')),
@@ -186,7 +190,7 @@ describe.each(OTHERS)('$name', (other) => {
     const { torrent, digests } = await provide(MANY_FILES);
     const { magnet } = JSON.parse(await command('inspect', '--json', torrent));
     const seed = await start(ENXAME, 'seed', MANY_FILES);
-    const theirs = await start(other, 'leech', MANY_FILES, { torrent: magnet, peers: [seed.port] });
+    const theirs = await start(other, 'leech', MANY_FILES, { torrent: magnet, peers: [seed.place] });
     await theirs.complete;
     expect(await digestsOf(MANY_FILES, theirs.folder)).toEqual(digests);
   });
@@ -202,7 +206,7 @@ describe.each(OTHERS)('$name', (other) => {
 
   test('we are killed in the middle, and go on where we were', async () => {
     const seed = await start(other, 'seed', LARGE_PIECES, { upBytesPerSecond: 30 * MIB });
-    const task = { peers: [seed.port] };
+    const task = { peers: [seed.place] };
     const first = await start(ENXAME, 'leech', LARGE_PIECES, task);
     await first.said((text) => largest(text, 'pieces') >= 1);
     await first.end();
@@ -224,7 +228,7 @@ describe.each(OTHERS)('$name', (other) => {
 
   test('it is killed in the middle while it downloads from us, and goes on', async () => {
     const seed = await start(ENXAME, 'seed', LARGE_PIECES, { upBytesPerSecond: 30 * MIB });
-    const task = { peers: [seed.port] };
+    const task = { peers: [seed.place] };
     const first = await start(other, 'leech', LARGE_PIECES, task);
     await seed.said((text) => largest(text, 'uploadedBytes') > 20 * MIB);
     await first.end();
@@ -235,39 +239,71 @@ describe.each(OTHERS)('$name', (other) => {
 
   test('it is killed in the middle while it seeds to us, and comes back', async () => {
     const first = await start(other, 'seed', LARGE_PIECES, { upBytesPerSecond: 30 * MIB });
-    const ours = await start(ENXAME, 'leech', LARGE_PIECES, { peers: [first.port] });
+    const ours = await start(ENXAME, 'leech', LARGE_PIECES, { peers: [first.place] });
     await ours.said((text) => largest(text, 'downloadedBytes') > 10 * MIB);
     await first.end();
-    await start(other, 'seed', LARGE_PIECES, {}, first.port);
+    await start(other, 'seed', LARGE_PIECES, {}, first.place);
     await ours.complete;
     await expectContent(LARGE_PIECES, ours.folder);
   });
 
   test('we are killed in the middle while we seed to it, and come back', async () => {
     const first = await start(ENXAME, 'seed', LARGE_PIECES, { upBytesPerSecond: 30 * MIB });
-    const theirs = await start(other, 'leech', LARGE_PIECES, { peers: [first.port] });
+    const theirs = await start(other, 'leech', LARGE_PIECES, { peers: [first.place] });
     await first.said((text) => largest(text, 'uploadedBytes') > 10 * MIB);
     await first.end();
-    await start(ENXAME, 'seed', LARGE_PIECES, {}, first.port);
+    await start(ENXAME, 'seed', LARGE_PIECES, {}, first.place);
     await theirs.complete;
     await expectContent(LARGE_PIECES, theirs.folder);
   });
 });
 
-describe('all together', () => {
-  test.each([ENXAME, ...OTHERS])('one swarm, found by the tracker, seeded by $name', async (seeder) => {
-    await start(seeder, 'seed', SMALL_PIECES, { upBytesPerSecond: 6 * MIB });
-    // Two of ours: what passes between own agents is not what passes between them and others.
-    const second = { folder: join(target, 'second') };
-    const leechers: (RunningClient & { folder: string })[] = [
-      await start(ENXAME, 'leech', SMALL_PIECES),
-      await start(ENXAME, 'leech', SMALL_PIECES, second),
-      await start(LIBTORRENT, 'leech', SMALL_PIECES),
-      await start(ARIA2, 'leech', SMALL_PIECES),
-    ];
-    await Promise.all(leechers.map(({ complete }) => complete));
-    for (const leecher of leechers) await expectContent(SMALL_PIECES, leecher.folder);
+describe('transmission', () => {
+  async function fromItToUs(shape: Shape): Promise<void> {
+    const torrent = await trackerless(shape);
+    const seed = await start(TRANSMISSION, 'seed', shape, { torrent });
+    const ours = await start(ENXAME, 'leech', shape, { torrent, peers: [seed.place] });
+    await ours.complete;
+    await expectContent(shape, ours.folder);
+    expect(await ours.end('SIGINT')).toBe(0);
+  }
+
+  async function fromUsToIt(shape: Shape): Promise<void> {
+    const torrent = await trackerless(shape);
+    const theirs = await start(TRANSMISSION, 'leech', shape, { torrent });
+    const seed = await start(ENXAME, 'seed', shape, { torrent, peers: [theirs.place] });
+    await theirs.complete;
+    // Of files without a byte it makes none.
+    const digests = Object.entries((await provide(shape)).digests).filter(([path]) => shape.files.get(path));
+    expect(await digestsOf(shape, theirs.folder)).toEqual(Object.fromEntries(digests));
+    expect(await seed.end('SIGINT')).toBe(0);
+  }
+
+  // It does nothing in its first 10 s: all of it wait at once.
+  test('one file and many, from it to us and from us to it', async () => {
+    const shapes = [MANY_FILES, SMALL_PIECES];
+    const transfers = shapes.flatMap((shape) => [fromItToUs(shape), fromUsToIt(shape)]);
+    await Promise.all(transfers);
   });
+});
+
+describe('all together', () => {
+  test.each([ENXAME, ...OTHERS, TRANSMISSION])(
+    'one swarm, found by the tracker, seeded by $name',
+    async (seeder) => {
+      await start(seeder, 'seed', SMALL_PIECES, { upBytesPerSecond: 6 * MIB });
+      // Two of ours: what passes between own agents is not what passes between them and others.
+      const second = { folder: join(target, 'second') };
+      const leechers: (RunningClient & { folder: string })[] = [
+        await start(ENXAME, 'leech', SMALL_PIECES),
+        await start(ENXAME, 'leech', SMALL_PIECES, second),
+        await start(LIBTORRENT, 'leech', SMALL_PIECES),
+        await start(ARIA2, 'leech', SMALL_PIECES),
+      ];
+      await Promise.all(leechers.map(({ complete }) => complete));
+      for (const leecher of leechers) await expectContent(SMALL_PIECES, leecher.folder);
+    },
+  );
 
   test('one swarm, found by the tracker over UDP', async () => {
     await provide(SMALL_PIECES);
@@ -294,7 +330,7 @@ describe('all together', () => {
 
   test(`${LARGE.what}, from libtorrent to us and from us to aria2`, async () => {
     const seed = await start(LIBTORRENT, 'seed', LARGE);
-    const ours = await start(ENXAME, 'leech', LARGE, { peers: [seed.port] });
+    const ours = await start(ENXAME, 'leech', LARGE, { peers: [seed.place] });
     await ours.complete;
     await seed.end();
     const theirs = await start(ARIA2, 'leech', LARGE);
@@ -305,30 +341,21 @@ describe('all together', () => {
 });
 
 describe('peer exchange, where only some know the tracker', () => {
-  /** The same content without a tracker. */
-  async function trackerless(): Promise<string> {
-    await provide(SMALL_PIECES);
-    const torrent = join(target, 'trackerless.torrent');
-    const pieceLength = `${SMALL_PIECES.pieceLength}`;
-    await command('create', join(source, SMALL_PIECES.name), '-o', torrent, '--piece-length', pieceLength);
-    return torrent;
-  }
-
   test('we learn of the seed from libtorrent', async () => {
-    const torrent = await trackerless();
+    const torrent = await trackerless(SMALL_PIECES);
     const seed = await start(ENXAME, 'seed', SMALL_PIECES, { upBytesPerSecond: MIB });
     const theirs = await start(LIBTORRENT, 'leech', SMALL_PIECES);
     await seed.said((text) => largest(text, 'peers') === 1);
-    await start(ENXAME, 'leech', SMALL_PIECES, { torrent, peers: [theirs.port] });
+    await start(ENXAME, 'leech', SMALL_PIECES, { torrent, peers: [theirs.place] });
     await seed.said((text) => largest(text, 'peers') === 2);
   });
 
   test('libtorrent learns of the seed from us', async () => {
-    const torrent = await trackerless();
+    const torrent = await trackerless(SMALL_PIECES);
     const seed = await start(ENXAME, 'seed', SMALL_PIECES, { upBytesPerSecond: MIB });
     const ours = await start(ENXAME, 'leech', SMALL_PIECES);
     await seed.said((text) => largest(text, 'peers') === 1);
-    await start(LIBTORRENT, 'leech', SMALL_PIECES, { torrent, peers: [ours.port] });
+    await start(LIBTORRENT, 'leech', SMALL_PIECES, { torrent, peers: [ours.place] });
     await seed.said((text) => largest(text, 'peers') === 2);
   });
 });
@@ -389,7 +416,7 @@ describe('torrents', () => {
     const torrent = join(target, 'theirs.torrent');
     await libtorrentCreate(MANY_FILES, torrent);
     const seed = await start(ENXAME, 'seed', MANY_FILES, { torrent });
-    const ours = await start(ENXAME, 'leech', MANY_FILES, { torrent, peers: [seed.port] });
+    const ours = await start(ENXAME, 'leech', MANY_FILES, { torrent, peers: [seed.place] });
     await ours.complete;
     await expectContent(MANY_FILES, ours.folder);
   });

@@ -1,6 +1,6 @@
 """One torrent in libtorrent, as a seed or a leecher.
 
-    libtorrent-peer.py seed|leech SOURCE FOLDER PORT UP [PEER_PORT...]
+    libtorrent-peer.py seed|leech SOURCE FOLDER HOST PORT UP [PEER_HOST:PEER_PORT...]
 
 SOURCE is a .torrent file or a magnet link, UP the most bytes a second that it sends (0: no limit). Prints
 "complete" once everything is there, then seeds until it is ended. A download that was ended goes on where it was:
@@ -12,11 +12,11 @@ import time
 
 import libtorrent
 
-mode, source, folder, port, up, *peers = sys.argv[1:]
+mode, source, folder, host, port, up, *peers = sys.argv[1:]
 session = libtorrent.session(
     {
-        "listen_interfaces": f"127.0.0.1:{port}",
-        "outgoing_interfaces": "127.0.0.1",
+        "listen_interfaces": f"{host}:{port}",
+        "outgoing_interfaces": host,
         "enable_dht": False,
         "enable_lsd": False,
         "enable_upnp": False,
@@ -24,8 +24,6 @@ session = libtorrent.session(
         "enable_outgoing_utp": False,
         "enable_incoming_utp": False,
         "upload_rate_limit": int(up),
-        # All peers of the test have one address.
-        "allow_multiple_connections_per_ip": True,
         "min_announce_interval": 1,
         "min_reconnect_time": 1,
     }
@@ -42,7 +40,8 @@ handle = session.add_torrent(params)
 # Loopback counts as a local network, which is not limited by default.
 handle.set_upload_limit(int(up) if int(up) > 0 else -1)
 for peer in peers:
-    handle.connect_peer(("127.0.0.1", int(peer)))
+    peer_host, peer_port = peer.split(":")
+    handle.connect_peer((peer_host, int(peer_port)))
 while not handle.status().is_seeding:
     time.sleep(0.05)
 print("complete", flush=True)

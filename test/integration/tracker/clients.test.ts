@@ -15,8 +15,9 @@ const SECRET = Buffer.from('a secret of more than sixteen bytes');
 /** aria2 speaks to UDP trackers through the socket of its DHT, which knows nobody here. */
 const ARIA2_WITH_UDP: Client = {
   ...ARIA2,
-  command: (task, port) => {
-    const [program, ...args] = ARIA2.command(task, port);
+  command: (task, place, ownFolder) => {
+    const { port } = place;
+    const [program, ...args] = ARIA2.command(task, place, ownFolder);
     const dht = ['--enable-dht=true', `--dht-listen-port=${port}`, `--dht-file-path=${folder}/dht-${port}`];
     return [program, ...args.filter((argument) => argument !== '--enable-dht=false'), ...dht];
   },

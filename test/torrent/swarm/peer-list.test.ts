@@ -91,6 +91,17 @@ test('a banned host is not dialled, whatever its port', () => {
   expect(peers.next(0, false)).toBeUndefined();
 });
 
+test('an address beside a banned one of IPv6 is dialled: who is there is known once it has answered', () => {
+  const peers = list();
+  peers.add([{ host: '2a01:4f8:1:2::7', port: 1 }]);
+  peers.ban('2a01:4f8:1:2::1');
+  expect(peers.next(0, false)).toMatchObject({ port: 1 });
+  expect([true, false].map((isOwnKind) => peers.isBanned('2a01:4f8:1:2::7', isOwnKind))).toEqual([
+    false,
+    true,
+  ]);
+});
+
 test('once our address is known, the one of the highest priority comes first (BEP 40)', () => {
   const list = new PeerList(60_000, () => 0.5);
   const own = { host: '10.0.0.1', port: 6881 };

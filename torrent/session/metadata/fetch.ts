@@ -12,6 +12,7 @@ import { MAX_KNOWN_ADDRESSES } from '../../swarm/tunables.ts';
 import type { Handshake } from '../../wire/handshake.ts';
 import type { MetadataMessage } from '../../wire/metadata-message.ts';
 import { addressBytes } from '../address-bytes.ts';
+import { areOfOneKind } from '../client-kind.ts';
 import { Dialler } from '../dialler.ts';
 import type { Greeting } from '../greeting.ts';
 import type { TorrentSurroundings } from '../surroundings.ts';
@@ -94,13 +95,14 @@ export class MetadataFetch implements SwarmMember {
   }
 
   admits({ host }: PeerAddress): boolean {
-    return !this.#isEnded && !this.#list.isBanned(host) && this.#peers.size < MAX_METADATA_PEERS / 2;
+    return !this.#isEnded && !this.#list.isBanned(host, true) && this.#peers.size < MAX_METADATA_PEERS / 2;
   }
 
   readonly established = (greeting: Greeting, handshake: Handshake, rest: Buffer): void => {
     const isOurselves = handshake.peerId.equals(this.#around.peerId);
     const isOurs = handshake.infoHash.equals(this.infoHash) && !isOurselves;
-    if (this.#isEnded || !isOurs || this.#list.isBanned(greeting.address.host)) {
+    const isOwnKind = areOfOneKind(handshake.peerId, this.#around.peerId);
+    if (this.#isEnded || !isOurs || this.#list.isBanned(greeting.address.host, isOwnKind)) {
       greeting.socket.close();
       if (isOurselves) this.#list.forget(greeting.address);
       else if (greeting.outgoing) this.#list.failed(greeting.address, this.#around.clock.now());

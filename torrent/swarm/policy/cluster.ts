@@ -23,7 +23,7 @@ export const clusterPolicy: Policy = {
       if (goesOn !== (other.requests.firstPiece === other.servedPiece)) return goesOn;
     }
     // Who differ by less than that have the same need.
-    const need = one.sixteenths - other.sixteenths;
+    const need = one.progress - other.progress;
     return need === 0 ? one.servedAt < other.servedAt : need < 0;
   },
 };
