@@ -117,6 +117,7 @@ export class WebSeed implements PeerLink {
     this.#idleSince = isIdle ? (this.#idleSince ?? now) : undefined;
     if (this.#idleSince !== undefined && now - this.#idleSince > IDLE_MILLISECONDS)
       for (const reader of this.#readers) this.#abandon(reader);
+    this.#openSoon();
     // It has nothing to say while it is asked for nothing.
     if (this.#neighbour !== undefined) swarm.heard(this.#neighbour, now);
     else if (!this.#isOver && !swarm.isComplete && !swarm.paused && now >= this.#notBefore) this.#join(now);
@@ -182,9 +183,7 @@ export class WebSeed implements PeerLink {
     const block = { piece, begin, length, offset };
     for (const reader of this.#readers) if (reader.ask(block)) return;
     this.#waiting.push(block);
-    if (this.#willOpen) return;
-    this.#willOpen = true;
-    process.nextTick(this.#open);
+    this.#openSoon();
   }
 
   cancel(piece: number, begin: number): void {
@@ -201,6 +200,12 @@ export class WebSeed implements PeerLink {
     this.#readers.clear();
   }
 
+  #openSoon(): void {
+    if (this.#willOpen || this.#waiting.length === 0) return;
+    this.#willOpen = true;
+    process.nextTick(this.#open);
+  }
+
   /** Begins ranges for what waits, in the place of those that nobody asks for any more if need be. */
   readonly #open = (): void => {
     this.#willOpen = false;
@@ -213,7 +218,10 @@ export class WebSeed implements PeerLink {
     while (this.#readers.size < most && this.#waiting.length > 0) {
       const [{ offset }] = this.#waiting as [WantedBlock];
       const reader = new RangeReader(offset, this.#endOfRange(), {
-        block: this.#received,
+        block: (block, buffer, start) => {
+          this.#received(block, buffer, start);
+          if (reader.isIdle) this.#openSoon();
+        },
         fileRead: (file) => this.#faults.succeeded(file),
       });
       this.#waiting = this.#waiting.filter((block) => !reader.ask(block));
@@ -269,7 +277,7 @@ export class WebSeed implements PeerLink {
     reader.close();
   }
 
-  readonly #received = ({ piece, begin, length }: WantedBlock, buffer: Buffer, start: number): void => {
+  #received({ piece, begin, length }: WantedBlock, buffer: Buffer, start: number): void {
     const { swarm, clock } = this.#around;
     if (this.#neighbour === undefined) return;
     this.#failures = 0;
@@ -278,7 +286,7 @@ export class WebSeed implements PeerLink {
     swarm.heard(this.#neighbour, clock.now());
     swarm.block(this.#neighbour, piece, begin, length);
     swarm.settle();
-  };
+  }
 
   #failed(error: unknown, { span, owed }: RangeReader): void {
     const { swarm, clock, logger } = this.#around;
