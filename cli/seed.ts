@@ -10,7 +10,7 @@ import {
   type PieceStorage,
 } from '../torrent/index.ts';
 import type { Torrent } from '../torrent/session/types.ts';
-import { EXIT_FAILURE, UsageError } from './errors.ts';
+import { EXIT_FAILURE, inOneLine, UsageError } from './errors.ts';
 import { loadTorrent } from './load-torrent.ts';
 import { type Report, reportOf } from './report.ts';
 import type { Program } from './run.ts';
@@ -65,13 +65,22 @@ export function seed(source: string, path: string, options: SwarmOptions): Progr
       );
       return 0;
     } catch (error) {
-      if (!signal.aborted || error instanceof LostContent) throw error;
+      if (!signal.aborted || error instanceof LostContent) throw withAdvice(error);
       report.stopped('stopped before anything was served; the same command begins again');
       return EXIT_FAILURE;
     } finally {
       report.end();
     }
   };
+}
+
+/** The error, with what to do where the content cannot be read. */
+function withAdvice(error: unknown): unknown {
+  const isUnreadable = isTorrentError(error, 'DiskIo') || isTorrentError(error, 'ReadOnly');
+  if (!isUnreadable) return error;
+  return new Error(`${inOneLine(error)}; see that it can be read, then run the same command again`, {
+    cause: error,
+  });
 }
 
 /** Content that is not all there any more. */

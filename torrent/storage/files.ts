@@ -66,8 +66,24 @@ export class TorrentFiles {
   /**
    * Reads from a file until `into` is full or the file ends. Returns how many bytes were read: 0 where there is no
    * file.
+   * @throws TorrentError DiskIo also where a file is said to be another one and is found to be the same.
    */
   async read(index: number, into: Uint8Array, position: number): Promise<number> {
+    try {
+      return await this.#read(index, into, position);
+    } catch (error) {
+      if (!isStale(error)) throw error;
+    }
+    // What was open is there no more (ESTALE); what is opened anew should be.
+    try {
+      return await this.#read(index, into, position);
+    } catch (error) {
+      if (!isStale(error)) throw error;
+      throw new TorrentError('DiskIo', error.message, { cause: error });
+    }
+  }
+
+  async #read(index: number, into: Uint8Array, position: number): Promise<number> {
     const count = await this.#use(index, false, 'reading', async (fd) => {
       const count = await readFully(this.#disk, fd, into, position);
       // While a thread writes to it, only the thread can tell its changes from others.
@@ -345,6 +361,11 @@ export class TorrentFiles {
       throw error;
     }
   }
+}
+
+/** True for what the system says of a file, false for what we found out ourselves. */
+function isStale(error: unknown): error is TorrentError {
+  return isTorrentError(error, 'FileChanged') && systemCode(error.cause) !== '';
 }
 
 const OWNER_EXECUTES = 0o100;

@@ -252,6 +252,17 @@ describe('reading', () => {
     disk.faults.clear();
     expect((await storage.readBlock(4, 0, 100)).length).toBe(100);
   });
+
+  test('from a descriptor that has become stale happens anew, and is an error of the disk if that is stale too', async () => {
+    await fill(await open());
+    const storage = await open();
+    disk.fail('read', 'ESTALE', 1);
+    expect((await storage.readBlock(4, 0, 100)).length).toBe(100);
+    expect(disk.count('read')).toBeGreaterThan(1);
+    disk.fail('read', 'ESTALE');
+    const other = (4 + metainfo.pieceCount / 2) | 0;
+    expect((await rejectionOf(storage.readBlock(other, 0, 100))).code).toBe('DiskIo');
+  });
 });
 
 describe('a disk that fails', () => {
