@@ -1,4 +1,5 @@
 // The real disk with faults on demand. Invariant: what is not told to fail works as on the real disk.
+import { basename } from 'node:path';
 import { type Disk, type FileStatus, nodeDisk } from '../../../torrent/storage/disk.ts';
 
 /** An operating system's error. */
@@ -16,6 +17,9 @@ export class FaultyDisk implements Disk {
   readonly counts = new Map<Operation, number>();
   /** Descriptors that are open. */
   readonly opened = new Set<number>();
+  /** `sync NAME` and `rename NAME` for what was done, in order, with the last part of the path. */
+  readonly log: string[] = [];
+  readonly #names = new Map<number, string>();
   /** Most bytes that one read or write does. */
   mostBytes = Number.POSITIVE_INFINITY;
   /** Times are whole seconds, as on file systems with a coarse clock. */
@@ -44,6 +48,7 @@ export class FaultyDisk implements Disk {
     return this.#do('open', async () => {
       const fd = await nodeDisk.open(path, flags, mode);
       this.opened.add(fd);
+      this.#names.set(fd, basename(path));
       return fd;
     });
   }
@@ -78,7 +83,10 @@ export class FaultyDisk implements Disk {
   }
 
   sync(fd: number): Promise<void> {
-    return this.#do('sync', () => nodeDisk.sync(fd));
+    return this.#do('sync', async () => {
+      await nodeDisk.sync(fd);
+      this.log.push(`sync ${this.#names.get(fd)}`);
+    });
   }
 
   setMode(fd: number, mode: number): Promise<void> {
@@ -98,7 +106,10 @@ export class FaultyDisk implements Disk {
   }
 
   rename(from: string, to: string): Promise<void> {
-    return this.#do('rename', () => nodeDisk.rename(from, to));
+    return this.#do('rename', async () => {
+      await nodeDisk.rename(from, to);
+      this.log.push(`rename ${basename(to)}`);
+    });
   }
 
   remove(path: string): Promise<void> {

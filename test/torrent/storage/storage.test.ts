@@ -327,6 +327,29 @@ describe('a disk that fails', () => {
     expect([again.have.count, hashed]).toEqual([3, 0]);
   });
 
+  test('what was written is flushed before a record says so', async () => {
+    const storage = await open();
+    await fill(storage, [0, 1, 2]);
+    disk.log.length = 0;
+    await storage.saveResume();
+    const recorded = disk.log.indexOf('rename test.resume');
+    expect(recorded).toBeGreaterThan(0);
+    expect(disk.log.slice(0, recorded).sort()).toEqual([
+      'sync large file é',
+      'sync one',
+      'sync run',
+      'sync test.resume.new',
+    ]);
+    // Of what was not written since, nothing is flushed again.
+    await fill(storage, [6]);
+    disk.log.length = 0;
+    await storage.saveResume();
+    expect(disk.log.slice(0, disk.log.indexOf('rename test.resume')).sort()).toEqual([
+      'sync large file é',
+      'sync test.resume.new',
+    ]);
+  });
+
   test('on saving: the old resume data stays, whole', async () => {
     const storage = await open();
     await fill(storage, [5, 6]);

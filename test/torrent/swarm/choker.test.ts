@@ -1,5 +1,6 @@
 // Whom we serve: chokes by policy, and the order of the uplink.
 import { describe, expect, test } from '@jest/globals';
+import { seededRandom } from '../../../simulation/random.ts';
 import type { Neighbour } from '../../../torrent/swarm/neighbour.ts';
 import { clusterPolicy } from '../../../torrent/swarm/policy/cluster.ts';
 import { MAX_IDLE_MESSAGES_PER_SECOND, MAX_QUEUED_REQUESTS } from '../../../torrent/swarm/tunables.ts';
@@ -54,6 +55,45 @@ describe('classic', () => {
     const chosen = peers.map(({ neighbour }) => !neighbour.amChoking);
     expect(chosen.slice(3)).toEqual([true, true, true]);
     expect(chosen.slice(0, 3).filter(Boolean)).toHaveLength(1);
+  });
+
+  test('what a peer gave counts for thirty seconds', () => {
+    const world = makeSwarm({ pieces: 400, have: [0], random: () => 0.99 });
+    const peers = Array.from({ length: 8 }, () => world.connect({ pieces: 'all' }));
+    const [lately, before] = [peers.slice(0, 4), peers.slice(4, 7)];
+    for (const { neighbour } of peers) {
+      world.swarm.interested(neighbour);
+      world.swarm.unchoke(neighbour);
+    }
+    const round = (giving: Peer[], blocks: number) => {
+      for (const { neighbour } of peers) world.swarm.heard(neighbour, world.clock.time);
+      world.pass(5000);
+      for (const peer of giving) for (let i = 0; i < blocks; i++) world.answer(peer);
+      world.pass(5000);
+    };
+    const isChosen = (all: Peer[]) =>
+      all.map(({ neighbour }) => !neighbour.amChoking && !neighbour.optimistic);
+    round(before, 4);
+    for (let i = 0; i < 2; i++) {
+      round(lately, 1);
+      expect(isChosen(before)).toEqual([true, true, true]);
+    }
+    round(lately, 1);
+    expect(isChosen(before)).toEqual([false, false, false]);
+  });
+
+  test('the optimistic slot goes to somebody else every thirty seconds', () => {
+    const world = makeSwarm({ pieces: 4, have: [0, 1], random: seededRandom(5) });
+    const peers = interestedPeers(world, 20);
+    const chosen: number[] = [];
+    for (let round = 0; round < 30; round++) {
+      for (const { neighbour } of peers) world.swarm.heard(neighbour, world.clock.time);
+      world.pass(10_000);
+      chosen.push(peers.findIndex(({ neighbour }) => neighbour.optimistic));
+    }
+    const changes = chosen.flatMap((who, round) => (round > 0 && who !== chosen[round - 1] ? [round] : []));
+    expect(changes.length).toBeGreaterThan(5);
+    expect(changes.map((round) => round % 3)).toEqual(changes.map(() => 0));
   });
 
   test('everybody who is interested gets the optimistic slot in time', () => {
@@ -235,6 +275,40 @@ describe('requests of a peer', () => {
     world.swarm.settle();
     expect(peer.link.pendingBytes).toBeLessThanOrEqual(1024 * 1024);
     expect(peer.neighbour.requests.size).toBeGreaterThan(MAX_QUEUED_REQUESTS - 64);
+  });
+
+  test('together hand no more to all links than leaves in a moment', () => {
+    const world = seed();
+    const peers = interestedPeers(world, 4);
+    const ask = () => {
+      for (const { neighbour } of peers) {
+        while (neighbour.requests.size < 200)
+          world.swarm.request(neighbour, neighbour.requests.size % 64, 0, BLOCK);
+      }
+    };
+    const handed = () => peers.reduce((sum, { link }) => sum + link.pendingBytes, 0);
+    ask();
+    world.swarm.settle();
+    expect(handed()).toBe(64 * 1024);
+    // 1 Gbit/s for two seconds.
+    const rate = 125_000;
+    for (let time = 0; time < 2000; time++) {
+      world.clock.time++;
+      let room = rate;
+      for (const { link, neighbour } of peers) {
+        while (room > 0 && link.sending.length > 0) {
+          const [, , length] = link.sending.shift() as [number, number, number];
+          link.pendingBytes -= length;
+          world.swarm.uploaded(neighbour, length);
+          room -= length;
+        }
+      }
+      ask();
+      world.swarm.settle();
+      // 10 ms, and the turn of 5 ms that was begun before.
+      expect(handed()).toBeLessThan(17 * rate);
+    }
+    expect(handed()).toBeGreaterThan(8 * rate);
   });
 
   test('too many of a peer without BEP 6, which cannot be refused, end the connection', () => {

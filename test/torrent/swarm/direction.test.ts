@@ -79,6 +79,19 @@ test('what was suggested and not taken up returns to the pool; so does what a pe
   expect(new Set([...suggestions(peer), ...suggestions(lazy)]).size).toBe(PIECES);
 });
 
+test('who is quick to act on a suggestion has half a second for the next one', () => {
+  const { world, agent, ask } = seed();
+  const peer = agent();
+  const [first] = suggestions(peer) as [number];
+  world.clock.time += 10;
+  ask(peer, first);
+  const second = suggestions(peer)[1] as number;
+  world.pass(400);
+  expect(peer.neighbour.suggested.isAssigned(second)).toBe(true);
+  world.pass(200);
+  expect(peer.neighbour.suggested.isAssigned(second)).toBe(false);
+});
+
 test('foreign peers, seeds, and everybody under the classic policy are told nothing', () => {
   const { world } = seed();
   const foreign = world.connect({ pieces: [] });

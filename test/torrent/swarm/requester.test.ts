@@ -342,6 +342,25 @@ describe('peers that do not deliver', () => {
     expect(world.swarm.isComplete).toBe(true);
   });
 
+  test.each([
+    ['a second, where its queue is short', 20, true],
+    ['longer, where that takes longer than a quarter of a second at its rate', 150, false],
+  ])(
+    'a peer that gave a block in a millisecond and falls silent is given up after %s',
+    (_, queue, isGivenUp) => {
+      const world = makeSwarm({ pieces: 1000 });
+      const peer = world.connect({ pieces: 'all' });
+      world.swarm.introduced(peer.neighbour, { ownAgent: false, requestQueue: queue, uploadOnly: undefined });
+      world.swarm.unchoke(peer.neighbour);
+      for (let i = 0; i < 500; i++) world.answer(peer);
+      expect(peer.link.wanted).toHaveLength(queue);
+      world.pass(1000);
+      expect(world.swarm.totals.stalledRequests).toBe(0);
+      world.pass(200);
+      expect(world.swarm.totals.stalledRequests > 0).toBe(isGivenUp);
+    },
+  );
+
   test('a request that is refused is asked elsewhere, and not of the same peer at once', () => {
     const world = makeSwarm({ pieces: 2 });
     const peer = world.connect({ pieces: 'all' });
