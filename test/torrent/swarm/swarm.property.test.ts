@@ -37,6 +37,9 @@ const step = fc.oneof(
 );
 type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
 
+/** What peers go on doing beside an honest one. */
+const MISCHIEF = new Set<Step['do']>(['have', 'unchoke', 'choke', 'answer late', 'reject', 'allow', 'lose']);
+
 function takeOne<T>(list: T[], which: number): T | undefined {
   return list.length === 0 ? undefined : list.splice(which % list.length, 1)[0];
 }
@@ -192,12 +195,16 @@ test.each(['classic', 'cluster'] as const)(
               expect(Math.min(wantedBefore, wantedAfter)).toBe(0);
             }
           }
-          // From here on everybody is honest: every block is asked for in the end, and all pieces come in.
+          // From here on pieces are good, and one peer is honest while the others go on as before: every block is asked
+          // for in the end, and all pieces come in.
           swarm.resume();
           const last = world.connect({ identity: 'honest', pieces: 'all' });
           swarm.unchoke(last.neighbour);
+          const others = [...peers];
           peers.push(last);
           for (let i = 0; i < 2000 && !swarm.isComplete; i++) {
+            const action = steps[i % steps.length];
+            if (action !== undefined && MISCHIEF.has(action.do)) run(world, others, action);
             if (last.link.wanted.length > 0) world.answer(last);
             else world.pass(500);
             while (received.length > 0) swarm.pieceVerified(received.pop() as number);
