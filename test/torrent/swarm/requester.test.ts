@@ -350,7 +350,9 @@ describe('peers that do not deliver', () => {
     (_, queue, isGivenUp) => {
       const world = makeSwarm({ pieces: 1000 });
       const peer = world.connect({ pieces: 'all' });
-      world.swarm.introduced(peer.neighbour, { ownAgent: false, requestQueue: queue, uploadOnly: undefined });
+      // The last place of a queue stays free.
+      const requestQueue = queue + 1;
+      world.swarm.introduced(peer.neighbour, { ownAgent: false, requestQueue, uploadOnly: undefined });
       world.swarm.unchoke(peer.neighbour);
       for (let i = 0; i < 500; i++) world.answer(peer);
       expect(peer.link.wanted).toHaveLength(queue);
