@@ -91,7 +91,8 @@ export function writeContent(path: string, sizeBytes: number): void {
   closeSync(file);
 }
 
-async function createTorrent(
+/** Makes a torrent of a file, by our own command. */
+export async function createTorrent(
   torrent: string,
   path: string,
   tracker: string,

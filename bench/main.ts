@@ -10,6 +10,8 @@ import { formatBytes, parseQuantity } from '../api/index.ts';
 import { bundle } from '../image/bundle.ts';
 import type { Bench, Row } from './bench.ts';
 import { CREATE } from './create.ts';
+import { CLIENTS } from './pairs/clients.ts';
+import { ROUND_TRIPS } from './pairs/round-trips.ts';
 import { requirePeers } from './prerequisites.ts';
 import { SHAPED } from './shaped.ts';
 import { SIMULATE } from './simulate.ts';
@@ -17,12 +19,21 @@ import { tableOf } from './table.ts';
 import { TRACKER } from './tracker.ts';
 import { FAN_OUT, TRANSFER } from './transfer.ts';
 
-const BENCHES: readonly Bench[] = [TRANSFER, FAN_OUT, SHAPED, CREATE, TRACKER, SIMULATE];
+const BENCHES: readonly Bench[] = [
+  TRANSFER,
+  FAN_OUT,
+  SHAPED,
+  CREATE,
+  CLIENTS,
+  ROUND_TRIPS,
+  TRACKER,
+  SIMULATE,
+];
 const RESULTS = join(import.meta.dirname, 'RESULTS.md');
 
 const HELP = `npm run bench -- [BENCH…] [--runs N] [--size BYTES] [--output FILE]
 
-${BENCHES.map(({ name, about }) => `  ${name.padEnd(10)}${about}`).join('\n')}
+${BENCHES.map(({ name, about }) => `  ${name.padEnd(12)}${about}`).join('\n')}
 
   --runs N        how often each contender runs (5)
   --size BYTES    bytes of content, such as 512Mi; the benches' own by default

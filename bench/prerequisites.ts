@@ -11,6 +11,7 @@ interface Peer {
 const PEERS: readonly Peer[] = [
   { package: 'python3-libtorrent', probe: [PYTHON, '-c', 'import libtorrent; print(libtorrent.version)'] },
   { package: 'aria2', probe: ['aria2c', '--version'] },
+  { package: 'transmission-cli', probe: ['sh', '-c', 'transmission-cli --version 2>&1'] },
   { package: 'mktorrent', probe: ['mktorrent', '-h'] },
   { package: 'opentracker', probe: ['sh', '-c', 'command -v opentracker'] },
   { package: 'iproute2', probe: ['tc', '-V'] },

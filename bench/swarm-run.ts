@@ -87,7 +87,7 @@ export async function runSwarm(client: Client, stage: Stage, places: readonly Pl
 }
 
 /** Fails when it takes so long that something must be stuck. */
-async function within<T>(name: string, work: Promise<T>): Promise<T> {
+export async function within<T>(name: string, work: Promise<T>): Promise<T> {
   const late = new AbortController();
   const timeout = sleep(LONGEST_MILLISECONDS, undefined, { signal: late.signal, ref: false }).then(() => {
     throw new Error(`a swarm of ${name} was not complete after ${LONGEST_MILLISECONDS / 1000} s`);

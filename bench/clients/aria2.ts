@@ -1,10 +1,7 @@
 /** aria2, by Debian's package aria2. What it does is seen from outside, and by the command that it calls at the end. */
-import { readFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { MeasuredProcess } from '../measured-process.ts';
 import type { Client } from './client.ts';
-
-const LOOK_MILLISECONDS = 5;
+import { listens } from './listens.ts';
 
 export const ARIA2: Client = {
   name: 'aria2',
@@ -37,9 +34,3 @@ export const ARIA2: Client = {
     };
   },
 };
-
-/** Waits until a socket listens on the port, in the network that the process is in. */
-async function listens(pid: number, port: number): Promise<void> {
-  const row = new RegExp(`:${port.toString(16).toUpperCase().padStart(4, '0')} \\S+ 0A `);
-  while (!row.test(readFileSync(`/proc/${pid}/net/tcp`, 'utf8'))) await sleep(LOOK_MILLISECONDS);
-}
