@@ -2,9 +2,8 @@
  * transmission, by Debian's package transmission-cli. It never dials loopback addresses, so others have to dial it, and
  * answers requests every 500 ms.
  */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { memoryFolder } from '../content.ts';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { MeasuredProcess } from '../measured-process.ts';
 import type { Client } from './client.ts';
 import { listens } from './listens.ts';
@@ -21,7 +20,8 @@ const SETTINGS = {
 export const TRANSMISSION: Client = {
   name: 'transmission',
   start({ torrent, folder, host, port, namespace }) {
-    const ownFolder = memoryFolder();
+    // Beside the torrent, with which it goes.
+    const ownFolder = mkdtempSync(join(dirname(torrent), 'transmission-'));
     writeFileSync(
       join(ownFolder, 'settings.json'),
       JSON.stringify({ ...SETTINGS, 'bind-address-ipv4': host }),
