@@ -167,12 +167,12 @@ export class PiecePicker {
     return this.#rarity.any(pieces, draw, except);
   }
 
-  /** The first wanted piece from `from` on, of those in `pieces`, or -1; `except` is passed over. */
+  /** The first wanted piece from `from` on and then from the start, of those in `pieces`, or -1; `except` is passed over. */
   nextWanted(from: number, pieces: Bitfield, except?: PieceSet): number {
     for (let piece = pieces.nextSet(from); piece >= 0; piece = pieces.nextSet(piece + 1)) {
       if (this.#rarity.has(piece) && except?.has(piece) !== true) return piece;
     }
-    return -1;
+    return from > 0 ? this.nextWanted(0, pieces, except) : -1;
   }
 
   /** Starts a wanted piece. `exclusive`: its starter alone may be asked for its blocks. */

@@ -464,11 +464,12 @@ export class Requester {
    */
   #followingPiece({ pieces }: Neighbour, order: ReadingOrder, except: PieceSet | undefined): number {
     const { neighbours, picker, random } = this.#context;
+    const { next } = order;
     const isAlone = order.fromStart && neighbours.length === 1;
-    let piece = isAlone ? picker.nextWanted(Math.max(order.next, 0), pieces, except) : order.next;
-    const isFree = piece >= 0 && picker.isWanted(piece) && pieces.get(piece) && except?.has(piece) !== true;
-    if (!isFree)
-      piece = isAlone ? picker.nextWanted(0, pieces, except) : picker.any(pieces, random(), except);
+    const follows = next >= 0 && picker.isWanted(next) && pieces.get(next) && except?.has(next) !== true;
+    let piece = next;
+    if (isAlone) piece = picker.nextWanted(Math.max(next, 0), pieces, except);
+    else if (!follows) piece = picker.any(pieces, random(), except);
     order.next = piece + 1;
     return piece;
   }

@@ -53,11 +53,6 @@ export class RangeReader {
     return this.#requests.length === 0;
   }
 
-  /** True if all was asked for. */
-  get isWhole(): boolean {
-    return this.#askedTo === this.#end;
-  }
-
   /** The file that is being read. */
   get span(): FileSpan | undefined {
     return this.#span;
