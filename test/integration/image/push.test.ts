@@ -115,6 +115,17 @@ test('says what to do where the registry lets nobody in', async () => {
   expect(stderr).toMatch(/image: .* was not pushed: .* Log in with docker login or podman login/);
 });
 
+test.each([[], ['--push', 'registry.example.com/enxame:1']])(
+  'refuses another processor, by %p',
+  async (...args) => {
+    const arch = "Object.defineProperty(process, 'arch', { value: 'arm64' })";
+    const NODE_OPTIONS = `--import=data:text/javascript,${encodeURIComponent(arch)}`;
+    const { code, stdout, stderr } = await push(args, { NODE_OPTIONS });
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toContain('image: this is linux on arm64, and the image is built on Linux on x64 only');
+  },
+);
+
 test('says what to do where nothing answers', async () => {
   const [port] = await freeLoopbackPorts(1);
   const { code, stderr } = await push(['--push', `127.0.0.1:${port}/enxame:1`]);
