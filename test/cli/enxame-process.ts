@@ -14,7 +14,7 @@ export interface Run {
   readonly child: ChildProcess;
   /** Lines of stdout that came so far. */
   readonly lines: string[];
-  /** Resolves with the next line of stdout that is not yet in `lines`, or undefined at its end. */
+  /** Resolves with the next line of stdout that no call had before, or undefined at its end. */
   nextLine(): Promise<string | undefined>;
   readonly ended: Promise<{ code: number | null; stdout: string; stderr: string }>;
 }
@@ -33,7 +33,12 @@ export function enxame(
   let stderr = '';
   let rest = '';
   const lines: string[] = [];
+  let taken = 0;
+  let isOver = false;
   const waiting: ((line: string | undefined) => void)[] = [];
+  const handOut = () => {
+    while (waiting.length > 0 && (isOver || taken < lines.length)) waiting.shift()?.(lines[taken++]);
+  };
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
     rest += text;
@@ -41,17 +46,23 @@ export function enxame(
       const line = rest.slice(0, end);
       rest = rest.slice(end + 1);
       lines.push(line);
-      waiting.shift()?.(line);
     }
+    handOut();
   });
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
   });
   const ended = new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
     child.on('close', (code) => {
-      for (const wait of waiting.splice(0)) wait(undefined);
+      isOver = true;
+      handOut();
       resolve({ code, stdout, stderr });
     });
   });
-  return { child, lines, nextLine: () => new Promise((resolve) => waiting.push(resolve)), ended };
+  const nextLine = () =>
+    new Promise<string | undefined>((resolve) => {
+      waiting.push(resolve);
+      handOut();
+    });
+  return { child, lines, nextLine, ended };
 }
