@@ -4,7 +4,6 @@ import { describe, expect, test } from '@jest/globals';
 import type { SimulationOptions } from '../../simulation/simulation.ts';
 import { simulateInThread as simulate } from './worker.ts';
 
-// Seconds of computing, which take longer where others compute too.
 /** 1 seed and 20 leechers, 64 MiB in pieces of 256 KiB, links of 100 Mbit/s. */
 const TWENTY: SimulationOptions = {
   leechers: 20,
