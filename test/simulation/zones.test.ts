@@ -4,7 +4,6 @@ import { introducedPairs } from '../../cli/simulated-tracker.ts';
 import type { SimulationOptions } from '../../simulation/simulation.ts';
 import { simulateInThread as simulate } from './worker.ts';
 
-// Seconds of computing, which take longer where others compute too.
 const NODES = 61;
 const ZONES = 3;
 
@@ -45,6 +44,7 @@ test('where the lines between zones are narrow, it takes clearly less time', asy
     const narrow = { seed, zoneBytesPerSecond: 250_000_000 };
     const [without, with_] = await Promise.all([run(undefined, narrow), run(2 / 3, narrow)]);
     expect([without.incomplete, with_.incomplete]).toEqual([0, 0]);
+    expect(with_.makespanSeconds).toBeLessThan(0.95 * without.makespanSeconds);
     seconds.without += without.makespanSeconds;
     seconds.with += with_.makespanSeconds;
   }
