@@ -14,6 +14,7 @@ import { removeTemporaryFolders, TestPublisher, temporaryFolder, until } from '.
 import { enxame, type Run, shippedProgram } from '../../cli/enxame-process.ts';
 import { type ControlPlane, startControlPlane } from '../../cluster/control-plane.ts';
 import { freeLoopbackPorts } from '../../cluster/loopback-ports.ts';
+import { PATIENCE } from '../../patience.ts';
 import { NAMESPACE, render } from '../chart/render.ts';
 
 const { version: VERSION } = JSON.parse(
@@ -150,7 +151,7 @@ beforeAll(async () => {
   const objects = await render();
   const crds = objects.filter(({ kind }) => kind === 'CustomResourceDefinition');
   await create({ apiVersion: 'v1', kind: 'List', items: crds });
-  await kubectl('wait', '--for=condition=Established', '--timeout=120s', 'crd', '--all');
+  await kubectl('wait', '--for=condition=Established', `--timeout=${PATIENCE * 30}s`, 'crd', '--all');
   const rest = objects.filter(({ kind }) => kind !== 'CustomResourceDefinition');
   await create({ apiVersion: 'v1', kind: 'List', items: rest });
   await create({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace: 'ml' } });
@@ -258,7 +259,7 @@ test('keeps its files when the kind itself is deleted', async () => {
   await kubectl(
     'wait',
     '--for=condition=Established',
-    '--timeout=120s',
+    `--timeout=${PATIENCE * 30}s`,
     'crd',
     'contentrevisions.enxame.dev',
   );
