@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { ContentRevision, NodeContent } from '../../../api/index.ts';
+import { VERSION } from '../../../cli/version.ts';
 import { reservationOf, revisionOf, SOURCE_STATE, UID } from '../../agent/fake-cluster.ts';
 import { removeTemporaryFolders, TestPublisher, temporaryFolder, until } from '../../agent/harness.ts';
 import { enxame, type Run, shippedProgram } from '../../cli/enxame-process.ts';
@@ -17,9 +18,6 @@ import { freeLoopbackPorts } from '../../cluster/loopback-ports.ts';
 import { PATIENCE } from '../../patience.ts';
 import { NAMESPACE, render } from '../chart/render.ts';
 
-const { version: VERSION } = JSON.parse(
-  await readFile(join(import.meta.dirname, '../../../package.json'), 'utf8'),
-) as { version: string };
 const NODE = 'node-a';
 const OPERATOR = ['--as', `system:serviceaccount:${NAMESPACE}:enxame-operator`];
 const BYTES = randomBytes(500_000);
