@@ -74,6 +74,11 @@ describeOwn('the README', () => {
       for (const node of await nodeNames()) {
         const find = ['find', '/var/lib/enxame/content', '/var/lib/enxame/staging', '-type', 'f'];
         expect((await ownCluster!.nodeExec(node, find)).stdout).toBe('');
+        await until(
+          `what held content on ${node} is gone too`,
+          () => ownCluster!.nodeExec(node, ['find', '/var/lib/enxame/content', '-mindepth', '1']),
+          ({ stdout }) => stdout === '',
+        );
       }
       await shell.run(release);
       await until('everything of the release is gone', inSystemNamespace, (names) => names.length <= 2);
