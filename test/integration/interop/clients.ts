@@ -200,8 +200,8 @@ export interface RunningClient {
   readonly place: Place;
   /** Resolves when it has everything, and rejects if it ends without. */
   readonly complete: Promise<void>;
-  /** Resolves once the condition holds for all that it has said; rejects if it ends before. */
-  said(holds: (text: string) => boolean): Promise<void>;
+  /** Resolves with all that it has said, once the condition holds for it; rejects if it ends before. */
+  said(holds: (text: string) => boolean): Promise<string>;
   /** Ends it, at once by default, and waits for that. Resolves with its exit code. */
   end(signal?: NodeJS.Signals): Promise<number | null>;
 }
@@ -235,9 +235,9 @@ export async function startClient(client: Client, task: Task, at?: Place): Promi
     });
   });
   const saidSoThat = (holds: (text: string) => boolean) =>
-    new Promise<void>((resolve, reject) => {
+    new Promise<string>((resolve, reject) => {
       const look = () => {
-        if (holds(said)) resolve();
+        if (holds(said)) resolve(said);
         else if (ended !== undefined) reject(ended);
         else return;
         waiting.delete(look);
@@ -251,7 +251,7 @@ export async function startClient(client: Client, task: Task, at?: Place): Promi
       ? closed.then((code) => {
           if (code !== 0) throw ended;
         })
-      : saidSoThat((text) => saysComplete.test(text));
+      : saidSoThat((text) => saysComplete.test(text)).then(() => undefined);
   // A client that is ended by the test has nobody who waits for it any more.
   complete.catch(() => undefined);
   return {
