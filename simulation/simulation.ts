@@ -9,7 +9,7 @@ import { seededRandom } from './random.ts';
 import { Timeline, type TimelinePoint } from './timeline.ts';
 import { fullMesh, nearRegular } from './topology.ts';
 
-/** Takes some tens of milliseconds. */
+/** Real time of some tens of milliseconds. */
 const EVENTS_PER_STEP = 20_000;
 
 /** What to simulate. */
@@ -97,7 +97,7 @@ export interface SimulationProgress {
   readonly missing: number;
 }
 
-/** The same in steps of some milliseconds of real time, for whoever has something else to do in between. */
+/** The same in steps of some tens of milliseconds of real time, for whoever has something else to do in between. */
 export function* simulationSteps(
   options: SimulationOptions,
 ): Generator<SimulationProgress, SimulationResult, undefined> {

@@ -1,10 +1,10 @@
 /**
  * How soon peers come back, and how long they are believed without an announce. Our own clients keep to what they
  * are told; leechers among them come often, because their announces are how progress is known. Foreign clients have
- * least intervals of their own, of 5 to 10 minutes (libtorrent 300 s, rtorrent 600 s), whatever they are told: they
- * are never told less than they keep, and are believed beyond it. Leechers that grow in number are asked to come less
- * often, so that all of them together announce at a bounded rate. Jitter keeps those that came at once from coming
- * back at once.
+ * least intervals of their own, of 5 to 10 minutes (libtorrent 300 s, rtorrent 600 s), whatever they are told: none is
+ * told less than the shortest of those, and all are believed beyond the longest. Leechers that grow in number are asked
+ * to come less often, so that all of them together announce at a bounded rate. Jitter keeps those that came at once
+ * from coming back at once.
  */
 
 /** The interval of our own leechers while there are few. */

@@ -153,7 +153,7 @@ export class SwarmRegistry {
    * that another with its address stands for now, changes nothing; a second `completed` of a peer is not counted.
    *
    * @param expiresAt when the peer is forgotten unless it announces again, in the clock's milliseconds
-   * @param lateAt from when on, until then, others are rather told of peers that are not late
+   * @param lateAt from when on it is late, likewise: others are then rather told of peers that are not
    * @throws TrackerError TooManyPeers where its host has put in too many
    */
   announce(

@@ -169,18 +169,21 @@ export class Swarm implements SwarmCounts {
    */
   pick(asker: number, wanted: number, localShare: number, sampler: Sampler, now: number): void {
     sampler.begin(this.#table.lateAt, now);
+    this.#choose(asker, wanted, localShare, sampler);
+    sampler.putLateLast();
+  }
+
+  #choose(asker: number, wanted: number, localShare: number, sampler: Sampler): void {
     const own = this.#table.group[asker] as PeerGroup;
     if (this.#mayLackAll(asker)) {
       for (const group of this.groups)
         sampler.add(group.uploaders, group === own ? (this.#table.place[asker] as number) : -1);
       sampler.pick(Math.min(wanted, SEEDS_TOLD_TO_SEEDS));
-      sampler.putLateLast();
       return;
     }
     if (this.groups.length === 1 || own.zone === 0) {
       for (const group of this.groups) this.#offer(group, asker, sampler);
       sampler.pick(wanted);
-      sampler.putLateLast();
       return;
     }
     this.#offer(own, asker, sampler);
@@ -196,7 +199,6 @@ export class Swarm implements SwarmCounts {
     for (const group of this.groups) if (group !== own) this.#offer(group, asker, sampler);
     sampler.pick(fromElsewhere);
     sampler.mix(fromOwn, localShare); // Askers take the first ones first.
-    sampler.putLateLast();
   }
 
   #offer(group: PeerGroup, asker: number, sampler: Sampler): void {

@@ -3,6 +3,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { VERSION } from '../../cli/version.ts';
 import { DEMO_NAMESPACE, startSource } from '../demo/source.ts';
 import { CHART, everythingReady, SYSTEM_NAMESPACE } from './harness/chart.ts';
 import { disconnect, kubectl, ownCluster } from './harness/environment.ts';
@@ -73,6 +74,11 @@ describeOwn('the README', () => {
       for (const node of await nodeNames()) {
         const find = ['find', '/var/lib/enxame/content', '/var/lib/enxame/staging', '-type', 'f'];
         expect((await ownCluster!.nodeExec(node, find)).stdout).toBe('');
+        await until(
+          `what held content on ${node} is gone too`,
+          () => ownCluster!.nodeExec(node, ['find', '/var/lib/enxame/content', '-mindepth', '1']),
+          ({ stdout }) => stdout === '',
+        );
       }
       await shell.run(release);
       await until('everything of the release is gone', inSystemNamespace, (names) => names.length <= 2);
@@ -164,11 +170,8 @@ describeOwn('the README', () => {
       await everythingReady({ kubectl });
       expect(await image()).toBe(`${REGISTRY}/enxame:0.1.0`);
       const chart = await shell.run(`helm list --namespace ${SYSTEM_NAMESPACE} --output json`);
-      const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {
-        version: string;
-      };
-      expect(JSON.parse(chart.stdout)).toMatchObject([{ name: 'enxame', chart: `enxame-${version}` }]);
-      expect(await readFile(join(CHART, 'Chart.yaml'), 'utf8')).toContain(`version: ${version}\n`);
+      expect(JSON.parse(chart.stdout)).toMatchObject([{ name: 'enxame', chart: `enxame-${VERSION}` }]);
+      expect(await readFile(join(CHART, 'Chart.yaml'), 'utf8')).toContain(`version: ${VERSION}\n`);
     },
     TIMEOUT_MILLISECONDS,
   );

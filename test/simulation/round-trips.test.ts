@@ -56,7 +56,7 @@ const CASES: Case[] = [100, 1000, 10_000]
   )
   .filter((one) => pathBytesOf(one) <= MAX_PATH_BYTES);
 
-/** One that is large; the bench has the rest. */
+/** One that is large; more of them would take too long. */
 const LARGE: Case = { mebibytes: 1024, megabits: 1000, roundTripMilliseconds: 200 };
 
 const nameOf = (one: Case) =>

@@ -1,16 +1,13 @@
 // Both protocols under requests that are nearly right. ENXAME_FUZZ_REQUESTS asks for more of them than CI has time
 // for; ENXAME_FUZZ_SEED repeats a run.
 import { expect, test } from '@jest/globals';
-import { Announcer } from '../../tracker/announcer.ts';
 import { compactHost } from '../../tracker/peer-address.ts';
-import { SwarmRegistry } from '../../tracker/registry.ts';
 import { NO_CREDENTIALS } from '../../tracker/rights.ts';
-import { OPEN_LIST } from '../../tracker/torrents.ts';
 import { UdpTracker } from '../../tracker/udp-tracker.ts';
-import { nodeTimer, WaitingRoom } from '../../tracker/waiting-room.ts';
 import { announceQuery, escapeBytes } from './announce-query.ts';
 import { decode } from './bdecode.ts';
 import { collectedLog } from './collected-log.ts';
+import { openAnnouncer } from './open-announcer.ts';
 import { seededRandom } from './seeded-random.ts';
 import { announceDatagram, connectDatagram, scrapeDatagram, urlData } from './udp-datagrams.ts';
 
@@ -21,17 +18,8 @@ const TIMEOUT_MILLISECONDS = 120_000 + 5 * REQUESTS;
 const LIMITS = { maxSwarms: 20, maxPeers: 500, maxPeersPerSwarm: 100, maxPeersPerAddress: 300 };
 
 function stage(random: () => number) {
-  const registry = new SwarmRegistry({ now: 0, random, limits: LIMITS });
+  const { announcer, registry, clock } = openAnnouncer(random, { limits: LIMITS });
   const logger = collectedLog();
-  const clock = { now: 0 };
-  const announcer = new Announcer({
-    torrents: OPEN_LIST,
-    registry,
-    arrivals: new WaitingRoom({ maxWaiting: 1, startTimer: nodeTimer }),
-    arrivalWaitMilliseconds: 0,
-    random,
-    now: () => clock.now,
-  });
   /** Lets time pass now and then, and looks whether the registry kept its bounds. */
   const look = (number: number) => {
     if (number % 100 > 0) return;

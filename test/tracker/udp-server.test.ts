@@ -2,14 +2,12 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { networkInterfaces } from 'node:os';
 import { afterEach, expect, test } from '@jest/globals';
-import { Announcer } from '../../tracker/announcer.ts';
-import { SwarmRegistry } from '../../tracker/registry.ts';
 import { OPEN_LIST } from '../../tracker/torrents.ts';
 import { startTracker } from '../../tracker/tracker.ts';
 import { machineAddresses, startUdpServer, type UdpServer } from '../../tracker/udp-server.ts';
-import { nodeTimer, WaitingRoom } from '../../tracker/waiting-room.ts';
 import { announceQuery } from './announce-query.ts';
 import { type CollectedLog, collectedLog } from './collected-log.ts';
+import { openAnnouncer } from './open-announcer.ts';
 import { announceDatagram, connectDatagram } from './udp-datagrams.ts';
 
 const ends: (() => void | Promise<void>)[] = [];
@@ -20,14 +18,7 @@ afterEach(async () => {
 
 async function start(host: string, port: number, addresses?: () => readonly string[]) {
   const logger: CollectedLog = collectedLog();
-  const announcer = new Announcer({
-    torrents: OPEN_LIST,
-    registry: new SwarmRegistry({ now: 0, random: Math.random }),
-    arrivals: new WaitingRoom({ maxWaiting: 1, startTimer: nodeTimer }),
-    arrivalWaitMilliseconds: 0,
-    random: Math.random,
-    now: () => 0,
-  });
+  const { announcer } = openAnnouncer(Math.random);
   const ignored = { answered: () => {}, scraped: () => {}, dropped: () => {} };
   const server: UdpServer = await startUdpServer(
     { announcer, logger, now: () => 0, ...ignored },

@@ -1,11 +1,8 @@
 import { expect, test } from '@jest/globals';
-import { Announcer } from '../../tracker/announcer.ts';
-import { SwarmRegistry } from '../../tracker/registry.ts';
 import { announceKey, KeyRights, type Rights } from '../../tracker/rights.ts';
-import { OPEN_LIST } from '../../tracker/torrents.ts';
 import { UdpTracker } from '../../tracker/udp-tracker.ts';
-import { nodeTimer, WaitingRoom } from '../../tracker/waiting-room.ts';
 import { collectedLog } from './collected-log.ts';
+import { openAnnouncer } from './open-announcer.ts';
 import { seededRandom } from './seeded-random.ts';
 import { announceDatagram, connectDatagram, scrapeDatagram, urlData } from './udp-datagrams.ts';
 
@@ -13,18 +10,7 @@ const A = 'aa'.repeat(20);
 const SECRET = Buffer.from('a secret of more than sixteen bytes');
 
 function trackerWith(rights?: Rights) {
-  const random = seededRandom(1);
-  const registry = new SwarmRegistry({ now: 0, random });
-  const clock = { now: 0 };
-  const announcer = new Announcer({
-    torrents: OPEN_LIST,
-    registry,
-    arrivals: new WaitingRoom({ maxWaiting: 1, startTimer: nodeTimer }),
-    arrivalWaitMilliseconds: 0,
-    random,
-    now: () => clock.now,
-    ...(rights && { rights }),
-  });
+  const { announcer, registry, clock } = openAnnouncer(seededRandom(1), { rights });
   const sent: Buffer[] = [];
   const counts = { dropped: 0, answered: 0 };
   const tracker = new UdpTracker({

@@ -19,13 +19,14 @@ every upgrade. Those of the values (podLabels) come on top, but for the ones by 
 {{- define "enxame.podLabels" -}}
 {{- $values := index .root.Values .component -}}
 {{- $selector := include "enxame.selector" . | fromYaml -}}
-{{- range $name, $value := $values.podLabels -}}
+{{- $given := $values.podLabels | default dict -}}
+{{- range $name, $value := $given -}}
 {{- if and (hasKey $selector $name) (ne $value (get $selector $name)) -}}
 {{- fail (printf "%s.podLabels sets %s to %s; by that label the Pods are found, and it must be left out" $.component $name $value) -}}
 {{- end -}}
 {{- end -}}
 {{- $own := dict "app.kubernetes.io/part-of" "enxame" "app.kubernetes.io/managed-by" .root.Release.Service -}}
-{{- merge (dict) $selector $values.podLabels $own | toYaml -}}
+{{- merge (dict) $selector $given $own | toYaml -}}
 {{- end }}
 
 {{/* The nodes of a component; the argument is its nodeSelector. */}}

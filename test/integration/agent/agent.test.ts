@@ -9,16 +9,15 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { ContentRevision, NodeContent } from '../../../api/index.ts';
+import { VERSION } from '../../../cli/version.ts';
 import { reservationOf, revisionOf, SOURCE_STATE, UID } from '../../agent/fake-cluster.ts';
 import { removeTemporaryFolders, TestPublisher, temporaryFolder, until } from '../../agent/harness.ts';
 import { enxame, type Run, shippedProgram } from '../../cli/enxame-process.ts';
 import { type ControlPlane, startControlPlane } from '../../cluster/control-plane.ts';
 import { freeLoopbackPorts } from '../../cluster/loopback-ports.ts';
+import { PATIENCE } from '../../patience.ts';
 import { NAMESPACE, render } from '../chart/render.ts';
 
-const { version: VERSION } = JSON.parse(
-  await readFile(join(import.meta.dirname, '../../../package.json'), 'utf8'),
-) as { version: string };
 const NODE = 'node-a';
 const OPERATOR = ['--as', `system:serviceaccount:${NAMESPACE}:enxame-operator`];
 const BYTES = randomBytes(500_000);
@@ -150,7 +149,7 @@ beforeAll(async () => {
   const objects = await render();
   const crds = objects.filter(({ kind }) => kind === 'CustomResourceDefinition');
   await create({ apiVersion: 'v1', kind: 'List', items: crds });
-  await kubectl('wait', '--for=condition=Established', '--timeout=120s', 'crd', '--all');
+  await kubectl('wait', '--for=condition=Established', `--timeout=${PATIENCE * 30}s`, 'crd', '--all');
   const rest = objects.filter(({ kind }) => kind !== 'CustomResourceDefinition');
   await create({ apiVersion: 'v1', kind: 'List', items: rest });
   await create({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace: 'ml' } });
@@ -258,7 +257,7 @@ test('keeps its files when the kind itself is deleted', async () => {
   await kubectl(
     'wait',
     '--for=condition=Established',
-    '--timeout=120s',
+    `--timeout=${PATIENCE * 30}s`,
     'crd',
     'contentrevisions.enxame.dev',
   );

@@ -15,6 +15,7 @@ import {
 import { contentDistribution, contentRevision, nodeContent, UID } from '../../api/objects.ts';
 import { type CommandOutput, runCommand } from '../../cluster/command.ts';
 import { type ControlPlane, startControlPlane } from '../../cluster/control-plane.ts';
+import { PATIENCE } from '../../patience.ts';
 
 const crds = join(import.meta.dirname, '..', '..', '..', 'crds');
 
@@ -30,7 +31,7 @@ beforeAll(async () => {
   installed = await runCommand(join(server.binaries, 'kubectl'), ['apply', '--server-side', '-f', crds], {
     env,
   });
-  await kubectl('wait', '--for=condition=Established', '--timeout=120s', '-f', crds);
+  await kubectl('wait', '--for=condition=Established', `--timeout=${PATIENCE * 30}s`, '-f', crds);
   await kubectl('create', 'namespace', 'ml');
   const config = new KubeConfig();
   config.loadFromFile(server.kubeconfigPath);

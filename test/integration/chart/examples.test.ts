@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { parseAllDocuments } from 'yaml';
 import { type ControlPlane, startControlPlane } from '../../cluster/control-plane.ts';
+import { PATIENCE } from '../../patience.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..', '..');
 const EXAMPLES = join(ROOT, 'examples');
@@ -34,7 +35,13 @@ beforeAll(async () => {
   files = (await readdir(EXAMPLES)).filter((name) => name.endsWith('.yaml')).sort();
   server = await startControlPlane();
   await server.kubectl(['apply', '--server-side', '--filename', join(ROOT, 'crds')]);
-  await server.kubectl(['wait', '--for=condition=Established', '--timeout=120s', 'crd', '--all']);
+  await server.kubectl([
+    'wait',
+    '--for=condition=Established',
+    `--timeout=${PATIENCE * 30}s`,
+    'crd',
+    '--all',
+  ]);
   await server.kubectl(['create', 'namespace', 'demo']);
   // No controller makes it here, and no Pod gets in without one.
   await server.kubectl(['create', 'serviceaccount', 'default', '--namespace', 'default']);

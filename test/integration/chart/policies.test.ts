@@ -6,6 +6,7 @@ import { KubeConfig } from '@kubernetes/client-node';
 import { Agent, request } from 'undici';
 import { contentDistribution, contentRevision, nodeContent } from '../../api/objects.ts';
 import { type ControlPlane, startControlPlane } from '../../cluster/control-plane.ts';
+import { PATIENCE } from '../../patience.ts';
 import { NAMESPACE, render } from './render.ts';
 
 const agent = (node: string) => [
@@ -82,7 +83,7 @@ beforeAll(async () => {
   const objects = await render();
   const crds = objects.filter(({ kind }) => kind === 'CustomResourceDefinition');
   await send(['create'], { apiVersion: 'v1', kind: 'List', items: crds }, ADMIN);
-  await kubectl('wait', '--for=condition=Established', '--timeout=120s', 'crd', '--all');
+  await kubectl('wait', '--for=condition=Established', `--timeout=${PATIENCE * 30}s`, 'crd', '--all');
   const rest = objects.filter(({ kind }) => kind !== 'CustomResourceDefinition');
   await send(['create', '--validate=strict'], { apiVersion: 'v1', kind: 'List', items: rest }, ADMIN);
   // The API server takes up policies within a moment.

@@ -159,6 +159,14 @@ test('values that repeat what the chart sets itself are merged with it', async (
   }
 });
 
+test('values that are taken away (null) leave what the chart sets itself', async () => {
+  const none = ['agent', 'operator'].flatMap((of) => [`${of}.podLabels`, `${of}.nodeSelector`]);
+  const made = await render(Object.fromEntries(none.map((path) => [path, null])));
+  const asUsual = await render();
+  expect(agent(made).spec).toEqual(agent(asUsual).spec);
+  expect(operator(made).spec).toEqual(operator(asUsual).spec);
+});
+
 test('the operator understands the environment that the chart gives it', async () => {
   const values = {
     imagePullSecrets: [{ name: 'a' }, { name: 'b' }],

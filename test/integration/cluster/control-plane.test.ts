@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
 import { startControlPlane } from '../../cluster/control-plane.ts';
+import { PATIENCE } from '../../patience.ts';
 
 /** Processes on whose command line a text stands. */
 async function processesWith(text: string): Promise<string[]> {
@@ -46,7 +47,7 @@ test('with the controller manager, Pods can be made and namespaces end', async (
   try {
     await plane.kubectl(['run', 'pod', '--image=none']);
     await plane.kubectl(['create', 'namespace', 'passing']);
-    await plane.kubectl(['delete', 'namespace', 'passing', '--timeout=240s']);
+    await plane.kubectl(['delete', 'namespace', 'passing', `--timeout=${PATIENCE * 60}s`]);
   } finally {
     await plane.close();
   }
@@ -63,7 +64,7 @@ test('its programs die with the process that started them', async () => {
   try {
     expect(await processesWith(folder)).toHaveLength(2);
     owner.kill('SIGKILL');
-    const end = Date.now() + 60_000;
+    const end = Date.now() + PATIENCE * 10_000;
     while ((await processesWith(folder)).length > 0 && Date.now() < end) await delay(50);
     expect(await processesWith(folder)).toEqual([]);
   } finally {

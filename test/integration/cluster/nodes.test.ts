@@ -15,6 +15,7 @@ import { namespacesOf, processesIn } from '../../cluster/network.ts';
 import { PAUSE_IMAGE } from '../../cluster/pause-image.ts';
 import { ensurePrerequisites } from '../../cluster/prerequisites.ts';
 import { Processes } from '../../cluster/processes.ts';
+import { PATIENCE } from '../../patience.ts';
 
 const NAME = 'enxame-cluster-test';
 const NODE = 'node-1';
@@ -55,7 +56,7 @@ async function traces(): Promise<string[]> {
 
 /** Waits for a condition of a Pod. */
 const podIs = (condition: string) =>
-  cluster.kubectl(['wait', `--for=${condition}`, 'pod/sleeper', '--timeout=240s']);
+  cluster.kubectl(['wait', `--for=${condition}`, 'pod/sleeper', `--timeout=${PATIENCE * 60}s`]);
 
 const isReachable = (): Promise<boolean> =>
   cluster.nodeExec(NODE, ['timeout', '2', 'bash', '-c', 'echo > /dev/tcp/198.18.0.2/6443']).then(
@@ -67,7 +68,7 @@ const isReachable = (): Promise<boolean> =>
 async function interruptUp(isSo: () => boolean | Promise<boolean>): Promise<void> {
   const run = spawn(process.execPath, [PROGRAM, 'up', '--name', NAME, '--nodes', '1'], { stdio: 'ignore' });
   const ended = new Promise((resolve) => run.once('close', resolve));
-  for (const end = Date.now() + 240_000; !(await isSo()); await delay(20))
+  for (const end = Date.now() + PATIENCE * 60_000; !(await isSo()); await delay(20))
     if (Date.now() > end || run.exitCode !== null) throw new Error('the run did not come that far');
   run.kill('SIGKILL');
   await ended;

@@ -1,17 +1,18 @@
 // `npm run image -- --push` against a real registry, with credentials as docker and podman keep them.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { VERSION } from '../../../cli/version.ts';
+import { cacheFolder } from '../../cluster/binaries.ts';
 import { freeLoopbackPorts } from '../../cluster/loopback-ports.ts';
 import { ACCOUNT, startRegistry } from '../../registry/registry.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..', '..');
-const { version: VERSION } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {
-  version: string;
-};
 const BASIC = Buffer.from(`${ACCOUNT.user}:${ACCOUNT.password}`).toString('base64');
 
 let folder: string;
@@ -33,24 +34,16 @@ afterAll(async () => {
 /** Runs the command that the README names. */
 async function push(args: readonly string[], env: Record<string, string> = {}) {
   const child = spawn(process.execPath, [join(ROOT, 'image', 'build.ts'), ...args], {
-    // No credentials of whoever runs the tests.
-    env: { PATH: process.env.PATH, HOME: folder, XDG_CACHE_HOME: cache(), ...env },
+    // No credentials of whoever runs the tests, but the crane that lies there already.
+    env: { PATH: process.env.PATH, HOME: folder, XDG_CACHE_HOME: dirname(cacheFolder()), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  let [stdout, stderr] = ['', ''];
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    stdout += text;
-  });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text;
-  });
-  const code = await new Promise((resolve) => child.once('close', resolve));
+  const [[code], stdout, stderr] = await Promise.all([
+    once(child, 'close') as Promise<[number | null]>,
+    text(child.stdout),
+    text(child.stderr),
+  ]);
   return { code, stdout, stderr };
-}
-
-/** Where crane lies already. */
-function cache(): string {
-  return process.env.XDG_CACHE_HOME ?? join(process.env.HOME ?? '/root', '.cache');
 }
 
 const ask = (path: string) =>

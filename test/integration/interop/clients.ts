@@ -3,10 +3,11 @@
 // has a loopback address of its own, as it would outside: transmission takes all that come from one for one peer.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { TRANSMISSION_COMPLETE, transmissionCommand } from '../../../bench/clients/transmission.ts';
 import { shippedProgram } from '../../cli/enxame-process.ts';
 import { runCommand } from '../../cluster/command.ts';
 
@@ -94,15 +95,6 @@ export const ARIA2: Client = {
   ],
 };
 
-/** What would find peers in other ways than the tracker's, or speak another protocol. */
-const TRANSMISSION_SETTINGS = {
-  'dht-enabled': false,
-  'lpd-enabled': false,
-  'pex-enabled': false,
-  'utp-enabled': false,
-  'rpc-enabled': false,
-};
-
 /**
  * It never dials loopback addresses, so others have to dial it. It looks every 10 s whom to unchoke and in whom it is
  * interested: nothing comes or goes before.
@@ -111,24 +103,9 @@ export const TRANSMISSION: Client = {
   name: 'transmission',
   package: 'transmission-cli',
   probe: ['transmission-cli', '--version'],
-  command({ torrent, folder, upBytesPerSecond = 0 }, { host, port }, ownFolder) {
-    const settings = { ...TRANSMISSION_SETTINGS, 'bind-address-ipv4': host };
-    writeFileSync(join(ownFolder, 'settings.json'), JSON.stringify(settings));
-    return [
-      'transmission-cli',
-      '--no-portmap',
-      '--encryption-tolerated',
-      '--no-downlimit',
-      ...(upBytesPerSecond > 0 ? [`--uplimit=${Math.ceil(upBytesPerSecond / 1000)}`] : ['--no-uplimit']),
-      // Called once all is there, with the torrent's name and more in its environment, which it prints.
-      '--finish=/usr/bin/env',
-      `--config-dir=${ownFolder}`,
-      `--port=${port}`,
-      `--download-dir=${folder}`,
-      torrent,
-    ];
-  },
-  saysComplete: /^TR_TORRENT_NAME=/m,
+  command: ({ torrent, folder, upBytesPerSecond }, { host, port }, ownFolder) =>
+    transmissionCommand({ torrent, folder, host, port, ownFolder, upBytesPerSecond }),
+  saysComplete: TRANSMISSION_COMPLETE,
 };
 
 /** A client that only makes torrents. */
@@ -223,8 +200,8 @@ export interface RunningClient {
   readonly place: Place;
   /** Resolves when it has everything, and rejects if it ends without. */
   readonly complete: Promise<void>;
-  /** Resolves once the condition holds for all that it has said; rejects if it ends before. */
-  said(holds: (text: string) => boolean): Promise<void>;
+  /** Resolves with all that it has said, once the condition holds for it; rejects if it ends before. */
+  said(holds: (text: string) => boolean): Promise<string>;
   /** Ends it, at once by default, and waits for that. Resolves with its exit code. */
   end(signal?: NodeJS.Signals): Promise<number | null>;
 }
@@ -258,9 +235,9 @@ export async function startClient(client: Client, task: Task, at?: Place): Promi
     });
   });
   const saidSoThat = (holds: (text: string) => boolean) =>
-    new Promise<void>((resolve, reject) => {
+    new Promise<string>((resolve, reject) => {
       const look = () => {
-        if (holds(said)) resolve();
+        if (holds(said)) resolve(said);
         else if (ended !== undefined) reject(ended);
         else return;
         waiting.delete(look);
@@ -274,7 +251,7 @@ export async function startClient(client: Client, task: Task, at?: Place): Promi
       ? closed.then((code) => {
           if (code !== 0) throw ended;
         })
-      : saidSoThat((text) => saysComplete.test(text));
+      : saidSoThat((text) => saysComplete.test(text)).then(() => undefined);
   // A client that is ended by the test has nobody who waits for it any more.
   complete.catch(() => undefined);
   return {

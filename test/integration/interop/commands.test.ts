@@ -118,6 +118,9 @@ async function expectContent(shape: Shape, where: string): Promise<void> {
   expect(await digestsOf(shape, where)).toEqual((await provide(shape)).digests);
 }
 
+/** In the events of one of ours: what came and went until all was there stands in the progress that comes after. */
+const PROGRESS_OF_ALL = /"event":"complete".*\n.*"event":"progress"/;
+
 /** The largest value of a number in the events of one of ours. */
 function largest(said: string, name: string): number {
   let most = 0;
@@ -162,6 +165,7 @@ describe.each(OTHERS)('$name', (other) => {
       const seed = await start(ENXAME, 'seed', shape);
       const theirs = await start(other, 'leech', shape, { peers: [seed.place] });
       await theirs.complete;
+      await seed.said((text) => largest(text, 'uploadedBytes') >= totalBytes(shape));
       await expectContent(shape, theirs.folder);
       expect(await seed.end('SIGINT')).toBe(0);
     });
@@ -180,8 +184,8 @@ describe.each(OTHERS)('$name', (other) => {
     ];
     for (const leecher of ours) {
       await leecher.complete;
-      await leecher.said((text) => /"event":"complete".*\n.*"event":"progress"/.test(text));
-      await leecher.said((text) => largest(text, 'wastedBytes') < totalBytes(SMALL_PIECES) / 10);
+      const said = await leecher.said((text) => PROGRESS_OF_ALL.test(text));
+      expect(largest(said, 'wastedBytes')).toBeLessThan(totalBytes(SMALL_PIECES) / 10);
       await expectContent(SMALL_PIECES, leecher.folder);
     }
   });
@@ -212,17 +216,12 @@ describe.each(OTHERS)('$name', (other) => {
     await first.end();
     const second = await start(ENXAME, 'leech', LARGE_PIECES, task);
     await second.complete;
-    // What was fetched stands in the progress that comes after.
-    await second.said((text) => /"event":"complete".*\n.*"event":"progress"/.test(text));
+    await second.said((text) => PROGRESS_OF_ALL.test(text));
     expect(await second.end('SIGINT')).toBe(0);
-    let fetchedBytes = 0;
-    await second.said((text) => {
-      fetchedBytes = largest(text, 'downloadedBytes');
-      return true;
-    });
+    const said = await second.said(() => true);
     // The piece that was there is at least as long as the last.
     const lastBytes = totalBytes(LARGE_PIECES) % LARGE_PIECES.pieceLength;
-    expect(fetchedBytes).toBeLessThanOrEqual(totalBytes(LARGE_PIECES) - lastBytes);
+    expect(largest(said, 'downloadedBytes')).toBeLessThanOrEqual(totalBytes(LARGE_PIECES) - lastBytes);
     await expectContent(LARGE_PIECES, second.folder);
   });
 

@@ -7,6 +7,7 @@ import { parse, stringify } from 'yaml';
 import { createClient, type KubeClient, loadKubeConfig } from '../../../kube/index.ts';
 import { contentRevision } from '../../api/objects.ts';
 import { type ControlPlane, startControlPlane } from '../../cluster/control-plane.ts';
+import { PATIENCE } from '../../patience.ts';
 import { NAMESPACE, render } from '../chart/render.ts';
 import { until } from './until.ts';
 
@@ -50,7 +51,7 @@ export class TestApi {
     const isDefinition = ({ kind }: { kind: string }) => kind === 'CustomResourceDefinition';
     await this.kubectl('create', 'namespace', NAMESPACE);
     await this.create(objects.filter(isDefinition));
-    await this.kubectl('wait', '--for=condition=Established', '--timeout=120s', 'crd', '--all');
+    await this.kubectl('wait', '--for=condition=Established', `--timeout=${PATIENCE * 30}s`, 'crd', '--all');
     await this.create(objects.filter((object) => !isDefinition(object)));
     const { metadata, ...rest } = contentRevision();
     const forged = { ...rest, metadata: { ...metadata, namespace: 'default' } };
