@@ -1,0 +1,125 @@
+/**
+ * `npm run mutate`: changes the engine in one place after the other and looks whether a test notices.
+ *
+ *     npm run mutate                    every change of test/mutations/lists
+ *     npm run mutate -- stall           those whose words or file match
+ *
+ * Each is made in a copy of the sources. Exits with 1 if a change survives that is not listed as one that nobody can
+ * notice, or if tests fail without any. Takes hours of processor time.
+ */
+import { execFileSync, spawn } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { type Mutation, mutate, readMutations } from './mutation.ts';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+
+/** A change that makes a test hang is noticed. */
+const LONGEST_MILLISECONDS = 600_000;
+
+type Outcome = 'killed' | 'survived' | 'broken';
+
+/** Copies what git knows of, with the packages beside it. */
+function copySources(): string {
+  const copy = mkdtempSync(join(tmpdir(), 'enxame-mutate-'));
+  const files = execFileSync('git', ['ls-files', '-z'], { cwd: ROOT, encoding: 'utf8' }).split('\0');
+  for (const file of files.filter((name) => name !== '')) {
+    cpSync(join(ROOT, file), join(copy, file), { recursive: true });
+  }
+  symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
+  return copy;
+}
+
+interface JestReport {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+}
+
+/** Runs the tests in a copy: killed if one failed, survived if all passed, broken if none ran. */
+async function runTests(copy: string, tests: string): Promise<Outcome> {
+  const report = join(copy, 'report.json');
+  rmSync(report, { force: true });
+  const args = [
+    '--experimental-vm-modules',
+    '--disable-warning=ExperimentalWarning',
+    join('node_modules', 'jest', 'bin', 'jest.js'),
+    `--config=${join(copy, 'test', 'jest', 'config.mjs')}`,
+    ...['--testPathIgnorePatterns', '/test/integration/', '/test/e2e/'],
+    ...['--testTimeout=120000', '--runInBand', '--bail=1', '--forceExit', '--json', `--outputFile=${report}`],
+    ...['--testPathPatterns', `/test/.*(${tests})`],
+  ];
+  const child = spawn(process.execPath, args, { cwd: copy, stdio: 'ignore' });
+  const overdue = setTimeout(() => child.kill('SIGKILL'), LONGEST_MILLISECONDS);
+  const signal = await new Promise((done) => child.once('close', (_, by) => done(by)));
+  clearTimeout(overdue);
+  if (signal !== null) return 'killed';
+  try {
+    const { numFailedTests, numPassedTests } = JSON.parse(readFileSync(report, 'utf8')) as JestReport;
+    if (numFailedTests > 0) return 'killed';
+    return numPassedTests > 0 ? 'survived' : 'broken';
+  } catch {
+    return 'broken';
+  }
+}
+
+async function outcomeOf(copy: string, mutation: Mutation): Promise<Outcome> {
+  const path = join(copy, mutation.file);
+  const text = readFileSync(path, 'utf8');
+  writeFileSync(path, mutate(mutation, text));
+  try {
+    return await runTests(copy, mutation.tests);
+  } finally {
+    writeFileSync(path, text);
+  }
+}
+
+/** Does the work of a list in several copies side by side. */
+async function inCopies<T>(
+  list: readonly T[],
+  work: (copy: string, item: T) => Promise<void>,
+): Promise<void> {
+  const rest = [...list];
+  const copies = Array.from({ length: Math.min(availableParallelism(), list.length) }, copySources);
+  try {
+    await Promise.all(
+      copies.map(async (copy) => {
+        for (let item = rest.shift(); item !== undefined; item = rest.shift()) await work(copy, item);
+      }),
+    );
+  } finally {
+    for (const copy of copies) rmSync(copy, { recursive: true, force: true });
+  }
+}
+
+async function main([pattern]: readonly string[]): Promise<number> {
+  const wanted = new RegExp(pattern ?? '', 'i');
+  const mutations = readMutations().filter(({ what, file }) => wanted.test(`${what} ${file}`));
+  const failing = new Set<string>();
+  await inCopies([...new Set(mutations.map(({ tests }) => tests))], async (copy, tests) => {
+    if ((await runTests(copy, tests)) === 'survived') return;
+    failing.add(tests);
+    process.stdout.write(`tests fail, or there are none, without any change: ${tests}\n`);
+  });
+  const counts = { killed: 0, survived: 0, expected: 0, broken: failing.size };
+  await inCopies(
+    mutations.filter(({ tests }) => !failing.has(tests)),
+    async (copy, mutation) => {
+      const began = performance.now();
+      const outcome = await outcomeOf(copy, mutation);
+      const seconds = ((performance.now() - began) / 1000).toFixed(0);
+      const isExpected = outcome === 'survived' && mutation.survives !== undefined;
+      counts[isExpected ? 'expected' : outcome]++;
+      const { what, file, survives } = mutation;
+      const reason = isExpected ? `, as expected: ${survives}` : '';
+      process.stdout.write(`${outcome.padEnd(8)} ${what} (${dirname(file)}, ${seconds} s)${reason}\n`);
+    },
+  );
+  const { killed, survived, expected, broken } = counts;
+  process.stdout.write(
+    `\n${killed} killed, ${survived} survived, ${expected} survived as expected, ${broken} broken\n`,
+  );
+  return killed > 0 && survived + broken === 0 ? 0 : 1;
+}
+
+process.exitCode = await main(process.argv.slice(2));
