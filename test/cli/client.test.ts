@@ -220,6 +220,15 @@ describe('enxame download and seed', () => {
     expect(await filesBelow(at('out', 'my data'))).toEqual(await filesBelow(path));
   });
 
+  test.each([[[]], [['--json']]])('a seed says where it listens, over IPv6 too (%j)', async (json) => {
+    const { torrent, path } = await content();
+    const run = enxame(['seed', torrent, path, '--listen', '[::1]:0', ...json]);
+    seeds.push(run);
+    expect(await run.nextLine()).toMatch(
+      json.length === 0 ? /^listening on \[::1\]:\d+$/ : /^\{"event":"listening","host":"::1","port":\d+\}$/,
+    );
+  });
+
   test('a magnet link is enough', async () => {
     const { torrent, path } = await content();
     const { infoHashHex } = parseMetainfo(await readFile(torrent));
