@@ -4,7 +4,10 @@ import { inOneLine } from './errors.ts';
 
 const AGAIN = 'then run the same command again: what is good is kept';
 
-const ADVICE: Partial<Record<TorrentErrorCode, string>> = {
+type Advice = Partial<Record<TorrentErrorCode, string>>;
+
+/** For commands that write. */
+const ADVICE: Advice = {
   NoSpace: `free some space, ${AGAIN}`,
   ReadOnly: 'name a folder that may be written to',
   DiskIo: `look after the disk, ${AGAIN}`,
@@ -12,8 +15,13 @@ const ADVICE: Partial<Record<TorrentErrorCode, string>> = {
   UnsafePath: 'put a plain file or folder in its place, or name another folder',
 };
 
+const READABLE = 'see that it can be read, then run the same command again';
+
+/** For commands that only read. */
+export const ADVICE_FOR_READERS: Advice = { DiskIo: READABLE, ReadOnly: READABLE };
+
 /** The error, with what to do where that is known. */
-export function withAdvice(error: unknown): unknown {
-  const advice = isTorrentError(error) ? ADVICE[error.code] : undefined;
+export function withAdvice(error: unknown, advices: Advice = ADVICE): unknown {
+  const advice = isTorrentError(error) ? advices[error.code] : undefined;
   return advice === undefined ? error : new Error(`${inOneLine(error)}; ${advice}`, { cause: error });
 }

@@ -13,6 +13,7 @@ import {
   hashContent,
   isTorrentError,
   MAX_METAINFO_BYTES,
+  MAX_PIECE_LENGTH,
   nameFault,
   parseMetainfo,
   refuseChanges,
@@ -25,7 +26,6 @@ import { checkUrls, TRACKER_PROTOCOLS } from './urls.ts';
 import { VERSION } from './version.ts';
 
 const MIN_PIECE_LENGTH = 16 * 1024;
-const MAX_PIECE_LENGTH = 64 * 1024 * 1024;
 
 /** The options of the command line. */
 export interface CreateOptions {

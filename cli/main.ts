@@ -104,8 +104,7 @@ function addTracker(enxame: Command): void {
     .option(
       '--replica <name=url>',
       'a tracker of the same torrents: each torrent is owned by one of them, which the others ask; repeat it',
-      (value: string, before: readonly string[]) => [...before, value],
-      [] as readonly string[],
+      gather,
     )
     .option(
       '--replica-services',

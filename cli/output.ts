@@ -1,9 +1,9 @@
 /**
  * What becomes of output that cannot be written. Invariant: whatever a command printed has left when it ends, however
- * slow its reader is; a reader that went away ends it without a word, and any other failure is one line and exit code 1. Warnings that
- * nobody can read end nothing.
+ * slow its reader is; a reader that went away ends it without a word, and any other failure is one line and exit
+ * code 1. Warnings that nobody can read end nothing.
  */
-const EXIT_FAILURE = 1;
+import { EXIT_FAILURE } from './errors.ts';
 
 let guard: ((error: NodeJS.ErrnoException) => void) | undefined;
 

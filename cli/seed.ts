@@ -10,7 +10,8 @@ import {
   type PieceStorage,
 } from '../torrent/index.ts';
 import type { Torrent } from '../torrent/session/types.ts';
-import { EXIT_FAILURE, inOneLine, UsageError } from './errors.ts';
+import { ADVICE_FOR_READERS, withAdvice } from './advice.ts';
+import { EXIT_FAILURE, UsageError } from './errors.ts';
 import { loadTorrent } from './load-torrent.ts';
 import { type Report, reportOf } from './report.ts';
 import type { Program } from './run.ts';
@@ -20,10 +21,10 @@ import {
   FileChecks,
   listen,
   parsePeers,
-  reportProgress,
   type SwarmOptions,
   tiersWith,
   untilStopped,
+  whileTelling,
 } from './swarm.ts';
 
 /** Serves the content at `path` (the file or the folder that became the torrent). */
@@ -48,7 +49,6 @@ export function seed(source: string, path: string, options: SwarmOptions): Progr
             discovery: discoveryOf(tiers, peers, report),
             losses: 'withdraw',
           });
-          report.listening(options.listen?.replace(/:\d+$/, '') || '::', session.port);
           await serve(torrent, path, report, signal);
           ({ uploadedBytes } = torrent.progress());
         } finally {
@@ -65,22 +65,13 @@ export function seed(source: string, path: string, options: SwarmOptions): Progr
       );
       return 0;
     } catch (error) {
-      if (!signal.aborted || error instanceof LostContent) throw withAdvice(error);
+      if (!signal.aborted || error instanceof LostContent) throw withAdvice(error, ADVICE_FOR_READERS);
       report.stopped('stopped before anything was served; the same command begins again');
       return EXIT_FAILURE;
     } finally {
       report.end();
     }
   };
-}
-
-/** The error, with what to do where the content cannot be read. */
-function withAdvice(error: unknown): unknown {
-  const isUnreadable = isTorrentError(error, 'DiskIo') || isTorrentError(error, 'ReadOnly');
-  if (!isUnreadable) return error;
-  return new Error(`${inOneLine(error)}; see that it can be read, then run the same command again`, {
-    cause: error,
-  });
 }
 
 /** Content that is not all there any more. */
@@ -102,21 +93,15 @@ async function serve(torrent: Torrent, path: string, report: Report, signal: Abo
     if (torrent.progress().piecesHave === 0) nothingLeft.abort();
   });
   const checks = new FileChecks(torrent);
-  const ending = new AbortController();
-  const reporting = reportProgress(() => {
+  const tell = () => {
     report.progress(torrent.progress());
     checks.tick();
-  }, ending.signal);
-  try {
-    await untilStopped(torrent, AbortSignal.any([signal, nothingLeft.signal]));
-    if (nothingLeft.signal.aborted)
-      throw new LostContent(
-        `nothing is left of ${path} that could be served; put back what was there, and seed it again`,
-      );
-  } finally {
-    ending.abort();
-    await reporting;
-  }
+  };
+  await whileTelling(tell, () => untilStopped(torrent, AbortSignal.any([signal, nothingLeft.signal])));
+  if (nothingLeft.signal.aborted)
+    throw new LostContent(
+      `nothing is left of ${path} that could be served; put back what was there, and seed it again`,
+    );
 }
 
 /** The folder that holds the torrent's files, and the metainfo with the name that a single file has there. */

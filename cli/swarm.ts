@@ -1,5 +1,4 @@
 /** What download and seed have in common: a session that listens, where its peers come from, and its log. */
-import { setInterval as every } from 'node:timers/promises';
 import ipaddr from 'ipaddr.js';
 import { type Discovery, type PeerAddress, staticPeers, trackerDiscovery } from '../torrent/index.ts';
 import { Session } from '../torrent/session/session.ts';
@@ -42,7 +41,7 @@ export function parsePeers(peers: readonly string[] = []): PeerAddress[] {
 }
 
 /**
- * A session that listens.
+ * A session that listens, and has said where.
  *
  * @throws UsageError for a bad address, Error if it cannot listen there
  */
@@ -60,6 +59,7 @@ export async function listen(
       logger: engineLogger(context, report),
     });
     await session.start();
+    report.listening(address.host, session.port);
     return session;
   };
   try {
@@ -185,12 +185,13 @@ export function damageText(pieces: number, files: readonly string[], fate: strin
   return `${first}${others} changed on the disk: ${pieces} ${pieces === 1 ? 'piece' : 'pieces'} lost, ${fate}`;
 }
 
-/** Reports progress each second until the signal aborts; never rejects. */
-export async function reportProgress(tell: () => void, signal: AbortSignal): Promise<void> {
+/** Does the work; calls `tell` each second meanwhile. */
+export async function whileTelling<T>(tell: () => void, work: () => Promise<T>): Promise<T> {
+  const telling = setInterval(tell, PROGRESS_MILLISECONDS);
   try {
-    for await (const _ of every(PROGRESS_MILLISECONDS, undefined, { signal })) tell();
-  } catch {
-    // Aborted: that is how it ends.
+    return await work();
+  } finally {
+    clearInterval(telling);
   }
 }
 

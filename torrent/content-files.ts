@@ -4,8 +4,8 @@ import { isUtf8 } from 'node:buffer';
 import { type BigIntStats, constants } from 'node:fs';
 import { lstat, readdir, readlink, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { TorrentError } from './errors.ts';
-import { nameFault } from './paths.ts';
+import { isTorrentError, TorrentError } from './errors.ts';
+import { escapedBytes, nameFault } from './paths.ts';
 
 /** Files of one torrent that are still described; beyond, its metainfo would be refused anyway. */
 const MAX_FILES = 200_000;
@@ -80,7 +80,7 @@ export async function refuseChanges(
   options: FindOptions = {},
 ): Promise<void> {
   const found = await findContent(path, options).catch((error: unknown) => {
-    if (error instanceof TorrentError && error.code === 'Closed') throw error;
+    if (isTorrentError(error, 'Closed')) throw error;
     throw changedContent(error instanceof Error ? error.message : String(error));
   });
   const before = new Map(files.map((file) => [file.path, file]));
@@ -157,7 +157,8 @@ async function visit(
     if (!isUtf8(bytes)) {
       throw new TorrentError(
         'UnsafePath',
-        `${location}: the name ${escaped(bytes)} is not UTF-8, as names in torrents are; rename it`,
+        // As a shell takes it.
+        `${location}: the name $'${escapedBytes(bytes, "'")}' is not UTF-8, as names in torrents are; rename it`,
       );
     }
     refuseName(location, name);
@@ -184,21 +185,10 @@ function refuseName(folder: string, name: string): void {
     throw new TorrentError('UnsafePath', `${folder}: the name ${JSON.stringify(name)} ${fault}; rename it`);
 }
 
-/** Bytes that are no text, as a shell takes them: $'\xff'. */
-function escaped(bytes: Buffer): string {
-  const text = [...bytes].map((byte) =>
-    byte >= 0x20 && byte < 0x7f && byte !== 0x27 && byte !== 0x5c
-      ? String.fromCharCode(byte)
-      : `\\x${byte.toString(16).padStart(2, '0')}`,
-  );
-  return `$'${text.join('')}'`;
-}
-
 async function read<T>(location: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof TorrentError) throw error;
     const { code = 'unknown error' } = error as NodeJS.ErrnoException;
     const kind = code === 'ELOOP' ? 'UnsafePath' : 'DiskIo';
     throw new TorrentError(kind, await contentFault(location, code), { cause: error });

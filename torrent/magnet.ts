@@ -45,7 +45,7 @@ function invalid(message: string, cause?: unknown): TorrentError {
   return new TorrentError('InvalidMagnet', `magnet link: ${message}`, { cause });
 }
 
-/** A value for a message: bounded, and in quotes that hide control characters. */
+/** A value for a message: bounded, and in quotes. What puts it on a terminal takes out what does harm there. */
 function shown(value: string): string {
   return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
 }

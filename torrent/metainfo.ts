@@ -6,6 +6,7 @@ import { type BencodeDictionary, type BencodeValue, ODD_INTEGER, readDictionary 
 import { TorrentError } from './errors.ts';
 import { severalFiles, singleFile, type TorrentFile } from './metainfo/files.ts';
 import { refuseDisagreement } from './metainfo/hybrid.ts';
+import { invalid } from './metainfo/invalid.ts';
 import { LeftOut } from './metainfo/left-out.ts';
 import { NameReader } from './metainfo/names.ts';
 import {
@@ -80,10 +81,6 @@ export interface Metainfo extends Surroundings {
   pieceLengthAt(index: number): number;
   /** The SHA-1 that piece `index` must have: a view, not a copy. */
   pieceHash(index: number): Buffer;
-}
-
-function invalid(message: string): TorrentError {
-  return new TorrentError('InvalidMetainfo', `metainfo: ${message}`);
 }
 
 function readPieceLength(info: BencodeDictionary): number {

@@ -75,7 +75,18 @@ export function refuseMeetingPaths(paths: (readonly string[])[]): void {
   }
 }
 
-function shownPath(path: readonly string[]): string {
+/** A path for a message: bounded, and in quotes. */
+export function shownPath(path: readonly string[]): string {
   const text = path.join('/');
   return JSON.stringify(text.length > 300 ? `${text.slice(0, 300)}…` : text);
+}
+
+/** The bytes of a name that is no text, for a message: ASCII but for the quote around it as it is, the rest as \xNN. */
+export function escapedBytes(bytes: Uint8Array, quote: string): string {
+  return Array.from(bytes, (byte) => {
+    const character = String.fromCharCode(byte);
+    return /[ -~]/.test(character) && character !== quote && character !== '\\'
+      ? character
+      : `\\x${byte.toString(16).padStart(2, '0')}`;
+  }).join('');
 }

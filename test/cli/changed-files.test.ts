@@ -15,20 +15,18 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { enxame, type Run } from './enxame-process.ts';
+import { addressOf, eventOf, LOOPBACK, Runs } from './enxame-process.ts';
 
-const LOOPBACK = ['--listen', '127.0.0.1:0', '--json'];
 const PIECE = 16_384;
 const PIECES = 40;
 
+const runs = new Runs();
 let folder: string;
-let runs: Run[];
 let bytes: Buffer;
 let torrent: string;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'enxame-changed-'));
-  runs = [];
   bytes = randomBytes(PIECES * PIECE);
   await writeFile(at('file'), bytes);
   torrent = at('x.torrent');
@@ -36,33 +34,13 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  for (const { child } of runs) child.kill('SIGKILL');
-  await Promise.all(runs.map(({ ended }) => ended));
+  await runs.endAll();
   await rm(folder, { recursive: true });
 });
 
 const at = (...path: string[]) => join(folder, ...path);
 
-function start(...args: string[]): Run {
-  const run = enxame(args);
-  runs.push(run);
-  return run;
-}
-
-/** Reads lines until one says what is waited for. */
-async function event(run: Run, isIt: (event: { event: string; pieces: number; port: number }) => boolean) {
-  for (;;) {
-    const line = await run.nextLine();
-    if (line === undefined) throw new Error(`it ended: ${JSON.stringify(await run.ended)}`);
-    const told = JSON.parse(line);
-    if (isIt(told)) return told;
-  }
-}
-
-async function addressOf(run: Run): Promise<string> {
-  const { port } = await event(run, (told) => told.event === 'listening');
-  return `127.0.0.1:${port}`;
-}
+const start = (...args: string[]) => runs.start(args);
 
 const seed = (path = at('file')) => start('seed', torrent, path, ...LOOPBACK);
 
@@ -88,7 +66,7 @@ describe('enxame download', () => {
     const peer = await addressOf(seed());
     const outcomes = DAMAGES.map(async ([name, act]) => {
       const run = download(name, peer, '--down', '256Ki');
-      await event(run, ({ pieces }) => pieces > 4);
+      await eventOf(run, ({ pieces }) => pieces > 4);
       await act(at(name, 'file'));
       const { code, stderr } = await run.ended;
       return [name, code, stderr, (await readFile(at(name, 'file'))).equals(bytes)];
@@ -107,7 +85,7 @@ describe('enxame download', () => {
   test('whose folder is taken away fails in one line that says so', async () => {
     const peer = await addressOf(seed());
     const run = download('out', peer, '--down', '256Ki');
-    await event(run, ({ pieces }) => pieces > 4);
+    await eventOf(run, ({ pieces }) => pieces > 4);
     await rename(at('out'), at('away'));
     const { code, stdout, stderr } = await run.ended;
     expect([code, stdout.includes('complete')]).toEqual([1, false]);
@@ -120,7 +98,7 @@ describe('enxame download', () => {
     const first = await addressOf(seed());
     const run = download('out', first, '--seed');
     const second = await addressOf(run);
-    await event(run, (told) => told.event === 'complete');
+    await eventOf(run, (told) => told.event === 'complete');
     await overwrite(at('out', 'file'));
     const { code } = await download('leecher', second).ended;
     expect(code).toBe(0);
@@ -153,7 +131,7 @@ describe('enxame seed', () => {
     const peer = await addressOf(run);
     await overwrite(at('file'));
     const leecher = download('out', peer);
-    await event(leecher, ({ pieces }) => pieces === PIECES - 3);
+    await eventOf(leecher, ({ pieces }) => pieces === PIECES - 3);
     run.child.kill('SIGTERM');
     const { code, stderr } = await run.ended;
     expect(code).toBe(1);

@@ -5,22 +5,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { parseMetainfo } from '../../torrent/index.ts';
-import { enxame, type Run } from './enxame-process.ts';
+import { addressOf, enxame, eventOf, LOOPBACK, Runs } from './enxame-process.ts';
 
-const LOOPBACK = ['--listen', '127.0.0.1:0', '--json'];
 const PIECE = 16_384;
 
+const runs = new Runs();
 let folder: string;
-let seeds: Run[] = [];
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'enxame-client-'));
 });
 
 afterEach(async () => {
-  for (const { child } of seeds) child.kill('SIGKILL');
-  await Promise.all(seeds.map(({ ended }) => ended));
-  seeds = [];
+  await runs.endAll();
   await rm(folder, { recursive: true });
 });
 
@@ -40,13 +37,8 @@ async function content(): Promise<{ torrent: string; path: string }> {
 }
 
 /** Starts a seed; resolves with its address. */
-async function seed(torrent: string, path: string, ...more: string[]): Promise<string> {
-  const run = enxame(['seed', torrent, path, ...LOOPBACK, ...more]);
-  seeds.push(run);
-  const { event, port } = JSON.parse((await run.nextLine()) ?? '');
-  expect(event).toBe('listening');
-  return `127.0.0.1:${port}`;
-}
+const seed = (torrent: string, path: string, ...more: string[]): Promise<string> =>
+  addressOf(runs.start(['seed', torrent, path, ...LOOPBACK, ...more]));
 
 async function filesBelow(root: string): Promise<Record<string, string>> {
   const found: Record<string, string> = {};
@@ -220,6 +212,14 @@ describe('enxame download and seed', () => {
     expect(await filesBelow(at('out', 'my data'))).toEqual(await filesBelow(path));
   });
 
+  test.each([[[]], [['--json']]])('a seed says where it listens, over IPv6 too (%j)', async (json) => {
+    const { torrent, path } = await content();
+    const run = runs.start(['seed', torrent, path, '--listen', '[::1]:0', ...json]);
+    expect(await run.nextLine()).toMatch(
+      json.length === 0 ? /^listening on \[::1\]:\d+$/ : /^\{"event":"listening","host":"::1","port":\d+\}$/,
+    );
+  });
+
   test('a magnet link is enough', async () => {
     const { torrent, path } = await content();
     const { infoHashHex } = parseMetainfo(await readFile(torrent));
@@ -232,10 +232,8 @@ describe('enxame download and seed', () => {
 
   test.each(['http', 'udp'])('peers meet by a tracker that was named, over %s', async (protocol) => {
     const { torrent, path } = await content();
-    const tracker = enxame(['tracker', '--open', '--udp', ...LOOPBACK]);
-    seeds.push(tracker);
-    const { port } = JSON.parse((await tracker.nextLine()) ?? '');
-    const named = ['-t', `${protocol}://127.0.0.1:${port}/announce`];
+    const address = await addressOf(runs.start(['tracker', '--open', '--udp', ...LOOPBACK]));
+    const named = ['-t', `${protocol}://${address}/announce`];
     await seed(torrent, path, ...named);
     const { code, stderr } = await enxame(['download', torrent, at('out'), ...LOOPBACK, ...named]).ended;
     expect([code, stderr]).toEqual([0, '']);
@@ -250,9 +248,8 @@ describe('enxame download and seed', () => {
   ])('a tracker over %s on %s is told of the address where a seed listens: %s', async (...given) => {
     const [protocol, trackerHost, seedHost, leecherHost] = given;
     const { torrent, path } = await content();
-    const tracker = enxame(['tracker', '--open', '--udp', '--json', '--listen', `${trackerHost}:0`]);
-    seeds.push(tracker);
-    const { port } = JSON.parse((await tracker.nextLine()) ?? '');
+    const tracker = runs.start(['tracker', '--open', '--udp', '--json', '--listen', `${trackerHost}:0`]);
+    const { port } = await eventOf(tracker, ({ event }) => event === 'listening');
     const named = ['-t', `${protocol}://${trackerHost}:${port}/announce`];
     await seed(torrent, path, ...named, '--listen', `${seedHost}:0`);
     const { infoHashHex } = parseMetainfo(await readFile(torrent));
@@ -277,16 +274,14 @@ describe('enxame download and seed', () => {
 
   test('with --seed it goes on serving what it got', async () => {
     const { torrent, path } = await content();
-    const first = await seed(torrent, path);
-    const second = enxame(['download', torrent, at('one'), ...LOOPBACK, '--peer', first, '--seed']);
-    seeds.push(second);
-    const { port } = JSON.parse((await second.nextLine()) ?? '');
-    for (let line = await second.nextLine(); ; line = await second.nextLine())
-      if (JSON.parse(line ?? '').event === 'complete') break;
-    seeds[0]?.child.kill('SIGKILL');
-    await seeds[0]?.ended;
-    const third = await enxame(['download', torrent, at('two'), ...LOOPBACK, '--peer', `127.0.0.1:${port}`])
-      .ended;
+    const first = runs.start(['seed', torrent, path, ...LOOPBACK]);
+    const from = ['--peer', await addressOf(first)];
+    const second = runs.start(['download', torrent, at('one'), ...LOOPBACK, ...from, '--seed']);
+    const peer = await addressOf(second);
+    await eventOf(second, ({ event }) => event === 'complete');
+    first.child.kill('SIGKILL');
+    await first.ended;
+    const third = await enxame(['download', torrent, at('two'), ...LOOPBACK, '--peer', peer]).ended;
     expect(third.code).toBe(0);
     expect(await filesBelow(at('two', 'my data'))).toEqual(await filesBelow(path));
     second.child.kill('SIGTERM');
@@ -299,9 +294,8 @@ describe('enxame download and seed', () => {
     await enxame(['create', at('file'), '-o', at('f.torrent'), '--piece-length', '16Ki']).ended;
     const peer = await seed(at('f.torrent'), at('file'), '--up', '256Ki');
     const args = ['download', at('f.torrent'), at('out'), ...LOOPBACK, '--peer', peer];
-    const first = enxame(args);
-    for (let line = await first.nextLine(); ; line = await first.nextLine())
-      if ((JSON.parse(line ?? '').pieces ?? 0) > 0) break;
+    const first = runs.start(args);
+    await eventOf(first, ({ pieces }) => pieces > 0);
     first.child.kill('SIGTERM');
     const stopped = await first.ended;
     expect(stopped.code).toBe(1);

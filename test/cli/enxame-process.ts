@@ -66,3 +66,52 @@ export function enxame(
     });
   return { child, lines, nextLine, ended };
 }
+
+/** Options of download and seed: a free port of loopback, and events as lines of JSON. */
+export const LOOPBACK = ['--listen', '127.0.0.1:0', '--json'];
+
+/** What the tests look at in an event. */
+export interface PrintedEvent {
+  readonly event: string;
+  readonly port: number;
+  readonly pieces: number;
+  readonly bytes: number;
+}
+
+/**
+ * The first event of a run that is what is waited for, be it printed already.
+ * @throws Error if the run ends without it
+ */
+export async function eventOf(run: Run, isIt: (event: PrintedEvent) => boolean): Promise<PrintedEvent> {
+  for (let place = 0; ; place++) {
+    if (place === run.lines.length) await Promise.race([run.nextLine(), run.ended]);
+    const line = run.lines[place];
+    if (line === undefined) throw new Error(`it ended: ${JSON.stringify(await run.ended)}`);
+    const event = JSON.parse(line) as PrintedEvent;
+    if (isIt(event)) return event;
+  }
+}
+
+/** HOST:PORT of a run that listens on 127.0.0.1. @throws Error if that is not the first that it prints */
+export async function addressOf(run: Run): Promise<string> {
+  const { event, port } = await eventOf(run, () => true);
+  if (event !== 'listening') throw new Error(`it said '${event}' before it listened`);
+  return `127.0.0.1:${port}`;
+}
+
+/** The runs of a test. Invariant: after endAll() none is left. */
+export class Runs {
+  readonly #runs: Run[] = [];
+
+  /** As enxame(). */
+  start(args: readonly string[], env: Record<string, string> = {}): Run {
+    const run = enxame(args, env);
+    this.#runs.push(run);
+    return run;
+  }
+
+  async endAll(): Promise<void> {
+    for (const { child } of this.#runs) child.kill('SIGKILL');
+    await Promise.all(this.#runs.splice(0).map(({ ended }) => ended));
+  }
+}

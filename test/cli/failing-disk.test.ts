@@ -4,9 +4,7 @@ import { copyFile, mkdir, mkdtemp, rename, rm, unlink, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { enxame, type Run } from './enxame-process.ts';
-
-const LOOPBACK = ['--listen', '127.0.0.1:0', '--json'];
+import { addressOf, LOOPBACK, Runs } from './enxame-process.ts';
 
 /** Loaded before the program: once the file of that name is there, these functions of `node:fs` fail. */
 function failing(names: readonly string[], code: string, once: string): Record<string, string> {
@@ -30,41 +28,32 @@ function failing(names: readonly string[], code: string, once: string): Record<s
 const READS = ['read', 'readSync'];
 const LOOKS = ['open', 'openSync', 'stat', 'lstat', 'fstat', 'fstatSync'];
 
+const runs = new Runs();
 let folder: string;
-let runs: Run[];
 let torrent: string;
 
 const at = (...path: string[]) => join(folder, ...path);
-
-function start(args: readonly string[], env: Record<string, string> = {}): Run {
-  const run = enxame(args, env);
-  runs.push(run);
-  return run;
-}
 
 /** A seed that listens to be asked, of a copy of the content in a folder of its own. */
 async function seed(name: string, env: Record<string, string> = {}) {
   await mkdir(at(name));
   await copyFile(at('file'), at(name, 'file'));
-  const run = start(['seed', torrent, at(name, 'file'), ...LOOPBACK], env);
-  const { event, port } = JSON.parse((await run.nextLine()) ?? '{}');
-  expect(event).toBe('listening');
-  const ask = () => start(['download', torrent, at('out'), ...LOOPBACK, '--peer', `127.0.0.1:${port}`]);
+  const run = runs.start(['seed', torrent, at(name, 'file'), ...LOOPBACK], env);
+  const address = await addressOf(run);
+  const ask = () => runs.start(['download', torrent, at('out'), ...LOOPBACK, '--peer', address]);
   return { run, ask };
 }
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'enxame-failing-'));
-  runs = [];
   await writeFile(at('file'), randomBytes(640 * 1024));
   torrent = at('x.torrent');
-  const { code } = await start(['create', at('file'), '-o', torrent, '--piece-length', '16Ki']).ended;
+  const { code } = await runs.start(['create', at('file'), '-o', torrent, '--piece-length', '16Ki']).ended;
   expect(code).toBe(0);
 });
 
 afterEach(async () => {
-  for (const { child } of runs) child.kill('SIGKILL');
-  await Promise.all(runs.map(({ ended }) => ended));
+  await runs.endAll();
   await rm(folder, { recursive: true });
 });
 

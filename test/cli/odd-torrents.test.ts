@@ -7,24 +7,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { type Encodable, encodeBencode } from '../../torrent/index.ts';
-import { enxame, type Run } from './enxame-process.ts';
+import { addressOf, enxame, LOOPBACK, type Run, Runs } from './enxame-process.ts';
 
-const LOOPBACK = ['--listen', '127.0.0.1:0', '--json'];
 const PIECE_LENGTH = 10_000;
 
+const runs = new Runs();
 let folder: string;
-let runs: Run[] = [];
-let servers: Server[] = [];
+const servers: Server[] = [];
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'enxame-odd-'));
 });
 
 afterEach(async () => {
-  for (const { child } of runs) child.kill('SIGKILL');
-  await Promise.all(runs.map(({ ended }) => ended));
-  for (const server of servers) server.close();
-  [runs, servers] = [[], []];
+  await runs.endAll();
+  for (const server of servers.splice(0)) server.close();
   await rm(folder, { recursive: true });
 });
 
@@ -52,10 +49,8 @@ async function content(outside: { [key: string]: Encodable }) {
 
 /** Starts a seed; resolves with the run and its address. */
 async function seed(): Promise<{ run: Run; address: string }> {
-  const run = enxame(['seed', at('odd.torrent'), at('data'), ...LOOPBACK]);
-  runs.push(run);
-  const { port } = JSON.parse((await run.nextLine()) ?? '');
-  return { run, address: `127.0.0.1:${port}` };
+  const run = runs.start(['seed', at('odd.torrent'), at('data'), ...LOOPBACK]);
+  return { run, address: await addressOf(run) };
 }
 
 /** A tracker that gives the same reply each time, and how often it was asked. */

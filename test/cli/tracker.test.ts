@@ -8,22 +8,17 @@ import { afterEach, expect, test } from '@jest/globals';
 import { announceQuery } from '../tracker/announce-query.ts';
 import { eventually } from '../tracker/eventually.ts';
 import { connectDatagram } from '../tracker/udp-datagrams.ts';
-import { enxame, type Run } from './enxame-process.ts';
+import { type Run, Runs } from './enxame-process.ts';
 
-const runs: Run[] = [];
+const runs = new Runs();
 const sockets: Socket[] = [];
 
 afterEach(async () => {
   for (const socket of sockets.splice(0)) socket.destroy();
-  for (const { child } of runs) child.kill('SIGKILL');
-  await Promise.all(runs.splice(0).map(({ ended }) => ended));
+  await runs.endAll();
 });
 
-function start(...options: string[]): Run {
-  const run = enxame(['tracker', '--open', '--json', ...options]);
-  runs.push(run);
-  return run;
-}
+const start = (...options: string[]) => runs.start(['tracker', '--open', '--json', ...options]);
 
 /** An event that it prints, by its place. */
 async function event(run: Run, place: number): Promise<{ event: string; port: number }> {

@@ -7,11 +7,10 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { formatMagnet, parseMetainfo } from '../../torrent/index.ts';
 import { type FileServer, ranges, serveFiles } from '../torrent/web-seed/file-server.ts';
 import { eventually } from '../tracker/eventually.ts';
-import { enxame, type Run } from './enxame-process.ts';
+import { enxame, eventOf, LOOPBACK, Runs } from './enxame-process.ts';
 
 const bytes = randomBytes(300_000);
-const LOOPBACK = ['--listen', '127.0.0.1:0', '--json'];
-
+const runs = new Runs();
 let folder: string;
 let server: FileServer;
 
@@ -21,6 +20,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+  await runs.endAll();
   server.close();
   await rm(folder, { recursive: true });
 });
@@ -31,31 +31,31 @@ test('a torrent or a magnet link that names a web seed needs no peer that has th
   const made = await enxame(['create', join(folder, 'my file'), '-o', torrent, '--web-seed', server.url])
     .ended;
   expect(made.code).toBe(0);
-  const first = enxame(['download', torrent, join(folder, 'one'), ...LOOPBACK, '--seed', '--up', '20000']);
-  try {
-    const { port } = JSON.parse((await first.nextLine()) ?? '');
-    for (let line = await first.nextLine(); ; line = await first.nextLine()) {
-      if (line === undefined) throw new Error((await first.ended).stderr);
-      if (JSON.parse(line).event === 'complete') break;
-    }
-    expect((await readFile(join(folder, 'one', 'my file'))).equals(bytes)).toBe(true);
+  const first = runs.start([
+    'download',
+    torrent,
+    join(folder, 'one'),
+    ...LOOPBACK,
+    '--seed',
+    '--up',
+    '20000',
+  ]);
+  const { port } = await eventOf(first, ({ event }) => event === 'listening');
+  await eventOf(first, ({ event }) => event === 'complete');
+  expect((await readFile(join(folder, 'one', 'my file'))).equals(bytes)).toBe(true);
 
-    // The metadata comes from a peer, which is slow to give anything else.
-    const asked = server.paths.length;
-    const { infoHashHex } = parseMetainfo(await readFile(torrent));
-    const link = formatMagnet({
-      infoHashHex,
-      peers: [{ host: '127.0.0.1', port }],
-      webSeeds: [server.url],
-    });
-    const second = await enxame(['download', link, join(folder, 'two'), ...LOOPBACK]).ended;
-    expect([second.code, second.stderr]).toEqual([0, '']);
-    expect((await readFile(join(folder, 'two', 'my file'))).equals(bytes)).toBe(true);
-    expect(server.paths.length).toBeGreaterThan(asked);
-  } finally {
-    first.child.kill('SIGKILL');
-    await first.ended;
-  }
+  // The metadata comes from a peer, which is slow to give anything else.
+  const asked = server.paths.length;
+  const { infoHashHex } = parseMetainfo(await readFile(torrent));
+  const link = formatMagnet({
+    infoHashHex,
+    peers: [{ host: '127.0.0.1', port }],
+    webSeeds: [server.url],
+  });
+  const second = await enxame(['download', link, join(folder, 'two'), ...LOOPBACK]).ended;
+  expect([second.code, second.stderr]).toEqual([0, '']);
+  expect((await readFile(join(folder, 'two', 'my file'))).equals(bytes)).toBe(true);
+  expect(server.paths.length).toBeGreaterThan(asked);
 });
 
 test('a file that a web seed lacks is said in one line, which shows no password, and the others come', async () => {
@@ -73,19 +73,17 @@ test('a file that a web seed lacks is said in one line, which shows no password,
     ranges(request, response, file);
   });
   const url = `${others.url.replace('://', '://somebody:secret@')}d/`;
-  const seed = enxame(['seed', torrent, content, ...LOOPBACK, '--up', '1']);
-  let said = '';
-  let run: Run | undefined;
+  const seed = runs.start(['seed', torrent, content, ...LOOPBACK, '--up', '1']);
   try {
-    const { port } = JSON.parse((await seed.nextLine()) ?? '');
+    const { port } = await eventOf(seed, ({ event }) => event === 'listening');
     const link = formatMagnet({ infoHashHex, peers: [{ host: '127.0.0.1', port }], webSeeds: [url] });
-    run = enxame(['download', link, join(folder, 'three'), ...LOOPBACK]);
+    const run = runs.start(['download', link, join(folder, 'three'), ...LOOPBACK]);
+    let said = '';
     run.child.stderr?.on('data', (text: string) => {
       said += text;
     });
     const wanted = Math.floor(bytes.length / pieceLength) * pieceLength;
-    const { lines } = run;
-    await eventually(() => lines.some((line) => JSON.parse(line).bytes >= wanted), 60_000);
+    await eventOf(run, (event) => event.bytes >= wanted);
     await eventually(() => said !== '', 60_000);
     run.child.kill('SIGTERM');
     const { stdout } = await run.ended;
@@ -95,9 +93,6 @@ test('a file that a web seed lacks is said in one line, which shows no password,
     expect(stdout + said).not.toContain('secret');
     expect(new Set(asked)).toEqual(new Set([`Basic ${Buffer.from('somebody:secret').toString('base64')}`]));
   } finally {
-    run?.child.kill('SIGKILL');
-    seed.child.kill('SIGKILL');
-    await Promise.all([run?.ended, seed.ended]);
     others.close();
   }
 });

@@ -31,7 +31,7 @@ const STOP_TIMEOUT_MILLISECONDS = 2_000;
 /** Peers asked for; twice the neighbours that a torrent may have would be too many for one list. */
 const WANTED_PEERS = 80;
 
-/** Different warnings of one tracker that are told: some count something in them. */
+/** Different texts of one tracker that are told, warnings and what was left out: some count something in them. */
 const MAX_WARNINGS = 3;
 
 /** What became of one announce, for logs and metrics. */
@@ -100,6 +100,13 @@ interface Running extends SwarmIdentity {
   onPeers: (addresses: PeerAddress[]) => void;
 }
 
+/** The text if it is a new one of the tracker; it counts as told then. */
+function untold({ told }: Tracker, text: string | undefined): string | undefined {
+  if (text === undefined || told.has(text) || told.size >= MAX_WARNINGS) return undefined;
+  told.add(text);
+  return text;
+}
+
 class Announcer implements TrackerDiscovery {
   readonly #options: TrackerDiscoveryOptions;
   readonly #client: TrackerClient;
@@ -111,8 +118,6 @@ class Announcer implements TrackerDiscovery {
   readonly #stopping = new AbortController();
   /** Leave-takings under way. */
   readonly #leaving = new Set<Promise<void>>();
-  /** What was told of each tracker, by URL. */
-  readonly #told = new Map<string, Set<string>>();
   #isAnnouncing = false;
   /** The tracker that is being asked. */
   #asked: Tracker | undefined;
@@ -165,10 +170,7 @@ class Announcer implements TrackerDiscovery {
   setTiers(tiers: readonly (readonly string[])[]): void {
     const firstBefore = this.#tiers.first;
     const gone = this.#tiers.replace(tiers);
-    for (const tracker of gone) {
-      this.#told.delete(tracker.url);
-      if (tracker.isStarted) this.#leave(tracker);
-    }
+    for (const tracker of gone) if (tracker.isStarted) this.#leave(tracker);
     // Everybody meets at the first tracker: to come late there is to be alone.
     if (this.#tiers.first !== firstBefore) this.#announceSoon();
   }
@@ -351,8 +353,8 @@ class Announcer implements TrackerDiscovery {
       }
       this.#tiers.succeeded(tracker);
       const { peers, seeders, leechers } = reply;
-      const message = this.#untold(url, reply.warning);
-      const leftOut = this.#untold(url, reply.leftOut);
+      const message = untold(tracker, reply.warning);
+      const leftOut = untold(tracker, reply.leftOut);
       onOutcome?.({ url, event, peers: peers.length, seeders, leechers, message, leftOut });
       return reply;
     } catch (cause) {
@@ -367,15 +369,6 @@ class Announcer implements TrackerDiscovery {
       }
       return undefined;
     }
-  }
-
-  /** The text if it is a new one of the tracker; it counts as told then. */
-  #untold(url: string, text: string | undefined): string | undefined {
-    if (text === undefined) return undefined;
-    const told = this.#told.get(url) ?? new Set();
-    if (told.has(text) || told.size >= MAX_WARNINGS) return undefined;
-    this.#told.set(url, told.add(text));
-    return text;
   }
 
   /** Tells a tracker `stopped`, for as long as anybody is ready to wait. */

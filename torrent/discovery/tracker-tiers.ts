@@ -10,6 +10,8 @@ export interface Tracker {
   /** It has been told that the download is complete, or knows it from the start. */
   knowsCompleted: boolean;
   trackerId: Buffer | undefined;
+  /** What it had to say so far (`warning message`) and what was odd in its replies: each is told once. */
+  readonly told: Set<string>;
   /** Failures since the last answer. */
   failures: number;
   /** When it may be asked again, on the clock in milliseconds; Infinity for never (BEP 31). */
@@ -28,6 +30,7 @@ function newTracker(url: string): Tracker {
     isStarted: false,
     knowsCompleted: false,
     trackerId: undefined,
+    told: new Set(),
     failures: 0,
     notBeforeMilliseconds: 0,
   };

@@ -158,15 +158,14 @@ export class UdpTrackerClient implements TrackerClient {
 }
 
 /**
- * Questions to one address. Invariant: an error of the socket, whenever it comes and whoever hears of it first, fails
- * the question under way; after close() no timer and no socket is left.
+ * Questions to one address, one at a time. Invariant: an error of the socket, whenever it comes and whoever hears of it
+ * first, fails the question under way; a question leaves no timer behind, and close() no socket.
  */
 class Exchange {
   readonly #socket: Socket;
   readonly #resendMilliseconds: number;
   readonly #failing = new AbortController();
   readonly #signal: AbortSignal;
-  #resending: NodeJS.Timeout | undefined;
 
   constructor(type: SocketType, resendMilliseconds: number, signal: AbortSignal) {
     this.#socket = createSocket(type);
@@ -208,18 +207,17 @@ class Exchange {
         if (isWhole || answered === Action.Error) resolve({ action: answered, bytes });
       });
     });
-    this.#resending = setInterval(() => this.#send(datagram), this.#resendMilliseconds);
+    const resending = setInterval(() => this.#send(datagram), this.#resendMilliseconds);
     try {
       this.#send(datagram);
       return await endedBy(this.#signal, answer);
     } finally {
-      clearInterval(this.#resending);
+      clearInterval(resending);
       this.#socket.removeAllListeners('message');
     }
   }
 
   close(): void {
-    clearInterval(this.#resending);
     this.#socket.close();
   }
 

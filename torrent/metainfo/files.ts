@@ -1,8 +1,15 @@
 // The files of a torrent (BEP 3, 47). Invariant: offsets and lengths are exact and cover the torrent's bytes once;
 // what is not padding has a path that may be written below a root, and no two of them meet.
-import { BencodeCursor, type BencodeDictionary, type BencodeValue, isDictionary } from '../bencode.ts';
+import {
+  BencodeCursor,
+  type BencodeDictionary,
+  type BencodeValue,
+  isDictionary,
+  ODD_INTEGER,
+} from '../bencode.ts';
 import { TorrentError } from '../errors.ts';
 import { pathFault, refuseMeetingPaths } from '../paths.ts';
+import { invalid } from './invalid.ts';
 import type { LeftOut } from './left-out.ts';
 import type { NameReader } from './names.ts';
 
@@ -35,12 +42,8 @@ export interface FileList {
   readonly totalBytes: number;
 }
 
-function invalid(message: string): TorrentError {
-  return new TorrentError('InvalidMetainfo', `metainfo: ${message}`);
-}
-
 function readLength(value: BencodeValue | undefined, what: string): number {
-  if (typeof value === 'symbol') throw invalid(`${what} is oddly written or larger than 2^53 - 1`);
+  if (value === ODD_INTEGER) throw invalid(`${what} is oddly written or larger than 2^53 - 1`);
   if (typeof value !== 'number') throw invalid(`${what} is missing or not an integer`);
   if (value < 0) throw invalid(`${what} is negative`);
   return value;

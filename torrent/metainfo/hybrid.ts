@@ -2,8 +2,10 @@
 // those who read its version 2 part get the same files as we, who read the version 1 part.
 import { isUtf8 } from 'node:buffer';
 import { BencodeCursor, isDictionary, MAX_BENCODE_DEPTH } from '../bencode.ts';
-import { TorrentError } from '../errors.ts';
+import type { TorrentError } from '../errors.ts';
+import { shownPath as shown } from '../paths.ts';
 import type { TorrentFile } from './files.ts';
+import { invalid } from './invalid.ts';
 
 /** BEP 52: a power of two, and at least this. */
 const MIN_PIECE_LENGTH = 16 * 1024;
@@ -11,15 +13,7 @@ const MIN_PIECE_LENGTH = 16 * 1024;
 const ROOT_BYTES = 32;
 
 function disagreement(what: string): TorrentError {
-  return new TorrentError(
-    'InvalidMetainfo',
-    `metainfo: the parts of versions 1 and 2 of this hybrid (BEP 52) disagree: ${what}`,
-  );
-}
-
-function shown(path: readonly string[]): string {
-  const text = path.join('/');
-  return JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text);
+  return invalid(`the parts of versions 1 and 2 of this hybrid (BEP 52) disagree: ${what}`);
 }
 
 /** Compares a file tree with the files of version 1, in one walk. */

@@ -2,25 +2,17 @@
 // is an error that shows the bytes: no byte is replaced or dropped.
 import { isUtf8 } from 'node:buffer';
 import type { BencodeDictionary, BencodeValue } from '../bencode.ts';
-import { TorrentError } from '../errors.ts';
+import { escapedBytes } from '../paths.ts';
+import { invalid } from './invalid.ts';
 import type { LeftOut } from './left-out.ts';
 
 /** Bytes of a name that a message shows. */
 const MAX_SHOWN_BYTES = 80;
 
-function invalid(message: string): TorrentError {
-  return new TorrentError('InvalidMetainfo', `metainfo: ${message}`);
-}
-
-/** Bytes as a message shows them: ASCII as it is, every other byte as \xNN. */
-function escaped(bytes: Buffer): string {
-  const shown = bytes.subarray(0, MAX_SHOWN_BYTES);
-  const text = [...shown].map((byte) =>
-    byte >= 0x20 && byte < 0x7f && byte !== 0x22 && byte !== 0x5c
-      ? String.fromCharCode(byte)
-      : `\\x${byte.toString(16).padStart(2, '0')}`,
-  );
-  return `"${text.join('')}${shown.length < bytes.length ? '…' : ''}"`;
+/** Bytes as a message shows them. */
+function shown(bytes: Buffer): string {
+  const rest = bytes.length > MAX_SHOWN_BYTES ? '…' : '';
+  return `"${escapedBytes(bytes.subarray(0, MAX_SHOWN_BYTES), '"')}${rest}"`;
 }
 
 /** What stands between the bytes and the text of one torrent's names. */
@@ -45,7 +37,7 @@ export class NameReader {
       this.#decoder = new TextDecoder(label, { fatal: true, ignoreBOM: true });
       this.#encoding = this.#decoder.encoding;
     } catch {
-      leftOut.add('encoding', `is none that is known: ${escaped(encoding)}`);
+      leftOut.add('encoding', `is none that is known: ${shown(encoding)}`);
     }
   }
 
@@ -73,11 +65,11 @@ export class NameReader {
     if (!Buffer.isBuffer(value)) throw invalid(`${what} is missing or not a string`);
     if (isUtf8(value)) return value.toString('utf8');
     if (this.#decoder === undefined)
-      throw invalid(`${what} is not valid UTF-8, and the torrent names no encoding of it: ${escaped(value)}`);
+      throw invalid(`${what} is not valid UTF-8, and the torrent names no encoding of it: ${shown(value)}`);
     try {
       return this.#decoder.decode(value);
     } catch {
-      throw invalid(`${what} is valid neither in UTF-8 nor in ${this.#encoding}: ${escaped(value)}`);
+      throw invalid(`${what} is valid neither in UTF-8 nor in ${this.#encoding}: ${shown(value)}`);
     }
   }
 }

@@ -208,9 +208,8 @@ class FileStorage implements PieceStorage {
   async readBlock(piece: number, offset: number, length: number): Promise<Buffer> {
     this.#refuseClosed();
     if (!this.have.get(piece)) {
-      throw this.#suspects.isLost(piece)
-        ? new TorrentError('FileChanged', `piece ${piece} was lost: its files were changed by somebody else`)
-        : new TorrentError('InvalidRequest', `piece ${piece} is not held`);
+      this.#suspects.refuseLost(piece);
+      throw new TorrentError('InvalidRequest', `piece ${piece} is not held`);
     }
     const pieceBytes = this.metainfo.pieceLengthAt(piece);
     if (!(offset >= 0 && length > 0 && offset + length <= pieceBytes)) {

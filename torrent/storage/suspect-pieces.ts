@@ -40,6 +40,10 @@ interface Parts {
   hash: PieceHash;
 }
 
+function lost(piece: number): TorrentError {
+  return new TorrentError('FileChanged', `piece ${piece} was lost: its files were changed by somebody else`);
+}
+
 /** The suspects of one torrent. */
 export class SuspectPieces {
   readonly #parts: Parts;
@@ -59,9 +63,9 @@ export class SuspectPieces {
     return !this.#suspects.isEmpty && this.#suspects.get(piece);
   }
 
-  /** True if the piece was held until just now. */
-  isLost(piece: number): boolean {
-    return this.#untold.has(piece);
+  /** @throws TorrentError FileChanged if the piece was held until just now */
+  refuseLost(piece: number): void {
+    if (this.#untold.has(piece)) throw lost(piece);
   }
 
   /** True if a held piece of the file is in doubt. */
@@ -97,11 +101,7 @@ export class SuspectPieces {
       this.#verifying.set(piece, verifying);
     }
     await verifying;
-    if (!this.#parts.have.get(piece))
-      throw new TorrentError(
-        'FileChanged',
-        `piece ${piece} was lost: its files were changed by somebody else`,
-      );
+    if (!this.#parts.have.get(piece)) throw lost(piece);
   }
 
   /**

@@ -143,7 +143,8 @@ describe.each([
     const told: number[] = [];
     const { isSettled } = await storage.look({ onLost: (index) => told.push(index) });
     expect(isSettled).toBe(true);
-    expect(missing(storage)).toEqual(expect.arrayContaining(lost));
+    // Of the pieces written after it, some may have gone the same way; of the others none.
+    expect(missing(storage).filter((index) => index !== 6 && index !== 7)).toEqual(lost);
     expect(told.sort((a, b) => a - b)).toEqual(missing(storage));
     await fill(storage, missing(storage));
     await storage.finalize();
