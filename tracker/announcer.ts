@@ -175,10 +175,14 @@ export class Announcer {
     }
   }
 
-  #answer({ host, credentials }: RawAnnounce, request: AnnounceRequest): Answer | Promise<Answer> {
+  #answer(
+    { host, credentials, isForwarded }: RawAnnounce,
+    request: AnnounceRequest,
+  ): Answer | Promise<Answer> {
     const { event } = request;
+    const isHandedOn = isForwarded === true && request.isOwn;
     const answer = this.admit(request, host, credentials, (table, announced, intervals) => ({
-      body: announceReply(table, announced, intervals, request),
+      body: announceReply(table, announced, intervals, request, isHandedOn),
       outcome: 'ok' as const,
       event,
     }));

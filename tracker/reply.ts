@@ -58,9 +58,13 @@ function listedPeers(table: PeerTable, { picked, pickedCount }: Announced, omitP
   return `${list}e`;
 }
 
+/** Tells our own clients that the replica which they asked took them for another's. */
+const HANDED_ON = '9:handed oni1e';
+
 /**
  * Hot: the answer to an announce, compact (BEP 23, BEP 7) or as a list (BEP 3).
  *
+ * @param isHandedOn another replica was asked: said by a key of our own
  * @returns one char a byte: as a string it goes out in one write with the headers of HTTP
  */
 export function announceReply(
@@ -68,10 +72,11 @@ export function announceReply(
   announced: Announced,
   { intervalSeconds, minIntervalSeconds }: Pick<Intervals, 'intervalSeconds' | 'minIntervalSeconds'>,
   form: { readonly compact: boolean; readonly omitPeerIds: boolean },
+  isHandedOn = false,
 ): string {
   const { seeders, leechers, completed } = announced.counts;
   const head =
-    `d8:completei${seeders}e10:downloadedi${completed}e10:incompletei${leechers}e` +
+    `d8:completei${seeders}e10:downloadedi${completed}e${isHandedOn ? HANDED_ON : ''}10:incompletei${leechers}e` +
     `8:intervali${intervalSeconds}e12:min intervali${minIntervalSeconds}e`;
   if (!form.compact) return `${head}${listedPeers(table, announced, form.omitPeerIds)}e`;
   const middle = writeCompact(table, announced, false, 0);

@@ -6,6 +6,7 @@ import { NO_CREDENTIALS } from '../../tracker/rights.ts';
 import { MutableTorrentList, OPEN_LIST } from '../../tracker/torrents.ts';
 import { type RunningTracker, startTracker } from '../../tracker/tracker.ts';
 import { announceQuery } from './announce-query.ts';
+import { decode } from './bdecode.ts';
 import { collectedLog } from './collected-log.ts';
 
 const SECRET = Buffer.from('a secret of the replicas');
@@ -67,6 +68,20 @@ test('the word of our own client travels along', async () => {
   };
   expect(await intervalOf('enxame')).toBeLessThanOrEqual(11);
   expect(await intervalOf('other')).toBeGreaterThanOrEqual(300);
+});
+
+test('our own client hears that its announce was handed on, and whoever asks the owner does not', async () => {
+  const owner = await startOwner();
+  const other = replicas(OTHER, `http://127.0.0.1:${owner.port}`);
+  const handedOn = async (client: string) => {
+    const query = announceQuery({ left: 5, client });
+    const answer = (await other.forward({ ...announceFrom('192.0.2.7', 1), query }, A)) ?? '';
+    return decode(Buffer.from(answer, 'latin1'));
+  };
+  expect(await handedOn('enxame')).toMatchObject({ 'handed on': 1 });
+  expect(await handedOn('other')).not.toHaveProperty(['handed on']);
+  const url = `http://127.0.0.1:${owner.port}/announce?${announceQuery({ client: 'enxame' })}`;
+  expect(await (await fetch(url)).text()).not.toContain('handed on');
 });
 
 test('a failure of the owner is handed on, not mended here', async () => {

@@ -41,6 +41,8 @@ export interface AnnounceReply {
   leechers?: number;
   /** What the tracker has to say (`warning message`). */
   warning?: string;
+  /** The tracker that was asked took the torrent for another replica's, and asked that one (our own trackers only). */
+  isHandedOn?: boolean;
   /** What in the lists of peers is malformed and was left out, in one line. */
   leftOut?: string;
 }
@@ -178,6 +180,7 @@ export function parseAnnounceReply(bytes: Uint8Array): AnnounceReply | AnnounceR
     seeders: count(reply.complete),
     leechers: count(reply.incomplete),
     warning: message(reply['warning message']) || undefined,
+    isHandedOn: reply['handed on'] === 1 || undefined,
     leftOut: lists.leftOut.join(', ') || undefined,
   };
 }

@@ -25,6 +25,12 @@ const LONGEST_WAIT_MILLISECONDS = 24 * 60 * 60 * 1000;
 /** Announces to a tracker that began anew are spread over this time. */
 const ANEW_SPREAD_MILLISECONDS = 2_000;
 
+/**
+ * Where the first of our own trackers takes a torrent for another's, one of us has not heard yet of replicas that came
+ * or went; it is asked again after so long, and twice as long each further time.
+ */
+const HANDED_ON_RETRY_SECONDS = 2;
+
 /** Time for taking leave: nobody waits longer for a tracker that is gone. */
 const STOP_TIMEOUT_MILLISECONDS = 2_000;
 
@@ -74,7 +80,10 @@ export interface TrackerDiscoveryOptions {
 
 /** A discovery whose trackers can be replaced while it runs. */
 export interface TrackerDiscovery extends Discovery {
-  /** Replaces the trackers; those that are gone are told `stopped`. */
+  /**
+   * Replaces the trackers. Those that are gone are not told: a replica that ends would hand that on to the one where
+   * the swarm meets from now on.
+   */
   setTiers(tiers: readonly (readonly string[])[]): void;
   /**
    * A tracker began anew and knows nobody: it is told `started` again, soon if it is the one to be asked, so that
@@ -126,6 +135,8 @@ class Announcer implements TrackerDiscovery {
   #isCompleted = false;
   /** Which of FIRST_LIST_RETRY_SECONDS comes next; behind the last once a list was not empty. */
   #firstListRetry = 0;
+  /** How often in a row the first tracker handed an announce on. */
+  #handedOn = 0;
   /** Before this, on the clock in milliseconds, no announce is made except for an event. */
   #notBeforeMilliseconds = 0;
   /** When the next announce is due. */
@@ -169,8 +180,7 @@ class Announcer implements TrackerDiscovery {
 
   setTiers(tiers: readonly (readonly string[])[]): void {
     const firstBefore = this.#tiers.first;
-    const gone = this.#tiers.replace(tiers);
-    for (const tracker of gone) if (tracker.isStarted) this.#leave(tracker);
+    this.#tiers.replace(tiers);
     // Everybody meets at the first tracker: to come late there is to be alone.
     if (this.#tiers.first !== firstBefore) this.#announceSoon();
   }
@@ -283,6 +293,12 @@ class Announcer implements TrackerDiscovery {
       this.#scheduleIn(retrySeconds * 1000);
       return;
     }
+    this.#handedOn = reply.isHandedOn && this.#current === this.#tiers.first ? this.#handedOn + 1 : 0;
+    if (this.#handedOn > 0 && this.#options.ownTrackers) {
+      const againSeconds = HANDED_ON_RETRY_SECONDS * 2 ** (this.#handedOn - 1);
+      this.#scheduleIn(Math.min(againSeconds, reply.intervalSeconds) * 1000);
+      return;
+    }
     const jitter = 1 + INTERVAL_JITTER * (2 * this.#random() - 1);
     this.#scheduleIn(Math.max(reply.intervalSeconds * jitter, reply.minIntervalSeconds) * 1000);
   }
@@ -299,8 +315,6 @@ class Announcer implements TrackerDiscovery {
     );
     if (reply === undefined) return undefined;
     tracker.isStarted = true;
-    // Replaced while it was asked.
-    if (!this.#tiers.has(tracker)) this.#leave(tracker);
     tracker.trackerId = reply.trackerId ?? tracker.trackerId;
     if (event === 'completed') tracker.knowsCompleted = true;
     // Complete in the time between: this tracker heard `started`, the other event is still owed.

@@ -48,11 +48,8 @@ export class TrackerTiers {
     this.replace(tiers);
   }
 
-  /**
-   * Replaces the tiers; what is known of trackers that stay is kept. Within a tier the order is random (BEP 12).
-   * Returns the trackers that are gone.
-   */
-  replace(tiers: readonly (readonly string[])[]): Tracker[] {
+  /** Replaces the tiers; what is known of trackers that stay is kept. Within a tier the order is random (BEP 12). */
+  replace(tiers: readonly (readonly string[])[]): void {
     const known = new Map(this.#all().map((tracker) => [tracker.url, tracker]));
     const seen = new Set<string>();
     this.#tiers = [];
@@ -61,7 +58,6 @@ export class TrackerTiers {
       this.#shuffle(fresh);
       if (fresh.length > 0) this.#tiers.push(fresh.map((url) => known.get(url) ?? newTracker(url)));
     }
-    return [...known.values()].filter((tracker) => !seen.has(tracker.url));
   }
 
   /** The trackers that may be asked at `nowMilliseconds`, in the order to ask them. */
@@ -78,11 +74,6 @@ export class TrackerTiers {
   /** The tracker of a URL. */
   find(url: string): Tracker | undefined {
     return this.#all().find((tracker) => tracker.url === url);
-  }
-
-  /** True if the tracker was not replaced. */
-  has(tracker: Tracker): boolean {
-    return this.#tiers.some((tier) => tier.includes(tracker));
   }
 
   /** The tracker that is asked first when all are well. */

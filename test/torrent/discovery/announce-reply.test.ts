@@ -211,6 +211,11 @@ describe('what is odd in a reply costs itself alone:', () => {
     expect(reply).toMatchObject({ kind: 'reply', peers: read });
   });
 
+  test('whether it was handed on', () => {
+    expect(parse({ 'handed on': 1 }).isHandedOn).toBe(true);
+    expect(parse({ 'handed on': 'yes' }).isHandedOn).toBeUndefined();
+  });
+
   test('what is kept of it is a copy', () => {
     const bytes = encodeBencode({ 'tracker id': 'abc' });
     const reply = parseAnnounceReply(bytes);
