@@ -1,12 +1,15 @@
 // What becomes of blocks that have come: pieces in memory, handed to the storage, recorded in resume data.
-// Invariants: a piece has a buffer here exactly while some of its blocks are here and it is not handed to the
-// storage; after a disk error nothing is written until resume().
+// Invariants: a started piece either has memory here or is staged, until it is dropped or the storage has dealt with it;
+// after a disk error nothing is written until resume().
 import { createHash } from 'node:crypto';
 import { isTorrentError, TorrentError } from '../errors.ts';
+import type { MemoryAccount, MemoryLedger } from '../memory-ledger.ts';
 import type { Metainfo } from '../metainfo.ts';
 import type { PieceStorage } from '../storage/piece-storage.ts';
+import type { PieceMemory } from '../swarm/host.ts';
 import { BLOCK_BYTES } from '../wire/messages.ts';
 import { PieceBuffers } from './piece-buffers.ts';
+import { StagedPieces } from './staged-pieces.ts';
 
 /** Resume data is saved this often while pieces come in. */
 const RESUME_MILLISECONDS = 15_000;
@@ -26,12 +29,17 @@ export interface IntakeEvents {
   diskFailed(error: TorrentError): void;
 }
 
+/** Spare memory is given back when no piece was on its way for this long. */
+const IDLE_MILLISECONDS = 5_000;
+
 /** The receiving side of one torrent, from block to disk. */
-export class PieceIntake {
+export class PieceIntake implements PieceMemory {
   readonly #metainfo: Metainfo;
   readonly #storage: PieceStorage;
   readonly #events: IntakeEvents;
+  readonly #account: MemoryAccount;
   readonly #buffers: PieceBuffers;
+  readonly #staged: StagedPieces;
   readonly #writes = new Set<Promise<void>>();
   /** The disk's failure, until resume(). */
   error: TorrentError | undefined;
@@ -43,17 +51,41 @@ export class PieceIntake {
   #unsaved = false;
   #saving: Promise<void> | undefined;
   #isClosed = false;
+  #busyAt: number;
 
-  constructor(storage: PieceStorage, now: number, events: IntakeEvents) {
+  constructor(storage: PieceStorage, ledger: MemoryLedger, now: number, events: IntakeEvents) {
     const { metainfo, have } = storage;
     this.#metainfo = metainfo;
     this.#storage = storage;
     this.#events = events;
-    this.#buffers = new PieceBuffers(metainfo.pieceLength, (length) => storage.allocatePiece(length));
+    this.#account = ledger.pieces.open();
+    this.#buffers = new PieceBuffers(metainfo.pieceLength, this.#account, (length) =>
+      storage.allocatePiece(length),
+    );
+    this.#staged = new StagedPieces(storage, ledger.staging.open(), (error) => this.#writeFailed(error));
     this.#savedAt = now;
+    this.#busyAt = now;
     for (let piece = have.nextSet(0); piece >= 0; piece = have.nextSet(piece + 1)) {
       this.bytesHeld += metainfo.pieceLengthAt(piece);
     }
+  }
+
+  hasRoomFor(bytes: number): boolean {
+    return this.#buffers.hasRoomFor(bytes);
+  }
+
+  started(piece: number): void {
+    const length = this.#metainfo.pieceLengthAt(piece);
+    if (!this.#buffers.reserve(piece, length)) this.#staged.begin(piece, length);
+  }
+
+  get mostOutstandingBytes(): number {
+    return this.#staged.mostOutstandingBytes;
+  }
+
+  /** True while the disk is so far behind that nothing more should be asked for. */
+  get isBehind(): boolean {
+    return this.#staged.isBehind;
   }
 
   /** The block that the next store() is about. Hot. */
@@ -64,48 +96,77 @@ export class PieceIntake {
 
   /** Keeps the block that is being received. Hot. */
   store(piece: number, begin: number, length: number): void {
-    const buffer = this.#buffers.of(piece, this.#metainfo.pieceLengthAt(piece));
-    this.#receiveBuffer.copy(buffer, begin, this.#receiveStart, this.#receiveStart + length);
+    const end = this.#receiveStart + length;
+    if (this.#buffers.has(piece)) {
+      const buffer = this.#buffers.of(piece, this.#metainfo.pieceLengthAt(piece));
+      this.#receiveBuffer.copy(buffer, begin, this.#receiveStart, end);
+    } else this.#staged.store(piece, begin, this.#receiveBuffer.subarray(this.#receiveStart, end));
   }
 
   /** What is here of a piece is of no use any more. */
   drop(piece: number): void {
-    this.#buffers.drop(piece);
+    this.#buffers.drop(piece, this.#metainfo.pieceLengthAt(piece));
+    this.#staged.drop(piece);
   }
 
   /** All blocks of a piece are here: one of the events follows, later. */
   write(piece: number): void {
-    const data = this.#buffers.take(piece);
-    if (data === undefined) throw new Error(`piece ${piece} was received and has no buffer`);
+    const isStaged = this.#staged.has(piece);
     if (this.error !== undefined) {
       // What comes in after a failure is wanted again once the torrent is resumed.
+      this.drop(piece);
       queueMicrotask(() => this.#events.unwritten(piece));
       return;
     }
-    const written = this.#storage
-      .writePiece(piece, data)
-      .then(
-        (outcome) => this.#written(piece, data, outcome),
-        (error) => {
-          this.#events.unwritten(piece);
-          if (!this.#isClosed && !this.#events.fileChanged(error)) this.failed(error, 'writing');
-        },
-      )
-      .finally(() => {
-        this.#writes.delete(written);
-        if (this.bytesHeld < this.#metainfo.totalBytes) this.#buffers.giveBack(data);
-      });
-    this.#writes.add(written);
+    const written = isStaged ? this.#writeStaged(piece) : this.#writeBuffer(piece);
+    const settled = written
+      .catch((error) => {
+        this.#events.unwritten(piece);
+        this.#writeFailed(error);
+      })
+      .finally(() => this.#writes.delete(settled));
+    this.#writes.add(settled);
   }
 
-  #written(piece: number, data: Buffer, outcome: 'verified' | 'corrupt'): void {
+  async #writeBuffer(piece: number): Promise<void> {
+    const data = this.#buffers.take(piece);
+    if (data === undefined) throw new Error(`piece ${piece} was received and has no buffer`);
+    try {
+      const outcome = await this.#storage.writePiece(piece, data);
+      const isWanted = outcome === 'corrupt' || this.#events.wantsDigests(piece);
+      this.#written(piece, outcome, isWanted ? blockDigests(data) : []);
+    } finally {
+      this.#buffers.giveBack(data);
+      if (this.bytesHeld === this.#metainfo.totalBytes || this.#isClosed) this.#buffers.clearSpare();
+    }
+  }
+
+  async #writeStaged(piece: number): Promise<void> {
+    let outcome: 'verified' | 'corrupt';
+    let digests: string[] = [];
+    try {
+      outcome = await this.#staged.write(piece);
+      if (outcome === 'corrupt' || this.#events.wantsDigests(piece))
+        digests = await this.#staged.digests(piece, digestOf);
+    } finally {
+      // Before anybody is told: the piece may be started again at once.
+      this.#staged.drop(piece);
+    }
+    this.#written(piece, outcome, digests);
+  }
+
+  #written(piece: number, outcome: 'verified' | 'corrupt', digests: readonly string[]): void {
     if (outcome === 'corrupt') {
-      this.#events.corrupt(piece, blockDigests(data));
+      this.#events.corrupt(piece, digests);
       return;
     }
-    this.bytesHeld += data.length;
+    this.bytesHeld += this.#metainfo.pieceLengthAt(piece);
     this.#unsaved = true;
-    this.#events.verified(piece, this.#events.wantsDigests(piece) ? blockDigests(data) : []);
+    this.#events.verified(piece, digests);
+  }
+
+  #writeFailed(error: unknown): void {
+    if (!this.#isClosed && !this.#events.fileChanged(error)) this.failed(error, 'writing');
   }
 
   /** A piece that was held is not on the disk any more. */
@@ -130,12 +191,14 @@ export class PieceIntake {
 
   /** Every piece is held: the memory is given back, and resume data saved. */
   completed(now: number): void {
-    this.#buffers.clear();
+    this.#buffers.clearSpare();
     this.save(now);
   }
 
   /** Every 100 ms. */
   tick(now: number): void {
+    if (this.#account.usedBytes > this.#buffers.spareBytes) this.#busyAt = now;
+    else if (now - this.#busyAt > IDLE_MILLISECONDS) this.#buffers.clearSpare();
     if (this.#unsaved && now - this.#savedAt > RESUME_MILLISECONDS) this.save(now);
   }
 
@@ -155,18 +218,21 @@ export class PieceIntake {
   /** Waits for what is under way and saves resume data. @throws what the storage throws. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#buffers.clear();
     await Promise.allSettled([...this.#writes, this.#saving]);
+    await this.#staged.clear();
+    this.#buffers.clear();
     await this.#storage.saveResume();
   }
+}
+
+function digestOf(block: Buffer): string {
+  return createHash('sha1').update(block).digest('base64');
 }
 
 /** Digest of each block of a piece. */
 function blockDigests(data: Buffer): string[] {
   const digests: string[] = [];
-  for (let begin = 0; begin < data.length; begin += BLOCK_BYTES) {
-    const block = data.subarray(begin, begin + BLOCK_BYTES);
-    digests.push(createHash('sha1').update(block).digest('base64'));
-  }
+  for (let begin = 0; begin < data.length; begin += BLOCK_BYTES)
+    digests.push(digestOf(data.subarray(begin, begin + BLOCK_BYTES)));
   return digests;
 }

@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { createServer, type Server, type Socket } from 'node:net';
 import { TorrentError } from '../errors.ts';
+import { type MemoryLedger, processMemory } from '../memory-ledger.ts';
 import { parseInfo } from '../metainfo.ts';
 import { TokenBucket } from '../swarm/token-bucket.ts';
 import { TICK_MILLISECONDS } from '../swarm/tunables.ts';
@@ -33,9 +34,6 @@ const DEFAULT_MAX_CONNECTIONS = 500;
 /** Accepted sockets without a handshake. */
 const MAX_ACCEPTED_GREETINGS = 200;
 
-/** What all peers together may leave unread. */
-const MAX_UNSENT_BYTES_OF_ALL = 64 * 1024 * 1024;
-
 /** A peer that was refused has this long to see the end. */
 const REFUSED_MILLISECONDS = 1000;
 
@@ -56,6 +54,7 @@ export class Session implements TorrentSession {
   readonly #logger: EngineLogger;
   readonly #clock: Clock;
   readonly #random: () => number;
+  readonly #memory: MemoryLedger;
   readonly #upload: TokenBucket;
   readonly #download: TokenBucket;
   readonly #members = new Map<string, SwarmMember>();
@@ -79,6 +78,7 @@ export class Session implements TorrentSession {
     this.#logger = options.logger;
     this.#clock = options.clock ?? monotonicClock;
     this.#random = options.random ?? Math.random;
+    this.#memory = options.memory ?? processMemory;
     const now = this.#clock.now();
     this.#upload = new TokenBucket(options.limits?.uploadBytesPerSecond, now);
     this.#download = new TokenBucket(options.limits?.downloadBytesPerSecond, now);
@@ -221,6 +221,7 @@ export class Session implements TorrentSession {
       clock: this.#clock,
       random: this.#random,
       logger: this.#logger,
+      memory: this.#memory,
       upload: this.#upload,
       download: this.#download,
       client: CLIENT_NAME,
@@ -250,7 +251,7 @@ export class Session implements TorrentSession {
     for (const greeting of [...this.#accepted, ...this.#refused]) {
       if (now >= greeting.deadline) this.#end(greeting);
     }
-    boundUnsentBytes(this.#connections(), MAX_UNSENT_BYTES_OF_ALL);
+    boundUnsentBytes(this.#connections(), this.#memory.unsent.limitBytes);
     // Another torrent is first at the limits every time.
     const members = [...this.#members.values()];
     const first = this.#ticks++ % Math.max(1, members.length);

@@ -1,4 +1,5 @@
 // What a torrent needs of its session. Invariant: a torrent reaches its session through this and in no other way.
+import type { MemoryLedger } from '../memory-ledger.ts';
 import type { TokenBucket } from '../swarm/token-bucket.ts';
 import type { Greeting } from './greeting.ts';
 import type { Clock, EngineLogger } from './types.ts';
@@ -9,6 +10,7 @@ export interface TorrentSurroundings {
   readonly clock: Clock;
   readonly random: () => number;
   readonly logger: EngineLogger;
+  readonly memory: MemoryLedger;
   readonly upload: TokenBucket;
   readonly download: TokenBucket;
   /** What we call ourselves in BEP 10. */

@@ -279,6 +279,7 @@ export class JoinedTorrent
   #host(): SwarmHost {
     const limits = this.#limits;
     return {
+      memory: this.#intake,
       storeBlock: (piece, begin, length) => this.#intake.store(piece, begin, length),
       pieceReceived: (piece) => this.#intake.write(piece),
       pieceDropped: (piece) => this.#intake.drop(piece),
@@ -298,14 +299,15 @@ export class JoinedTorrent
       },
       mayUpload: (now) => limits.mayUpload(now),
       spendUpload: (bytes) => limits.spendUpload(bytes),
-      mayDownload: (now) => this.#lossPolicy !== 'withdraw' && limits.mayDownload(now),
+      mayDownload: (now) =>
+        this.#lossPolicy !== 'withdraw' && !this.#intake.isBehind && limits.mayDownload(now),
       spendDownload: (bytes) => limits.spendDownload(bytes),
       refundDownload: (bytes) => limits.refundDownload(bytes),
     };
   }
 
   #makeIntake(now: number): PieceIntake {
-    return new PieceIntake(this.storage, now, {
+    return new PieceIntake(this.storage, this.#around.memory, now, {
       wantsDigests: (piece) => this.swarm.wantsDigests(piece),
       verified: (piece, blockDigests) => {
         this.swarm.pieceVerified(piece, blockDigests);

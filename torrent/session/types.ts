@@ -2,6 +2,7 @@
 // tracker or a disk did: that ends as an event, a number in progress() or a line in the log.
 import type { Discovery, PeerAddress } from '../discovery/discovery.ts';
 import type { TorrentError } from '../errors.ts';
+import type { MemoryLedger } from '../memory-ledger.ts';
 import type { Metainfo } from '../metainfo.ts';
 import type { PieceStorage } from '../storage/piece-storage.ts';
 import type { PolicyName } from '../swarm/policy/policy.ts';
@@ -40,6 +41,8 @@ export interface SessionOptions {
   limits?: TransferLimits;
   /** Connections of all torrents together, those being made included; default 500. */
   maxConnections?: number;
+  /** What may be kept in memory of what is on its way; by default the process's ledger, 256 MiB in all. */
+  memory?: MemoryLedger;
   logger: EngineLogger;
   clock?: Clock;
   /** Numbers 0 ≤ x < 1. */

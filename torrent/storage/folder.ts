@@ -1,6 +1,7 @@
 // A folder that nothing leads out of. Invariant: every file is reached from the open root part by part, and no
 // part is followed if it is a symlink; so even a path that is exchanged for a symlink between check and use
 // does not leave the root (where /proc is there to open relative to a descriptor, as on Linux).
+import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { join } from 'node:path';
 import { OPEN_CONTENT } from '../content-files.ts';
@@ -8,7 +9,7 @@ import { TorrentError } from '../errors.ts';
 import { type Disk, diskError, type FileStatus, systemCode } from './disk.ts';
 import { OpenFile } from './open-files.ts';
 
-const { O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = constants;
+const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = constants;
 
 /** How a file is opened; 'create' is 'write' that makes the file and its folders. */
 type Access = 'read' | 'write' | 'create';
@@ -25,6 +26,7 @@ const FLAGS: Record<Access, number> = { read: O_RDONLY, write: O_RDWR, create: O
 const FOLDER_MODE = 0o777;
 const FILE_MODE = 0o666;
 const EXECUTABLE_MODE = 0o777;
+const UNNAMED_MODE = 0o600;
 
 /** A folder on the way, and how to name what lies in it. */
 interface Step {
@@ -171,6 +173,29 @@ export class Folder {
       await this.#within(path, false, (folder) => this.#disk.sync(folder.fd));
     } catch (error) {
       throw diskError(error, `flushing ${join(this.#path, ...path)}`);
+    }
+  }
+
+  /**
+   * A new file on the root's disk that has no name: it is gone with its descriptor, also when the process is killed.
+   * @throws TorrentError
+   */
+  async openUnnamed(): Promise<number> {
+    const name = `.enxame-${randomBytes(8).toString('hex')}`;
+    try {
+      return await this.#within([], false, async (root) => {
+        const path = this.#at(root, name);
+        const fd = await this.#disk.open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, UNNAMED_MODE);
+        try {
+          await this.#disk.remove(path);
+        } catch (error) {
+          await this.#disk.close(fd);
+          throw error;
+        }
+        return fd;
+      });
+    } catch (error) {
+      throw diskError(error, `making a file for unfinished pieces in ${this.#path}`);
     }
   }
 

@@ -12,6 +12,7 @@ export class MemoryStorage implements PieceStorage {
   readonly metainfo: Metainfo;
   readonly have: Bitfield;
   readonly #content: Buffer;
+  readonly #staged = new Map<number, Buffer>();
   #isClosed = false;
 
   /**
@@ -68,6 +69,25 @@ export class MemoryStorage implements PieceStorage {
     data.copy(this.#content, piece * this.metainfo.pieceLength);
     this.have.set(piece);
     return 'verified';
+  }
+
+  async stage(piece: number, begin: number, data: Buffer): Promise<void> {
+    this.#refuseClosed();
+    const staged = this.#staged.get(piece) ?? Buffer.alloc(this.metainfo.pieceLengthAt(piece));
+    this.#staged.set(piece, staged);
+    data.copy(staged, begin);
+  }
+
+  async readStaged(piece: number, onChunk: (chunk: Buffer) => void): Promise<void> {
+    onChunk(this.#staged.get(piece) ?? Buffer.alloc(0));
+  }
+
+  writeStaged(piece: number): Promise<'verified' | 'corrupt'> {
+    return this.writePiece(piece, this.#staged.get(piece) ?? Buffer.alloc(0));
+  }
+
+  unstage(piece: number): void {
+    this.#staged.delete(piece);
   }
 
   async saveResume(): Promise<void> {}

@@ -41,6 +41,22 @@ export interface PieceStorage {
    */
   writePiece(piece: number, data: Buffer): Promise<'verified' | 'corrupt'>;
 
+  /**
+   * Keeps a part of an unfinished piece on disk, where no reader looks; for pieces that memory cannot hold. `data`
+   * belongs to the storage until the promise has settled.
+   * @throws TorrentError NoSpace, ReadOnly, DiskIo, Closed
+   */
+  stage(piece: number, begin: number, data: Buffer): Promise<void>;
+
+  /** Tells the bytes of a piece of which all is staged, in order, in chunks that are valid during the call only. */
+  readStaged(piece: number, onChunk: (chunk: Buffer) => void): Promise<void>;
+
+  /** As writePiece(), for a piece of which all is staged; it stays staged until unstage(). */
+  writeStaged(piece: number): Promise<'verified' | 'corrupt'>;
+
+  /** Forgets what is staged of a piece. */
+  unstage(piece: number): void;
+
   /** Flushes what was written and records which pieces are verified, atomically. Does nothing where nothing changed. */
   saveResume(): Promise<void>;
 

@@ -1,6 +1,7 @@
 // Storage of one torrent in files. Invariant: a piece is in `have` only while its bytes have passed their hash
 // and lie in the files, as far as is known; a piece that fails its hash is never written, and one whose files somebody
 // else changed is not read before it was hashed again.
+import { createHash } from 'node:crypto';
 import { Bitfield } from '../bitfield.ts';
 import { TorrentError } from '../errors.ts';
 import type { Metainfo } from '../metainfo.ts';
@@ -17,6 +18,7 @@ import type { PiecePart } from './piece-write.ts';
 import { ReadCache } from './read-cache.ts';
 import { encodeResume, type FileStamp, readResume, writeResume } from './resume.ts';
 import { SpanReader } from './span-reader.ts';
+import { StagingFile } from './staging-file.ts';
 import { type LookOptions, type LookOutcome, SuspectPieces } from './suspect-pieces.ts';
 import { Turns } from './turns.ts';
 
@@ -28,6 +30,9 @@ const THREAD_BYTES = 32 * 1024 * 1024;
 
 /** A block is read so often, while its files change, before that is an error. */
 const MAX_READS = 3;
+
+/** What is read of a staged piece at a time. */
+const STAGED_CHUNK_BYTES = 256 * 1024;
 
 /** A piece of more parts than this is written where we are: its files would all be open at once. */
 const MAX_THREAD_PARTS = 8;
@@ -160,6 +165,7 @@ class FileStorage implements PieceStorage {
   readonly #files: TorrentFiles;
   readonly #layout: Layout;
   readonly #reader: SpanReader;
+  readonly #staging: StagingFile;
   readonly #suspects: SuspectPieces;
   /** How files looked when they were last in step with `have`; none for files written to or found changed since. */
   readonly #stamps: (FileStamp | undefined)[];
@@ -187,6 +193,7 @@ class FileStorage implements PieceStorage {
     this.#files = parts.files;
     this.#layout = parts.layout;
     this.#reader = new SpanReader(parts);
+    this.#staging = new StagingFile(parts.disk, parts.folder, parts.metainfo.pieceLength);
     this.#stamps = parts.stamps;
     this.#isChanged = parts.isChanged;
     this.#recorded = parts.recorded;
@@ -237,12 +244,7 @@ class FileStorage implements PieceStorage {
   }
 
   async writePiece(piece: number, data: Buffer): Promise<'verified' | 'corrupt'> {
-    this.#refuseClosed();
-    if (this.#parts.readOnly)
-      throw new TorrentError(
-        'ReadOnly',
-        `${this.#parts.folder.path} is only served, and nothing is written there`,
-      );
+    this.#refuseUnwritable();
     const pieceBytes = this.metainfo.pieceLengthAt(piece);
     if (data.length !== pieceBytes) {
       throw new TorrentError(
@@ -263,6 +265,47 @@ class FileStorage implements PieceStorage {
       if (!digest.equals(this.metainfo.pieceHash(piece))) return 'corrupt';
     }
     return this.#writes.take(() => this.#write(piece, data));
+  }
+
+  async stage(piece: number, begin: number, data: Buffer): Promise<void> {
+    this.#refuseUnwritable();
+    return this.#staging.write(piece, begin, data);
+  }
+
+  readStaged(piece: number, onChunk: (chunk: Buffer) => void): Promise<void> {
+    return this.#forEachStaged(piece, async (_, chunk) => onChunk(chunk));
+  }
+
+  async writeStaged(piece: number): Promise<'verified' | 'corrupt'> {
+    this.#refuseUnwritable();
+    if (this.have.get(piece)) return 'verified';
+    const hash = createHash('sha1');
+    await this.readStaged(piece, (chunk) => hash.update(chunk));
+    if (!hash.digest().equals(this.metainfo.pieceHash(piece))) return 'corrupt';
+    return this.#writes.take<'verified'>(async () => {
+      this.#refuseClosed();
+      const start = piece * this.metainfo.pieceLength;
+      await this.#forEachStaged(piece, (begin, chunk) =>
+        this.#writeRange(this.#layout.segments(start + begin, chunk.length), chunk),
+      );
+      this.have.set(piece);
+      this.#isChanged = true;
+      return 'verified';
+    });
+  }
+
+  unstage(piece: number): void {
+    this.#staging.forget(piece);
+  }
+
+  async #forEachStaged(piece: number, work: (begin: number, chunk: Buffer) => Promise<void>): Promise<void> {
+    const length = this.metainfo.pieceLengthAt(piece);
+    const buffer = Buffer.allocUnsafeSlow(Math.min(STAGED_CHUNK_BYTES, length));
+    for (let begin = 0; begin < length; begin += buffer.length) {
+      const chunk = buffer.subarray(0, Math.min(buffer.length, length - begin));
+      await this.#staging.read(piece, begin, chunk);
+      await work(begin, chunk);
+    }
   }
 
   allocatePiece(length: number): Buffer {
@@ -318,15 +361,19 @@ class FileStorage implements PieceStorage {
   async #write(piece: number, data: Buffer): Promise<'verified'> {
     this.#refuseClosed();
     if (this.have.get(piece)) return 'verified';
-    for (const segment of this.#layout.pieceSegments(piece)) {
-      if (segment.padding) continue;
-      this.#touched(segment.fileIndex);
-      const part = data.subarray(segment.rangeOffset, segment.rangeOffset + segment.lengthBytes);
-      await this.#files.write(segment.fileIndex, part, segment.fileOffset);
-    }
+    await this.#writeRange(this.#layout.pieceSegments(piece), data);
     this.have.set(piece);
     this.#isChanged = true;
     return 'verified';
+  }
+
+  /** Writes the bytes of a range, which begin `data`, where they belong. */
+  async #writeRange(segments: readonly Segment[], data: Buffer): Promise<void> {
+    for (const { padding, fileIndex, fileOffset, rangeOffset, lengthBytes } of segments) {
+      if (padding) continue;
+      this.#touched(fileIndex);
+      await this.#files.write(fileIndex, data.subarray(rangeOffset, rangeOffset + lengthBytes), fileOffset);
+    }
   }
 
   saveResume(): Promise<void> {
@@ -471,8 +518,18 @@ class FileStorage implements PieceStorage {
     await this.#writes.idle();
     await this.#reader.idle();
     await this.#files.closeAll();
+    await this.#staging.close();
     await this.#parts.folder.close();
     this.#reader.forget();
+  }
+
+  #refuseUnwritable(): void {
+    this.#refuseClosed();
+    if (this.#parts.readOnly)
+      throw new TorrentError(
+        'ReadOnly',
+        `${this.#parts.folder.path} is only served, and nothing is written there`,
+      );
   }
 
   #refuseClosed(): void {

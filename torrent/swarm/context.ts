@@ -18,6 +18,8 @@ export interface SwarmTotals {
   endgameRequests: number;
   /** Requests that were taken back because nothing came. */
   stalledRequests: number;
+  /** Times that a peer was asked for less than its path holds, because memory was short. */
+  memoryWaits: number;
 }
 
 /** The parts of a swarm. */

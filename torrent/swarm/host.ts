@@ -36,8 +36,20 @@ export interface PeerLink {
   close(reason: string): void;
 }
 
+/** Memory for pieces on their way, of which every torrent of a process has a share. */
+export interface PieceMemory {
+  /** True if a piece of so many bytes may be kept in memory besides those that are. */
+  hasRoomFor(bytes: number): boolean;
+  /** A piece is started. Where there is no room for it, its blocks wait on disk until all are here: it is staged. */
+  started(piece: number): void;
+  /** What may be outstanding at all peers together, in bytes, while pieces are staged; Infinity while none is. */
+  readonly mostOutstandingBytes: number;
+}
+
 /** Who stores, limits and wakes. */
 export interface SwarmHost {
+  /** Without it pieces are bounded by their number alone. */
+  readonly memory?: PieceMemory;
   /** The block that is being received belongs in the piece's buffer at `begin`. */
   storeBlock(piece: number, begin: number, length: number): void;
   /** All blocks of a piece are here: later, Swarm.pieceVerified, pieceCorrupt or pieceUnwritten must be called. */

@@ -11,12 +11,14 @@ import {
   ENDGAME_COPIES,
   LEAST_REQUESTED_BYTES,
   MAX_STARTED_BYTES,
+  MAX_STARTED_PER_PEER,
   MAX_UNSOLICITED_BLOCKS,
   MAX_VERIFYING_BYTES,
   READ_AHEAD_BYTES,
   STALL_FACTOR,
   STALL_MILLISECONDS,
   STARTED_BYTES,
+  STARTED_PER_PEER,
 } from './tunables.ts';
 
 /** A neighbour asks for second copies only while it has less than this outstanding. */
@@ -246,9 +248,14 @@ export class Requester {
 
   /** How many blocks the neighbour should owe us. Hot. */
   #mostOutstanding(neighbour: Neighbour): number {
-    const { geometry, picker } = this.#context;
+    const { geometry, host, picker } = this.#context;
     const { policy, window } = neighbour;
     let most = Math.min(window.blocks, neighbour.requestQueue);
+    const mostBytes = host.memory?.mostOutstandingBytes ?? Number.POSITIVE_INFINITY;
+    if (most * geometry.blockBytes * this.#sharers > mostBytes) {
+      most = Math.trunc(mostBytes / (geometry.blockBytes * this.#sharers));
+      if (neighbour.outstanding.size >= most) this.#context.totals.memoryWaits++;
+    }
     // Mostly there is no room, and the rest need not be looked at.
     if (neighbour.outstanding.size >= most) return Math.max(1, most);
     if (policy.mostShare < 1 && most > this.#leastRequested) {
@@ -404,6 +411,7 @@ export class Requester {
       holders.at(slot).pickable--;
     }
     const exclusive = this.#suspects.size > 0 && this.#suspects.begin(neighbour, piece, now);
+    this.#context.host.memory?.started(piece);
     return this.#take(picker.start(piece, neighbour.number, exclusive));
   }
 
@@ -439,7 +447,7 @@ export class Requester {
     while (suggestions.length > 0) {
       const piece = suggestions[0] as number;
       if (picker.isWanted(piece) && neighbour.pieces.get(piece) && !this.#suspects.has(piece)) {
-        if (!this.#mayStart(neighbour)) return -1;
+        if (!this.#mayStart(neighbour, true)) return -1;
         suggestions.shift();
         return piece;
       }
@@ -474,15 +482,31 @@ export class Requester {
     return piece;
   }
 
-  /** Memory for started pieces is bounded; within a wider bound whoever can give none of them may start one. */
-  #mayStart(neighbour: Neighbour): boolean {
-    const { geometry, picker } = this.#context;
+  /**
+   * Memory for started pieces is bounded; within a wider bound whoever can give none of them may start one. Where there
+   * is no memory for a piece it is staged: that costs the disk twice the writes, and only whoever would have nothing to
+   * do may start one, or one that its giver suggests.
+   */
+  #mayStart(neighbour: Neighbour, isSuggested = false): boolean {
+    const { geometry, host, picker } = this.#context;
     const startedBytes = (picker.startedCount + 1) * geometry.pieceLength;
-    if (startedBytes <= STARTED_BYTES) return true;
-    const hasRoom = startedBytes <= MAX_STARTED_BYTES;
-    if (hasRoom && picker.startedCount < 2 * this.#unchoking()) return true;
+    const hasRoom = host.memory?.hasRoomFor(geometry.pieceLength) ?? startedBytes <= MAX_STARTED_BYTES;
+    if (hasRoom && startedBytes <= STARTED_BYTES) return true;
+    const unchoking = this.#unchoking();
+    const isFewForEach = picker.startedCount < STARTED_PER_PEER * unchoking;
+    if (hasRoom && isFewForEach) return true;
+    if (!hasRoom && host.memory !== undefined) {
+      if (isSuggested && isFewForEach) return true;
+      if (picker.startedCount < MAX_STARTED_PER_PEER * unchoking && this.#isIdle(neighbour)) return true;
+      this.#context.totals.memoryWaits++;
+    }
     for (const started of picker.started()) if (neighbour.pieces.get(started.piece)) return false;
     return hasRoom || this.#abandonUnavailable();
+  }
+
+  /** True if nothing is asked of the neighbour, and no started piece has anything that it could be asked for. */
+  #isIdle(neighbour: Neighbour): boolean {
+    return neighbour.outstanding.size === 0 && this.#openPiece(neighbour, false) === undefined;
   }
 
   #unchoking(): number {

@@ -62,6 +62,7 @@ export class Swarm {
     corruptBytes: 0,
     endgameRequests: 0,
     stalledRequests: 0,
+    memoryWaits: 0,
   };
   readonly #context: SwarmContext;
   readonly #picker: PiecePicker;

@@ -25,8 +25,14 @@ export const RATE_WINDOW_MILLISECONDS = 1000;
 /** Memory for pieces that are started; below it everybody may start more. */
 export const STARTED_BYTES = 64 * 1024 * 1024;
 
-/** Memory for started pieces where many peers want one each and pieces are long. */
+/** Memory for started pieces where many peers want one each and pieces are long, and no ledger says what there is. */
 export const MAX_STARTED_BYTES = 256 * 1024 * 1024;
+
+/** Started pieces for each peer that unchokes us, so that each finds one of its own … */
+export const STARTED_PER_PEER = 2;
+
+/** … and at most, where such as have none of the started ones come and go and pieces wait on disk. */
+export const MAX_STARTED_PER_PEER = 4;
 
 /** Pieces waiting for their hash and the disk; beyond it nothing more is asked for. */
 export const MAX_VERIFYING_BYTES = 16 * 1024 * 1024;

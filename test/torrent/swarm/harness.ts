@@ -1,6 +1,6 @@
 // A swarm between links that write down what was said. Time stands still unless a test moves it.
 import { Bitfield } from '../../../torrent/bitfield.ts';
-import type { PeerLink, SwarmHost } from '../../../torrent/swarm/host.ts';
+import type { PeerLink, PieceMemory, SwarmHost } from '../../../torrent/swarm/host.ts';
 import type { Neighbour } from '../../../torrent/swarm/neighbour.ts';
 import { POLICIES } from '../../../torrent/swarm/policy/policies.ts';
 import type { PolicyName } from '../../../torrent/swarm/policy/policy.ts';
@@ -88,6 +88,7 @@ export interface SwarmSetup {
   random?: () => number;
   paused?: boolean;
   infoHash?: Uint8Array;
+  memory?: PieceMemory;
 }
 
 /** A swarm, its clock and what its host was told. */
@@ -97,6 +98,7 @@ export function makeSwarm(setup: SwarmSetup) {
   const received: number[] = [];
   const limits = { upload: Number.POSITIVE_INFINITY, download: Number.POSITIVE_INFINITY };
   const host: SwarmHost = {
+    ...(setup.memory === undefined ? {} : { memory: setup.memory }),
     storeBlock: (piece, begin) => events.push(`store ${piece} ${begin}`),
     pieceReceived: (piece) => received.push(piece),
     pieceDropped: (piece) => events.push(`dropped ${piece}`),

@@ -178,6 +178,87 @@ describe('memory', () => {
     }
   });
 
+  /** Memory for so many pieces; the others that are started are staged. */
+  function memoryFor(pieces: number, mostOutstandingBytes = Number.POSITIVE_INFINITY) {
+    const kept: number[] = [];
+    const staged: number[] = [];
+    return {
+      kept,
+      staged,
+      mostOutstandingBytes,
+      hasRoomFor: () => kept.length < pieces,
+      started: (piece: number) => void (kept.length < pieces ? kept : staged).push(piece),
+    };
+  }
+
+  test('where it is short, no peer with a long piece of its own is left without a request', () => {
+    // 60 pieces of 32 MiB, and 30 peers that have two each: memory holds two pieces.
+    const memory = memoryFor(2);
+    const world = makeSwarm({ pieces: 60, blocksPerPiece: 2048, memory });
+    const peers = Array.from({ length: 30 }, (_, i) => {
+      const peer = world.connect({ pieces: [2 * i, 2 * i + 1] });
+      world.swarm.unchoke(peer.neighbour);
+      return peer;
+    });
+    expect(peers.filter(({ link }) => link.wanted.length === 0)).toEqual([]);
+    expect([memory.kept.length, memory.staged.length]).toEqual([2, 28]);
+  });
+
+  test('where it is short, peers share a piece rather than to stage another, and the metric says so', () => {
+    const memory = memoryFor(1);
+    const world = makeSwarm({ pieces: 20, blocksPerPiece: 64, memory });
+    for (let i = 0; i < 8; i++) world.swarm.unchoke(world.connect({ pieces: 'all' }).neighbour);
+    expect([memory.kept.length, memory.staged.length, world.swarm.picker.startedCount]).toEqual([1, 0, 1]);
+    const hungry = world.connect({ pieces: 'all' });
+    world.swarm.unchoke(hungry.neighbour);
+    while (hungry.link.wanted.length > 1) world.answer(hungry);
+    // All blocks of the one piece are asked for: whoever has something to do gets no more.
+    expect(memory.staged.length).toBe(0);
+    expect(world.swarm.totals.memoryWaits).toBeGreaterThan(0);
+    world.answer(hungry);
+    expect(memory.staged.length).toBe(1);
+  });
+
+  test('where it is short, a piece that its giver suggests is staged', () => {
+    const memory = memoryFor(1);
+    const world = makeSwarm({ pieces: 20, blocksPerPiece: 64, memory, policy: 'cluster' });
+    const seed = world.connect({ pieces: 'all', ownAgent: true });
+    world.swarm.unchoke(seed.neighbour);
+    world.swarm.suggest(seed.neighbour, 7);
+    world.swarm.suggest(seed.neighbour, 8);
+    expect(memory.kept).toHaveLength(1);
+    while (seed.link.wanted.length > 0 && memory.staged.length === 0) world.answer(seed);
+    expect([7, 8]).toContain(memory.staged[0]);
+  });
+
+  test('pieces on disk are bounded too, for the peers that come and go', () => {
+    const memory = memoryFor(0);
+    const world = makeSwarm({ pieces: 200, blocksPerPiece: 512, memory });
+    for (let i = 0; i < 100; i++) {
+      const { neighbour } = world.connect({ pieces: [2 * i, 2 * i + 1] });
+      world.swarm.unchoke(neighbour);
+      // Others have it too, so that it is not given up when this one leaves; they never unchoke us.
+      if (i < 90) world.swarm.disconnected(neighbour);
+      world.connect({ pieces: [2 * i, 2 * i + 1] });
+    }
+    world.pass(20_000);
+    expect(world.swarm.picker.startedCount).toBeLessThanOrEqual(4 * 10);
+  });
+
+  test('while pieces are staged, what is outstanding at all peers is bounded', () => {
+    const memory = memoryFor(0, 10 * 16 * 1024);
+    const world = makeSwarm({ pieces: 20, blocksPerPiece: 64, memory });
+    const peers = Array.from({ length: 2 }, () => world.connect({ pieces: 'all' }));
+    for (const peer of peers) world.swarm.unchoke(peer.neighbour);
+    world.pass(100);
+    for (let round = 0; round < 40; round++) for (const peer of peers) world.answer(peer);
+    for (const peer of peers) expect(peer.neighbour.outstanding.size).toBe(5);
+    expect(world.swarm.totals.memoryWaits).toBeGreaterThan(0);
+    memory.mostOutstandingBytes = 1;
+    for (let round = 0; round < 10; round++) for (const peer of peers) world.answer(peer);
+    for (const peer of peers) expect(peer.neighbour.outstanding.size).toBe(1);
+  });
+
   test('nothing more is asked for while too much waits for its hash', () => {
     const world = makeSwarm({ pieces: 64, blocksPerPiece: 512 });
     const peer = world.connect({ pieces: 'all' });
