@@ -11,6 +11,7 @@ import {
   type NodeContentStatus,
   parseNodeContent,
 } from '../api/index.ts';
+import type { Logger } from '../base/index.ts';
 import { type Clock, systemClock } from '../kube/clock.ts';
 import { trackerDiscovery } from '../torrent/index.ts';
 import { Session } from '../torrent/session/session.ts';
@@ -24,7 +25,6 @@ import { agentMetrics } from './http/metrics.ts';
 import { agentServer } from './http/server.ts';
 import { Authenticator, type TokenReviewer } from './ingest/authenticate.ts';
 import { Ingest, readBootId } from './ingest/ingest.ts';
-import type { Logger } from './logger.ts';
 import { nodeContentStatus } from './node-content/status.ts';
 import { StatusWriter } from './node-content/writer.ts';
 import { nextPins, type PinRecord, parsePins, pinnedBy } from './pins/pins.ts';

@@ -2,10 +2,10 @@
 // Invariant: what is the same again within some minutes counts up one Event, and nobody makes more than a
 // bounded number of them about one object, whatever happens to it.
 import { randomBytes } from 'node:crypto';
+import type { Logger } from '../base/index.ts';
 import type { KubeClient } from './client.ts';
 import { type Clock, microTime, systemClock } from './clock.ts';
 import { isNamespaceEnding, isNotFound } from './errors.ts';
-import type { KubeLogger } from './logger.ts';
 import { EVENTS } from './resource-types.ts';
 
 /** The object that an event is about. */
@@ -25,7 +25,7 @@ export interface EventRecorderOptions {
   readonly component: string;
   /** Which copy of it: the Pod's name. */
   readonly instance: string;
-  readonly logger: KubeLogger;
+  readonly logger: Logger;
   readonly clock?: Clock;
 }
 

@@ -9,11 +9,11 @@ import {
   Reason,
   sourceState,
 } from '../api/index.ts';
+import type { Logger } from '../base/index.ts';
 import { type ClaimWriter, reconcileClaim } from './claim/carry-out.ts';
 import type { Clock } from './clock.ts';
 import type { ClusterView } from './cluster-view.ts';
 import { FirstSeen } from './first-seen.ts';
-import type { OperatorLogger } from './logger.ts';
 import type { ObjectClient } from './ports.ts';
 import type { SwarmFollower } from './progress/swarm-progress.ts';
 import { carryOutPublishing, type PublishingWriter } from './publishing/carry-out.ts';
@@ -52,7 +52,7 @@ export interface ReconcileObserver {
 export interface DistributionReconcilerParts {
   readonly view: ClusterView;
   readonly clock: Clock;
-  readonly logger: OperatorLogger;
+  readonly logger: Logger;
   readonly distributions: ObjectClient<ContentDistribution>;
   readonly revisions: ObjectClient<ContentRevision>;
   readonly publishing: Omit<PublishingWriter, 'seenPods' | 'logger'>;

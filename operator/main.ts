@@ -1,10 +1,10 @@
 // `enxame operator`: reads its settings, watches, and leads when it is elected.
 import { hostname } from 'node:os';
 import type { V1Deployment } from '@kubernetes/client-node';
+import type { Logger } from '../base/index.ts';
 import { createClient, DEPLOYMENTS, EventRecorder, LeaderElector, loadKubeConfig } from '../kube/index.ts';
 import { type Environment, readConfig } from './config.ts';
 import { startHealthServer } from './health-server.ts';
-import type { OperatorLogger } from './logger.ts';
 import { OperatorMetrics } from './metrics.ts';
 import { Operator } from './operator.ts';
 import { ownerOf } from './trackers/owner.ts';
@@ -17,7 +17,7 @@ const COMPONENT = 'enxame-operator';
 export interface RunOptions {
   /** Aborts when the operator shall end. */
   readonly signal: AbortSignal;
-  readonly logger: OperatorLogger;
+  readonly logger: Logger;
 }
 
 /**

@@ -15,6 +15,7 @@ import {
   NODE_CONTENT,
   type NodeContent,
 } from '../api/index.ts';
+import type { Logger } from '../base/index.ts';
 import {
   DEPLOYMENTS,
   type EventRecorder,
@@ -31,7 +32,6 @@ import type { Clock } from './clock.ts';
 import { ClusterView } from './cluster-view.ts';
 import type { OperatorConfig } from './config.ts';
 import { DistributionReconciler } from './distribution-reconciler.ts';
-import type { OperatorLogger } from './logger.ts';
 import type { OperatorMetrics } from './metrics.ts';
 import { TrackerPoller, trackerUrls } from './progress/tracker-poller.ts';
 import { ReservationWriter } from './publishing/reservations.ts';
@@ -56,7 +56,7 @@ const MOST_GATHER_MILLISECONDS = 250;
 export interface OperatorParts {
   readonly client: KubeClient;
   readonly config: OperatorConfig;
-  readonly logger: OperatorLogger;
+  readonly logger: Logger;
   readonly clock: Clock;
   readonly metrics: OperatorMetrics;
   readonly events: EventRecorder;

@@ -12,8 +12,9 @@ import {
   parseIngest,
   SourceReason,
 } from '../api/index.ts';
+import type { Logger } from '../base/index.ts';
 import { PublishError } from './errors.ts';
-import { backoffMs, type Clock, type Logger } from './runtime.ts';
+import { backoffMs, type Clock } from './runtime.ts';
 
 /** How long the agent may be away, or not know of us yet, before the publisher gives up. */
 const PATIENCE_MS = 120_000;

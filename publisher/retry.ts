@@ -1,8 +1,9 @@
 // How often a source is asked again. Passing trouble is met with a few attempts; an attempt that brought
 // bytes counts as a fresh start, so that a flaky line gets through and a dead one is given up.
 import { SourceReason } from '../api/index.ts';
+import type { Logger } from '../base/index.ts';
 import { PublishError } from './errors.ts';
-import { backoffMs, type Clock, type Logger } from './runtime.ts';
+import { backoffMs, type Clock } from './runtime.ts';
 import type { Source, SourceFile } from './sources/source.ts';
 
 /** Attempts in a row without a single byte. Silence already took its time, so it gets fewer. */

@@ -1,14 +1,6 @@
 // What the publisher takes from the world besides its source and its agent.
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** As much of a logger as is used; pino fits. */
-export interface Logger {
-  debug(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
-
 /** Time, handed in so that tests need not wait for it. */
 export interface Clock {
   /** Milliseconds from some fixed moment; never goes back. */

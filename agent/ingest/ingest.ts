@@ -2,11 +2,11 @@
 // streamed is kept for as long as its reservation stands, and thrown away when that is gone.
 import { promises as fs } from 'node:fs';
 import type { Publication as PublicationStatus, Reservation } from '../../api/index.ts';
+import type { Logger } from '../../base/index.ts';
 import type { Clock } from '../../kube/clock.ts';
 import type { ContentRoot } from '../content-root/content-root.ts';
 import { removeIfThere, replaceFile } from '../content-root/disk.ts';
 import { isUid } from '../content-root/layout.ts';
-import type { Logger } from '../logger.ts';
 import type { DescribedContent } from './describe.ts';
 import { IngestRefusal } from './errors.ts';
 import type { FileOpener } from './folder.ts';

@@ -14,8 +14,8 @@ import {
   Reason,
   type Reservation,
 } from '../../api/index.ts';
+import type { Logger } from '../../base/index.ts';
 import { AgentError, systemCode } from '../errors.ts';
-import type { Logger } from '../logger.ts';
 import { type DescribedContent, describe } from './describe.ts';
 import { IngestRefusal } from './errors.ts';
 import { type FileOpener, IngestFolder } from './folder.ts';

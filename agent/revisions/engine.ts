@@ -13,6 +13,7 @@ import {
   parseLimits,
   Reason,
 } from '../../api/index.ts';
+import type { Logger } from '../../base/index.ts';
 import type { Clock } from '../../kube/clock.ts';
 import { openStorage } from '../../torrent/index.ts';
 import type { ContentRoot } from '../content-root/content-root.ts';
@@ -20,7 +21,6 @@ import type { DeletionHold, DeletionLedger } from '../deletion/ledger.ts';
 import { type GoneConfirmer, Removal } from '../deletion/removal.ts';
 import { AgentError } from '../errors.ts';
 import type { DescribedContent } from '../ingest/describe.ts';
-import type { Logger } from '../logger.ts';
 import { nextToEvict } from '../space/evict.ts';
 import { parseStorage, type Space } from '../space/space.ts';
 import { type Decision, decide } from './decide.ts';

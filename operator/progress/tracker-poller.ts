@@ -2,8 +2,8 @@
 import { Array as ArrayOf, Integer, Object as ObjectOf, String as StringOf } from 'typebox';
 import { Check } from 'typebox/value';
 import { Port, trackerName } from '../../api/index.ts';
+import type { Logger } from '../../base/index.ts';
 import type { Clock } from '../clock.ts';
-import type { OperatorLogger } from '../logger.ts';
 import {
   type SwarmFollower,
   type SwarmProgress,
@@ -46,7 +46,7 @@ export interface TrackerPollerParts {
   /** By number of the replica. */
   readonly urls: readonly string[];
   readonly clock: Clock;
-  readonly logger: OperatorLogger;
+  readonly logger: Logger;
   /** Global fetch outside of tests. */
   readonly fetch: typeof fetch;
   /** Told the keys of the distributions whose swarms are followed, after each round. */

@@ -2,6 +2,7 @@
 // torrents together never exceed maxConnections; connections without a handshake are bounded in number and time.
 import { randomBytes } from 'node:crypto';
 import { createServer, type Server, type Socket } from 'node:net';
+import type { Logger } from '../../base/index.ts';
 import { TorrentError } from '../errors.ts';
 import { parseInfo } from '../metainfo.ts';
 import { TokenBucket } from '../swarm/token-bucket.ts';
@@ -19,7 +20,6 @@ import type {
   AddMagnet,
   AddTorrent,
   Clock,
-  EngineLogger,
   MagnetJoin,
   SessionOptions,
   Torrent,
@@ -53,7 +53,7 @@ export class Session implements TorrentSession {
   readonly peerId: Buffer;
   readonly #listen: { host?: string; port: number };
   readonly #maxConnections: number;
-  readonly #logger: EngineLogger;
+  readonly #logger: Logger;
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #upload: TokenBucket;

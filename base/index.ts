@@ -1,0 +1,2 @@
+// The door of the ground floor: what every room uses and no room owns. It imports nothing of ours.
+export * from './logger.ts';
