@@ -11,8 +11,7 @@ import {
   type NodeContentStatus,
   parseNodeContent,
 } from '../api/index.ts';
-import type { Logger } from '../base/index.ts';
-import { type Clock, systemClock } from '../kube/clock.ts';
+import { type Clock, type Logger, systemClock } from '../base/index.ts';
 import { trackerDiscovery } from '../torrent/index.ts';
 import { Session } from '../torrent/session/session.ts';
 import { announceHeaders } from './announce-token.ts';

@@ -2,10 +2,10 @@
 // Invariant: what is the same again within some minutes counts up one Event, and nobody makes more than a
 // bounded number of them about one object, whatever happens to it.
 import { randomBytes } from 'node:crypto';
-import type { Logger } from '../base/index.ts';
+import { type Clock, type Logger, systemClock } from '../base/index.ts';
 import type { KubeClient } from './client.ts';
-import { type Clock, microTime, systemClock } from './clock.ts';
 import { isNamespaceEnding, isNotFound } from './errors.ts';
+import { microTime } from './micro-time.ts';
 import { EVENTS } from './resource-types.ts';
 
 /** The object that an event is about. */

@@ -2,8 +2,7 @@
 // Invariant: handlers see each object's life in order: one onAdd, any number of onUpdate, one onDelete; an
 // object made anew under a name is another object, even where its predecessor's deletion was never seen.
 
-import type { Logger } from '../base/index.ts';
-import { type Clock, systemClock } from './clock.ts';
+import { type Clock, type Logger, systemClock } from '../base/index.ts';
 import { type ObjectEvent, Reflector, type Watchable } from './reflector.ts';
 
 /** How an object's end was found out. */

@@ -2,10 +2,10 @@
 // both understand one another). Invariant: a replica stops leading before its lease can have run out for
 // others; it trusts differences of its own clock only, never the times that others wrote.
 import type { V1Lease, V1LeaseSpec, V1ObjectMeta, V1OwnerReference } from '@kubernetes/client-node';
-import type { Logger } from '../base/index.ts';
+import { type Clock, type Logger, sleep, systemClock } from '../base/index.ts';
 import type { KubeClient } from './client.ts';
-import { type Clock, microTime, sleep, systemClock } from './clock.ts';
 import { isAlreadyExists, isConflict, isNotFound } from './errors.ts';
+import { microTime } from './micro-time.ts';
 import { LEASES } from './resource-types.ts';
 
 /** What election works with. */

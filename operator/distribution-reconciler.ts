@@ -9,9 +9,8 @@ import {
   Reason,
   sourceState,
 } from '../api/index.ts';
-import type { Logger } from '../base/index.ts';
+import type { Clock, Logger } from '../base/index.ts';
 import { type ClaimWriter, reconcileClaim } from './claim/carry-out.ts';
-import type { Clock } from './clock.ts';
 import type { ClusterView } from './cluster-view.ts';
 import { FirstSeen } from './first-seen.ts';
 import type { ObjectClient } from './ports.ts';
@@ -92,7 +91,7 @@ export class DistributionReconciler {
     const distribution = this.#read(key);
     if (distribution === undefined) return undefined;
     const { view, clock, logger, swarms, observer } = this.#parts;
-    const now = clock();
+    const now = clock.now();
     const state = sourceState(distribution.spec.source);
 
     const { publishing, refused } = await this.#reconcilePublishing(distribution, state, now);

@@ -15,7 +15,7 @@ import {
   NODE_CONTENT,
   type NodeContent,
 } from '../api/index.ts';
-import type { Logger } from '../base/index.ts';
+import type { Clock, Logger } from '../base/index.ts';
 import {
   DEPLOYMENTS,
   type EventRecorder,
@@ -28,7 +28,6 @@ import {
   SERVICES,
   WorkQueue,
 } from '../kube/index.ts';
-import type { Clock } from './clock.ts';
 import { ClusterView } from './cluster-view.ts';
 import type { OperatorConfig } from './config.ts';
 import { DistributionReconciler } from './distribution-reconciler.ts';
@@ -228,13 +227,13 @@ export class Operator {
 
   async #timed<T>(duty: string, work: () => Promise<T>): Promise<T> {
     const { clock, metrics } = this.#parts;
-    const start = clock();
+    const start = clock.now();
     try {
       const result = await work();
-      metrics.reconciled(duty, 'ok', (clock() - start) / 1000);
+      metrics.reconciled(duty, 'ok', (clock.now() - start) / 1000);
       return result;
     } catch (error) {
-      metrics.reconciled(duty, 'error', (clock() - start) / 1000);
+      metrics.reconciled(duty, 'error', (clock.now() - start) / 1000);
       throw error;
     }
   }
@@ -246,7 +245,7 @@ export class Operator {
     return async () => {
       const deployments = client.resource<V1Deployment>(DEPLOYMENTS);
       settings ??= { ...config.tracker, owner: await ownerOf(deployments, config) };
-      const now = this.#parts.clock();
+      const now = this.#parts.clock.now();
       const reapply = reappliedAt === undefined || now - reappliedAt >= RESYNC_MILLISECONDS;
       const isWaiting = await reconcileTrackers(
         {

@@ -2,8 +2,7 @@
 // or the new one, never a mix: things are made aside, flushed, renamed, and the folder is flushed; what is then
 // still open is closed by the next start. Nothing outside the root is touched and no symlink in it is followed.
 
-import type { Logger } from '../../base/index.ts';
-import type { Clock } from '../../kube/clock.ts';
+import type { Clock, Logger } from '../../base/index.ts';
 import { AgentError } from '../errors.ts';
 import { ensureFolder, nodeRootDisk, type RootDisk, removeIfThere, replaceFile } from './disk.ts';
 import { Layout } from './layout.ts';

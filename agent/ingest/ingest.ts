@@ -2,8 +2,7 @@
 // streamed is kept for as long as its reservation stands, and thrown away when that is gone.
 import { promises as fs } from 'node:fs';
 import type { Publication as PublicationStatus, Reservation } from '../../api/index.ts';
-import type { Logger } from '../../base/index.ts';
-import type { Clock } from '../../kube/clock.ts';
+import type { Clock, Logger } from '../../base/index.ts';
 import type { ContentRoot } from '../content-root/content-root.ts';
 import { removeIfThere, replaceFile } from '../content-root/disk.ts';
 import { isUid } from '../content-root/layout.ts';

@@ -5,16 +5,16 @@
 // loses; and nothing is decided before the objects have been listed whole, because from a part of them an older
 // revision could look like the newest.
 
-import type { PlacementNode, Reservation } from '../../api/index.ts';
 import {
   type ContentRevision,
   type NodeContent,
   type NodeRevision,
+  type PlacementNode,
   parseLimits,
   Reason,
+  type Reservation,
 } from '../../api/index.ts';
-import type { Logger } from '../../base/index.ts';
-import type { Clock } from '../../kube/clock.ts';
+import type { Clock, Logger } from '../../base/index.ts';
 import { openStorage } from '../../torrent/index.ts';
 import type { ContentRoot } from '../content-root/content-root.ts';
 import type { DeletionHold, DeletionLedger } from '../deletion/ledger.ts';

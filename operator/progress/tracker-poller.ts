@@ -2,8 +2,7 @@
 import { Array as ArrayOf, Integer, Object as ObjectOf, String as StringOf } from 'typebox';
 import { Check } from 'typebox/value';
 import { Port, trackerName } from '../../api/index.ts';
-import type { Logger } from '../../base/index.ts';
-import type { Clock } from '../clock.ts';
+import type { Clock, Logger } from '../../base/index.ts';
 import {
   type SwarmFollower,
   type SwarmProgress,
@@ -95,7 +94,7 @@ export class TrackerPoller implements SwarmFollower {
     const reports = await Promise.all(
       urls.map(async (url, index) => [trackerName(index), await this.#ask(url, signal)] as const),
     );
-    this.#book.record(new Map(reports), clock());
+    this.#book.record(new Map(reports), clock.now());
     for (const key of this.#followed.keys()) heard(key);
   }
 
