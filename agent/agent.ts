@@ -2,6 +2,7 @@
 // AgentCluster only, so that the same agent runs in a test without an API server.
 //
 // Invariant: it starts, and seeds what is held, without the API server; what it needs from there comes later.
+
 import type { V1Node, V1Pod } from '@kubernetes/client-node';
 import type { FastifyInstance } from 'fastify';
 import {
@@ -11,7 +12,7 @@ import {
   type NodeContentStatus,
   parseNodeContent,
 } from '../api/index.ts';
-import { type Clock, systemClock } from '../kube/clock.ts';
+import { type Clock, type Logger, Mutex, systemClock } from '../base/index.ts';
 import { trackerDiscovery } from '../torrent/index.ts';
 import { Session } from '../torrent/session/session.ts';
 import { announceHeaders } from './announce-token.ts';
@@ -24,7 +25,6 @@ import { agentMetrics } from './http/metrics.ts';
 import { agentServer } from './http/server.ts';
 import { Authenticator, type TokenReviewer } from './ingest/authenticate.ts';
 import { Ingest, readBootId } from './ingest/ingest.ts';
-import type { Logger } from './logger.ts';
 import { nodeContentStatus } from './node-content/status.ts';
 import { StatusWriter } from './node-content/writer.ts';
 import { nextPins, type PinRecord, parsePins, pinnedBy } from './pins/pins.ts';
@@ -338,20 +338,20 @@ export async function startAgent(
     updatePins();
     await savePins();
   };
-  let following: Promise<void> = Promise.resolve();
+  const following = new Mutex();
   let isFollowWanted = false;
   const clusterChanged = () => {
     if (isFollowWanted) return;
     isFollowWanted = true;
-    following = following
-      .then(() => {
-        isFollowWanted = false;
-        return follow();
-      })
-      .catch((error: unknown) =>
-        logger.error({ err: error }, 'what changed in the cluster cannot be followed'),
-      )
-      .then(() => engine.lookSoon());
+    void following.run(async () => {
+      isFollowWanted = false;
+      try {
+        await follow();
+      } catch (error) {
+        logger.error({ err: error }, 'what changed in the cluster cannot be followed');
+      }
+      engine.lookSoon();
+    });
   };
 
   try {
@@ -382,7 +382,7 @@ export async function startAgent(
     nodeContentReplaced: () => writer.forget(),
     async close() {
       await server.close();
-      await following;
+      await following.idle();
       await ingest.close();
       await engine.close();
       await writer.close();

@@ -1,7 +1,7 @@
 // The token by which trackers know an agent. Invariant: what is sent is never older than a few seconds, because
 // the kubelet replaces the file as the token ages.
 import { readFileSync } from 'node:fs';
-import type { Clock } from '../kube/clock.ts';
+import type { Clock } from '../base/index.ts';
 
 const READ_AGAIN_MILLISECONDS = 10_000;
 

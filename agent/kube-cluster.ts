@@ -13,6 +13,7 @@ import {
   type NodeContent,
   persistentVolumeName,
 } from '../api/index.ts';
+import type { Logger } from '../base/index.ts';
 import {
   CUSTOM_RESOURCE_DEFINITIONS,
   ENDPOINT_SLICES,
@@ -28,7 +29,6 @@ import {
 } from '../kube/index.ts';
 import type { AgentCluster, AgentSettings, ClaimedContent, Seen } from './agent.ts';
 import type { Confirmation } from './deletion/removal.ts';
-import type { Logger } from './logger.ts';
 
 /** Who hears of changes. */
 export interface ClusterListener {

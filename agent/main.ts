@@ -10,10 +10,11 @@
 //                 apiextensions.k8s.io    customresourcedefinitions   get                        (contentrevisions.enxame.dev)
 //                 authentication.k8s.io   tokenreviews                create
 //   own namespace ""                      services                    list, watch                (trackers, by labelSelector)
+
+import type { Logger } from '../base/index.ts';
 import { createClient, loadKubeConfig } from '../kube/index.ts';
 import { startAgent } from './agent.ts';
 import { KubeCluster } from './kube-cluster.ts';
-import type { Logger } from './logger.ts';
 import { readSettings } from './settings.ts';
 
 /** Replaced when the bundle is made; absent where the sources run as they are. */

@@ -1,8 +1,10 @@
 /** A process that is measured: its CPU time and memory as the kernel counts them. */
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { Mutex } from '../base/index.ts';
 import { bound } from '../test/cluster/bound-process.ts';
 
 /** Clock ticks a second of the times in /proc. */
@@ -15,7 +17,7 @@ export class MeasuredProcess {
   readonly #ended: Promise<unknown>;
   readonly #lines: string[] = [];
   #onLine: () => void = () => {};
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #reading = new Mutex();
   #errors = '';
 
   /** @param namespace a network namespace by its name; the present one by default */
@@ -58,9 +60,7 @@ export class MeasuredProcess {
    * @throws Error if it ends before
    */
   line(matches: (line: string) => boolean): Promise<string> {
-    const line = this.#last.then(() => this.#nextLine(matches));
-    this.#last = line.catch(() => undefined);
-    return line;
+    return this.#reading.run(() => this.#nextLine(matches));
   }
 
   async #nextLine(matches: (line: string) => boolean): Promise<string> {

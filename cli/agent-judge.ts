@@ -3,15 +3,15 @@
  * service account that was named is an agent's.
  */
 import { ANNOUNCE_AUDIENCE } from '../api/index.ts';
+import type { Logger } from '../base/index.ts';
 import { createClient, loadKubeConfig, reviewToken } from '../kube/index.ts';
-import type { KubeLogger } from '../kube/logger.ts';
 import type { TokenJudge } from '../tracker/agent-tokens.ts';
 import { VERSION } from './version.ts';
 
 const NODE_NAME_KEY = 'authentication.kubernetes.io/node-name';
 
 /** @param account NAMESPACE/NAME of the agents' service account */
-export function agentJudge(account: string, { logger }: { logger: KubeLogger }): TokenJudge {
+export function agentJudge(account: string, { logger }: { logger: Logger }): TokenJudge {
   const client = createClient(loadKubeConfig({}), { userAgent: `enxame-tracker/${VERSION}`, logger });
   const agent = `system:serviceaccount:${account.replace('/', ':')}`;
   return async (token) => {

@@ -1,8 +1,9 @@
 /** What download and seed have in common: a session that listens, where its peers come from, and its log. */
 import ipaddr from 'ipaddr.js';
+import type { Logger } from '../base/index.ts';
 import { type Discovery, type PeerAddress, staticPeers, trackerDiscovery } from '../torrent/index.ts';
 import { Session } from '../torrent/session/session.ts';
-import type { EngineLogger, PolicyName, Torrent, TransferLimits } from '../torrent/session/types.ts';
+import type { PolicyName, Torrent, TransferLimits } from '../torrent/session/types.ts';
 import { inOneLine, UsageError } from './errors.ts';
 import { parseListenAddress } from './listen-address.ts';
 import type { Report } from './report.ts';
@@ -139,7 +140,7 @@ function originOf(url: string): string {
 }
 
 /** Warnings in plain lines; with ENXAME_LOG_LEVEL set, everything as JSON lines. */
-function engineLogger({ env, logger }: ProgramContext, report: Report): EngineLogger {
+function engineLogger({ env, logger }: ProgramContext, report: Report): Logger {
   if (env.ENXAME_LOG_LEVEL) return logger;
   const warn = (fields: object, message: string) => {
     const { err, host } = fields as { err?: unknown; host?: string };

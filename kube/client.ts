@@ -1,8 +1,9 @@
 // Reads and writes of objects of one kind. What a call sends and gets are the API's own objects; a call fails
 // with a KubeError and is never repeated here: who calls knows whether that makes sense.
+
+import type { Logger } from '../base/index.ts';
 import type { ApiAccess } from './access.ts';
 import { isExpired, KubeError } from './errors.ts';
-import type { KubeLogger } from './logger.ts';
 import { apiVersionOf, type ResourceType } from './resource-types.ts';
 import { type KubeRequest, Transport } from './transport.ts';
 import { type WatchEvent, watchEvents } from './watch-stream.ts';
@@ -248,7 +249,7 @@ export class KubeClient {
 /** Makes a client. Nothing is connected before the first call. */
 export function createClient(
   access: ApiAccess,
-  options: { readonly userAgent: string; readonly logger: KubeLogger },
+  options: { readonly userAgent: string; readonly logger: Logger },
 ): KubeClient {
   return new KubeClient(new Transport(access, options));
 }

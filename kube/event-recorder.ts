@@ -1,11 +1,12 @@
 // Events about objects, for people who run `kubectl describe`. Best effort: telling never fails and never waits.
 // Invariant: what is the same again within some minutes counts up one Event, and nobody makes more than a
 // bounded number of them about one object, whatever happens to it.
+
 import { randomBytes } from 'node:crypto';
+import { type Clock, type Logger, Mutex, systemClock } from '../base/index.ts';
 import type { KubeClient } from './client.ts';
-import { type Clock, microTime, systemClock } from './clock.ts';
 import { isNamespaceEnding, isNotFound } from './errors.ts';
-import type { KubeLogger } from './logger.ts';
+import { microTime } from './micro-time.ts';
 import { EVENTS } from './resource-types.ts';
 
 /** The object that an event is about. */
@@ -25,7 +26,7 @@ export interface EventRecorderOptions {
   readonly component: string;
   /** Which copy of it: the Pod's name. */
   readonly instance: string;
-  readonly logger: KubeLogger;
+  readonly logger: Logger;
   readonly clock?: Clock;
 }
 
@@ -60,7 +61,7 @@ export class EventRecorder {
   readonly #recent = new Map<string, Recent>();
   readonly #buckets = new Map<string, { tokens: number; at: number }>();
   #queued = 0;
-  #tail: Promise<void> = Promise.resolve();
+  readonly #writes = new Mutex();
 
   constructor(options: EventRecorderOptions) {
     this.#options = options;
@@ -76,21 +77,22 @@ export class EventRecorder {
   event(subject: EventSubject, type: 'Normal' | 'Warning', reason: string, message: string): void {
     if (this.#queued >= MAX_QUEUED || !this.#takeToken(subject)) return;
     this.#queued += 1;
-    this.#tail = this.#tail
-      .then(() => this.#write(subject, type, reason.slice(0, MAX_REASON), message.slice(0, MAX_NOTE)))
-      .catch((error: unknown) => {
+    void this.#writes.run(async () => {
+      try {
+        await this.#write(subject, type, reason.slice(0, MAX_REASON), message.slice(0, MAX_NOTE));
+      } catch (error) {
         // What lies in a namespace that is being deleted has nobody to tell.
         const level = isNamespaceEnding(error) ? 'debug' : 'warn';
         this.#options.logger[level]({ err: error, reason, message }, 'an event could not be written');
-      })
-      .finally(() => {
+      } finally {
         this.#queued -= 1;
-      });
+      }
+    });
   }
 
   /** Resolves once everything told so far was written or given up. */
   async flush(): Promise<void> {
-    await this.#tail;
+    await this.#writes.idle();
   }
 
   #takeToken({ uid, kind, namespace, name }: EventSubject): boolean {

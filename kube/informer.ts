@@ -1,8 +1,8 @@
 // A local copy of all objects of one kind, kept up to date, and whoever wants to hear of changes.
 // Invariant: handlers see each object's life in order: one onAdd, any number of onUpdate, one onDelete; an
 // object made anew under a name is another object, even where its predecessor's deletion was never seen.
-import { type Clock, systemClock } from './clock.ts';
-import type { KubeLogger } from './logger.ts';
+
+import { type Clock, type Logger, systemClock } from '../base/index.ts';
 import { type ObjectEvent, Reflector, type Watchable } from './reflector.ts';
 
 /** How an object's end was found out. */
@@ -21,7 +21,7 @@ export interface InformerHandler<T> {
 /** What an informer works with. */
 export interface InformerOptions<T extends { metadata?: object }> {
   readonly resource: Watchable<T>;
-  readonly logger: KubeLogger;
+  readonly logger: Logger;
   readonly namespace?: string;
   readonly labelSelector?: string;
   readonly fieldSelector?: string;

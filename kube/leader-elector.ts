@@ -2,10 +2,10 @@
 // both understand one another). Invariant: a replica stops leading before its lease can have run out for
 // others; it trusts differences of its own clock only, never the times that others wrote.
 import type { V1Lease, V1LeaseSpec, V1ObjectMeta, V1OwnerReference } from '@kubernetes/client-node';
+import { type Clock, type Logger, sleep, systemClock } from '../base/index.ts';
 import type { KubeClient } from './client.ts';
-import { type Clock, microTime, sleep, systemClock } from './clock.ts';
 import { isAlreadyExists, isConflict, isNotFound } from './errors.ts';
-import type { KubeLogger } from './logger.ts';
+import { microTime } from './micro-time.ts';
 import { LEASES } from './resource-types.ts';
 
 /** What election works with. */
@@ -16,7 +16,7 @@ export interface LeaderElectionOptions {
   readonly name: string;
   /** Unlike that of every other replica, also of this Pod's predecessor. */
   readonly identity: string;
-  readonly logger: KubeLogger;
+  readonly logger: Logger;
   readonly clock?: Clock;
   /** Uniform in [0, 1). */
   readonly random?: () => number;

@@ -1,10 +1,10 @@
 // Keeps up with one kind: lists it, watches from there, and begins again wherever it was cut off.
 // Invariant: it ends only when its signal aborts; whatever the API server does in between costs time, no event.
+
+import { type Clock, type Logger, sleep } from '../base/index.ts';
 import { Backoff } from './backoff.ts';
 import type { ResourceClient, Selection } from './client.ts';
-import { type Clock, sleep } from './clock.ts';
 import { isExpired, KubeError } from './errors.ts';
-import type { KubeLogger } from './logger.ts';
 import type { WatchEvent } from './watch-stream.ts';
 
 /** An event that tells of an object. */
@@ -25,7 +25,7 @@ export interface ReflectorParts<T extends { metadata?: object }> {
   readonly resource: Watchable<T>;
   readonly selection: Selection;
   readonly sink: ReflectorSink<T>;
-  readonly logger: KubeLogger;
+  readonly logger: Logger;
   readonly clock: Clock;
   /** Uniform in [0, 1). */
   readonly random: () => number;

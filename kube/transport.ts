@@ -1,9 +1,9 @@
 // Requests to the API server over HTTPS. Invariant: every request ends, with an answer or a KubeError, within
 // its time; a watch's body may last, but not be silent for longer than it is told.
 import { Agent, type Dispatcher } from 'undici';
+import type { Logger } from '../base/index.ts';
 import type { ApiAccess } from './access.ts';
 import { errorOfStatus, KubeError, NO_ANSWER } from './errors.ts';
-import type { KubeLogger } from './logger.ts';
 
 /** A request, its path relative to the server's address. */
 export interface KubeRequest {
@@ -28,11 +28,11 @@ const KEEP_ALIVE_MILLISECONDS = 30_000;
 export class Transport {
   readonly #access: ApiAccess;
   readonly #userAgent: string;
-  readonly #logger: KubeLogger;
+  readonly #logger: Logger;
   #pool: Promise<{ url: string; dispatcher: Agent }> | undefined;
   #isClosed = false;
 
-  constructor(access: ApiAccess, options: { userAgent: string; logger: KubeLogger }) {
+  constructor(access: ApiAccess, options: { userAgent: string; logger: Logger }) {
     this.#access = access;
     this.#userAgent = options.userAgent;
     this.#logger = options.logger;

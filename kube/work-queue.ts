@@ -1,6 +1,6 @@
 // Keys that wait to be worked on. Invariant: a key is worked on by one worker at a time, and one that is added
 // while it is worked on is worked on once more afterwards, however often it was added.
-import { type Clock, systemClock } from './clock.ts';
+import { type Clock, systemClock } from '../base/index.ts';
 
 /** Delays of keys that fail, in milliseconds. */
 export interface WorkQueueOptions {

@@ -7,7 +7,7 @@ import {
   type NodeContent,
   persistentVolumeName,
 } from '../api/index.ts';
-import type { Clock } from './clock.ts';
+import type { Clock } from '../base/index.ts';
 import { type NodeState, nodeState } from './nodes/node-state.ts';
 import { OwnWrites } from './own-writes.ts';
 import { keyOf, type ObjectCache } from './ports.ts';
@@ -101,8 +101,8 @@ export class ClusterView {
       return before;
     const firstSeenNotLive = () =>
       before !== undefined && !before.state.live
-        ? (before.state.notLiveSince ?? this.#clock())
-        : this.#clock();
+        ? (before.state.notLiveSince ?? this.#clock.now())
+        : this.#clock.now();
     return {
       node,
       agentPods,

@@ -9,11 +9,10 @@ import {
   Reason,
   sourceState,
 } from '../api/index.ts';
+import type { Clock, Logger } from '../base/index.ts';
 import { type ClaimWriter, reconcileClaim } from './claim/carry-out.ts';
-import type { Clock } from './clock.ts';
 import type { ClusterView } from './cluster-view.ts';
 import { FirstSeen } from './first-seen.ts';
-import type { OperatorLogger } from './logger.ts';
 import type { ObjectClient } from './ports.ts';
 import type { SwarmFollower } from './progress/swarm-progress.ts';
 import { carryOutPublishing, type PublishingWriter } from './publishing/carry-out.ts';
@@ -52,7 +51,7 @@ export interface ReconcileObserver {
 export interface DistributionReconcilerParts {
   readonly view: ClusterView;
   readonly clock: Clock;
-  readonly logger: OperatorLogger;
+  readonly logger: Logger;
   readonly distributions: ObjectClient<ContentDistribution>;
   readonly revisions: ObjectClient<ContentRevision>;
   readonly publishing: Omit<PublishingWriter, 'seenPods' | 'logger'>;
@@ -92,7 +91,7 @@ export class DistributionReconciler {
     const distribution = this.#read(key);
     if (distribution === undefined) return undefined;
     const { view, clock, logger, swarms, observer } = this.#parts;
-    const now = clock();
+    const now = clock.now();
     const state = sourceState(distribution.spec.source);
 
     const { publishing, refused } = await this.#reconcilePublishing(distribution, state, now);

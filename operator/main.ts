@@ -1,10 +1,11 @@
 // `enxame operator`: reads its settings, watches, and leads when it is elected.
+
 import { hostname } from 'node:os';
 import type { V1Deployment } from '@kubernetes/client-node';
+import { type Logger, systemClock } from '../base/index.ts';
 import { createClient, DEPLOYMENTS, EventRecorder, LeaderElector, loadKubeConfig } from '../kube/index.ts';
 import { type Environment, readConfig } from './config.ts';
 import { startHealthServer } from './health-server.ts';
-import type { OperatorLogger } from './logger.ts';
 import { OperatorMetrics } from './metrics.ts';
 import { Operator } from './operator.ts';
 import { ownerOf } from './trackers/owner.ts';
@@ -17,7 +18,7 @@ const COMPONENT = 'enxame-operator';
 export interface RunOptions {
   /** Aborts when the operator shall end. */
   readonly signal: AbortSignal;
-  readonly logger: OperatorLogger;
+  readonly logger: Logger;
 }
 
 /**
@@ -35,7 +36,7 @@ export async function runOperator(env: Environment, { signal, logger }: RunOptio
   });
   const metrics = new OperatorMetrics();
   const events = new EventRecorder({ client, component: COMPONENT, instance: config.podName, logger });
-  const operator = new Operator({ client, config, logger, clock: Date.now, metrics, events, fetch });
+  const operator = new Operator({ client, config, logger, clock: systemClock, metrics, events, fetch });
   const server = await startHealthServer(config.port, () => operator.isReady, metrics);
   logger.info({ port: server.port, namespace: config.namespace }, 'the operator has started');
   const stopped = new AbortController();

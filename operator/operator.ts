@@ -15,6 +15,7 @@ import {
   NODE_CONTENT,
   type NodeContent,
 } from '../api/index.ts';
+import type { Clock, Logger } from '../base/index.ts';
 import {
   DEPLOYMENTS,
   type EventRecorder,
@@ -27,11 +28,9 @@ import {
   SERVICES,
   WorkQueue,
 } from '../kube/index.ts';
-import type { Clock } from './clock.ts';
 import { ClusterView } from './cluster-view.ts';
 import type { OperatorConfig } from './config.ts';
 import { DistributionReconciler } from './distribution-reconciler.ts';
-import type { OperatorLogger } from './logger.ts';
 import type { OperatorMetrics } from './metrics.ts';
 import { TrackerPoller, trackerUrls } from './progress/tracker-poller.ts';
 import { ReservationWriter } from './publishing/reservations.ts';
@@ -56,7 +55,7 @@ const MOST_GATHER_MILLISECONDS = 250;
 export interface OperatorParts {
   readonly client: KubeClient;
   readonly config: OperatorConfig;
-  readonly logger: OperatorLogger;
+  readonly logger: Logger;
   readonly clock: Clock;
   readonly metrics: OperatorMetrics;
   readonly events: EventRecorder;
@@ -228,13 +227,13 @@ export class Operator {
 
   async #timed<T>(duty: string, work: () => Promise<T>): Promise<T> {
     const { clock, metrics } = this.#parts;
-    const start = clock();
+    const start = clock.now();
     try {
       const result = await work();
-      metrics.reconciled(duty, 'ok', (clock() - start) / 1000);
+      metrics.reconciled(duty, 'ok', (clock.now() - start) / 1000);
       return result;
     } catch (error) {
-      metrics.reconciled(duty, 'error', (clock() - start) / 1000);
+      metrics.reconciled(duty, 'error', (clock.now() - start) / 1000);
       throw error;
     }
   }
@@ -246,7 +245,7 @@ export class Operator {
     return async () => {
       const deployments = client.resource<V1Deployment>(DEPLOYMENTS);
       settings ??= { ...config.tracker, owner: await ownerOf(deployments, config) };
-      const now = this.#parts.clock();
+      const now = this.#parts.clock.now();
       const reapply = reappliedAt === undefined || now - reappliedAt >= RESYNC_MILLISECONDS;
       const isWaiting = await reconcileTrackers(
         {

@@ -3,7 +3,7 @@
 //
 // Invariant: of two versions of one object the newer is shown; a write of ours is shown for 10 seconds at most
 // without the watch confirming it.
-import type { Clock } from './clock.ts';
+import type { Clock } from '../base/index.ts';
 import { type AnyObject, keyOf, type ObjectCache } from './ports.ts';
 
 /** After this the watch has the last word, whatever it says. */
@@ -37,12 +37,12 @@ export class OwnWrites<T extends AnyObject> implements ObjectCache<T> {
     const key = keyOf(object);
     const known = this.#written.get(key)?.object;
     if (known !== undefined && versionOf(known) > versionOf(object)) return;
-    this.#written.set(key, { at: this.#clock(), object, uid: object.metadata?.uid });
+    this.#written.set(key, { at: this.#clock.now(), object, uid: object.metadata?.uid });
   }
 
   /** We deleted it, and nothing holds it back. */
   deleted(object: T): void {
-    this.#written.set(keyOf(object), { at: this.#clock(), object: undefined, uid: object.metadata?.uid });
+    this.#written.set(keyOf(object), { at: this.#clock.now(), object: undefined, uid: object.metadata?.uid });
   }
 
   get(key: string): T | undefined {
@@ -71,7 +71,7 @@ export class OwnWrites<T extends AnyObject> implements ObjectCache<T> {
   #newer(key: string, cached: T | undefined): T | undefined {
     const written = this.#written.get(key);
     if (written === undefined) return cached;
-    if (this.#clock() - written.at > TRUST_MILLISECONDS || this.#isConfirmed(written, cached)) {
+    if (this.#clock.now() - written.at > TRUST_MILLISECONDS || this.#isConfirmed(written, cached)) {
       this.#written.delete(key);
       return cached;
     }

@@ -19,6 +19,7 @@ import {
   NODE_CONTENT,
   type NodeContent,
 } from '../api/index.ts';
+import type { Logger } from '../base/index.ts';
 import {
   DEPLOYMENTS,
   Informer,
@@ -31,7 +32,6 @@ import {
   SERVICES,
 } from '../kube/index.ts';
 import { concernOfContent, isNodeChange, isPodChange } from './concern.ts';
-import type { OperatorLogger } from './logger.ts';
 import { keyOf } from './ports.ts';
 import { trackerLabels } from './trackers/tracker-objects.ts';
 
@@ -70,7 +70,7 @@ export class Watches {
 
   constructor(
     client: KubeClient,
-    options: { readonly namespace: string; readonly instance: string; readonly logger: OperatorLogger },
+    options: { readonly namespace: string; readonly instance: string; readonly logger: Logger },
   ) {
     const { namespace, instance, logger } = options;
     const watch = <T extends { metadata?: object }>(

@@ -12,8 +12,9 @@ import {
   parseIngest,
   SourceReason,
 } from '../api/index.ts';
+import { type Clock, type Logger, sleep } from '../base/index.ts';
 import { PublishError } from './errors.ts';
-import { backoffMs, type Clock, type Logger } from './runtime.ts';
+import { backoffMs } from './runtime.ts';
 
 /** How long the agent may be away, or not know of us yet, before the publisher gives up. */
 const PATIENCE_MS = 120_000;
@@ -163,7 +164,7 @@ export function createAgentClient(options: AgentClientOptions): AgentClient {
   }
 
   async function patiently<T>(what: string, waitMs: number, once: () => Promise<T>): Promise<T> {
-    const deadline = clock.now() + waitMs;
+    const deadline = clock.monotonic() + waitMs;
     for (let failures = 1; ; failures += 1) {
       try {
         return await once();
@@ -173,12 +174,13 @@ export function createAgentClient(options: AgentClientOptions): AgentClient {
         // These do not pass with time; the caller knows what to do about them.
         if (error.code === 'WrongPhase' || error.code === 'OffsetMismatch') throw error;
         const pauseMs = Math.min(5000, backoffMs(failures, options.random));
-        if (clock.now() + pauseMs > deadline) throw finalError(error);
+        if (clock.monotonic() + pauseMs > deadline) throw finalError(error);
         logger.info(
           { code: error.code, call: what, waitMs: Math.round(pauseMs) },
           `${error.message}; trying again`,
         );
-        await clock.sleep(pauseMs, signal);
+        await sleep(clock, pauseMs, signal);
+        signal.throwIfAborted();
       }
     }
   }

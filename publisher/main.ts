@@ -11,11 +11,11 @@ import {
   SourceReason,
   type SourceSpec,
 } from '../api/index.ts';
+import { type Clock, type Logger, systemClock } from '../base/index.ts';
 import { createAddressGuard } from './address-guard.ts';
 import { AgentError, createAgentClient } from './agent-client.ts';
 import { PublishError } from './errors.ts';
 import { publish } from './publish.ts';
-import { type Clock, type Logger, systemClock } from './runtime.ts';
 import { createGuardedDispatcher, createSource } from './sources/select.ts';
 
 const TERMINATION_LOG_PATH = '/dev/termination-log';

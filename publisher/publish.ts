@@ -2,6 +2,7 @@
 //
 // Invariant: a byte that the agent has is not read again, unless the source changed or the agent lost it.
 // Memory stays flat: the agent takes a chunk before the next one is read.
+
 import {
   checkPaths,
   comparePaths,
@@ -10,6 +11,7 @@ import {
   type PlanFile,
   SourceReason,
 } from '../api/index.ts';
+import { sleep } from '../base/index.ts';
 import { type AgentClient, AgentError, finalError } from './agent-client.ts';
 import { PublishError, type PublishErrorCode } from './errors.ts';
 import { type RetryContext, readToEnd, withRetries } from './retry.ts';
@@ -70,7 +72,7 @@ class Meter {
   constructor(context: RetryContext, totalBytes: number | null) {
     this.#context = context;
     this.#totalBytes = totalBytes;
-    this.#startedAtMs = context.clock.now();
+    this.#startedAtMs = context.clock.monotonic();
     this.#loggedAtMs = this.#startedAtMs;
   }
 
@@ -81,14 +83,14 @@ class Meter {
   read(bytes: number): void {
     this.#doneBytes += bytes;
     this.#readBytes += bytes;
-    const now = this.#context.clock.now();
+    const now = this.#context.clock.monotonic();
     if (now - this.#loggedAtMs < PROGRESS_LOG_MS) return;
     this.#loggedAtMs = now;
     this.log('publishing');
   }
 
   log(message: string): void {
-    const seconds = Math.max(0.001, (this.#context.clock.now() - this.#startedAtMs) / 1000);
+    const seconds = Math.max(0.001, (this.#context.clock.monotonic() - this.#startedAtMs) / 1000);
     this.#context.logger.info(
       {
         doneBytes: this.#doneBytes,
@@ -173,7 +175,8 @@ async function transfer(options: PublishOptions, plans: number): Promise<void> {
           { code: error.code, path: file.path, failures },
           `${error.message}; going on where it stopped`,
         );
-        await clock.sleep(backoffMs(failures, random, 5000), signal);
+        await sleep(clock, backoffMs(failures, random, 5000), signal);
+        signal.throwIfAborted();
         // The agent may have ended the publication while it could not answer.
         await expectReceiving(agent);
         held = (await plan()).files;
@@ -211,7 +214,8 @@ async function waitUntilPublished({
     if (status.phase === 'Failed') throw failedAtAgent(status);
     if (status.phase !== phase) logger.info({ phase: status.phase }, 'waiting for the agent');
     phase = status.phase;
-    await clock.sleep(POLL_MS, signal);
+    await sleep(clock, POLL_MS, signal);
+    signal.throwIfAborted();
   }
 }
 

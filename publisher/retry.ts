@@ -1,8 +1,9 @@
 // How often a source is asked again. Passing trouble is met with a few attempts; an attempt that brought
 // bytes counts as a fresh start, so that a flaky line gets through and a dead one is given up.
 import { SourceReason } from '../api/index.ts';
+import { type Clock, type Logger, sleep } from '../base/index.ts';
 import { PublishError } from './errors.ts';
-import { backoffMs, type Clock, type Logger } from './runtime.ts';
+import { backoffMs } from './runtime.ts';
 import type { Source, SourceFile } from './sources/source.ts';
 
 /** Attempts in a row without a single byte. Silence already took its time, so it gets fewer. */
@@ -34,7 +35,8 @@ async function waitBefore(error: PublishError, failures: number, context: RetryC
     { reason: error.code, failures, waitMs: Math.round(waitMs) },
     `${error.message}; trying again`,
   );
-  await context.clock.sleep(waitMs, context.signal);
+  await sleep(context.clock, waitMs, context.signal);
+  context.signal.throwIfAborted();
 }
 
 /** Runs `attempt` until it succeeds, fails for good, or has failed too often. */

@@ -1,29 +1,4 @@
 // What the publisher takes from the world besides its source and its agent.
-import { setTimeout as delay } from 'node:timers/promises';
-
-/** As much of a logger as is used; pino fits. */
-export interface Logger {
-  debug(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
-
-/** Time, handed in so that tests need not wait for it. */
-export interface Clock {
-  /** Milliseconds from some fixed moment; never goes back. */
-  now(): number;
-  /** Resolves after so many milliseconds, rejects as soon as the signal aborts. */
-  sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
-}
-
-/** The clock of the machine. */
-export const systemClock: Clock = {
-  now: () => performance.now(),
-  sleep: async (milliseconds, signal) => {
-    await delay(milliseconds, undefined, { signal });
-  },
-};
 
 /** Milliseconds to wait before attempt number `failures` + 1: doubling, with jitter so that many do not go at once. */
 export function backoffMs(failures: number, random: () => number, longestMs = 15_000): number {

@@ -4,7 +4,6 @@ export * from './bitfield.ts';
 export { type Content, contentFault, type FindOptions, findContent, refuseChanges } from './content-files.ts';
 export * from './create.ts';
 export * from './discovery/announce-reply.ts';
-export * from './discovery/clock.ts';
 export * from './discovery/discovery.ts';
 export * from './discovery/rendezvous.ts';
 export * from './discovery/static-peers.ts';

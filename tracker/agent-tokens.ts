@@ -6,7 +6,7 @@
  * strangers send takes bounded memory. While the judge is away, what was found good stays good.
  */
 import { createHash } from 'node:crypto';
-import type { TrackerLogger } from './logger.ts';
+import type { Logger } from '../base/index.ts';
 
 /** An agent, as its token says. */
 export interface AgentIdentity {
@@ -57,7 +57,7 @@ function expirySeconds(token: string): number | undefined {
 
 export class AgentTokens {
   readonly #judge: TokenJudge;
-  readonly #logger: TrackerLogger;
+  readonly #logger: Logger;
   readonly #now: () => number;
   readonly #date: () => number;
   /** By SHA-256 of the token; those judged longest ago first. */
@@ -70,7 +70,7 @@ export class AgentTokens {
    */
   constructor(options: {
     judge: TokenJudge;
-    logger: TrackerLogger;
+    logger: Logger;
     now: () => number;
     date?: () => number;
   }) {

@@ -6,7 +6,7 @@
  * Invariant: each time they run out is told once, and so is its end, however often connections come and go between.
  */
 import { open } from 'node:fs/promises';
-import type { TrackerLogger } from './logger.ts';
+import type { Logger } from '../base/index.ts';
 
 /** They must have been there for so long before it is said that they are back. */
 const BACK_AFTER_MILLISECONDS = 30_000;
@@ -17,7 +17,7 @@ async function takeDescriptor(): Promise<void> {
 }
 
 export class DescriptorWatch {
-  readonly #logger: TrackerLogger;
+  readonly #logger: Logger;
   readonly #now: () => number;
   readonly #take: () => Promise<void>;
   /** When there were none last; undefined while that is over. */
@@ -28,7 +28,7 @@ export class DescriptorWatch {
    * @param now milliseconds of a monotonic clock
    * @param take fails with EMFILE or ENFILE while there are none
    */
-  constructor(logger: TrackerLogger, now: () => number, take = takeDescriptor) {
+  constructor(logger: Logger, now: () => number, take = takeDescriptor) {
     this.#logger = logger;
     this.#now = now;
     this.#take = take;

@@ -6,11 +6,11 @@
  * one search runs at a time, whoever asks.
  */
 import { createHash } from 'node:crypto';
+import type { Logger } from '../base/index.ts';
 import { parseMetainfo } from '../torrent/metainfo.ts';
 import { ByteCache } from './byte-cache.ts';
 import { TrackerError } from './errors.ts';
 import type { AskHolder } from './holder.ts';
-import type { TrackerLogger } from './logger.ts';
 import type { SwarmRegistry } from './registry.ts';
 import type { TorrentList } from './torrents.ts';
 
@@ -34,7 +34,7 @@ export class MetainfoStore {
   readonly #torrents: TorrentList;
   readonly #registry: SwarmRegistry;
   readonly #askHolder: AskHolder;
-  readonly #logger: TrackerLogger;
+  readonly #logger: Logger;
   readonly #now: () => number;
   readonly #cache = new ByteCache<StoredMetainfo>(CACHE_BYTES);
   readonly #searches = new Map<string, Promise<StoredMetainfo | undefined>>();
@@ -46,7 +46,7 @@ export class MetainfoStore {
     torrents: TorrentList;
     registry: SwarmRegistry;
     askHolder: AskHolder;
-    logger: TrackerLogger;
+    logger: Logger;
     now: () => number;
   }) {
     this.#torrents = options.torrents;

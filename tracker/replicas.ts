@@ -8,9 +8,9 @@
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { Pool } from 'undici';
+import type { Logger } from '../base/index.ts';
 import { rankReplicas } from '../torrent/discovery/rendezvous.ts';
 import type { RawAnnounce } from './announcer.ts';
-import type { TrackerLogger } from './logger.ts';
 
 /** The header by which a replica tells another who asks: the compact address, a space, the proof; in hex. */
 export const FORWARDED_HEADER = 'x-enxame-forwarded';
@@ -55,7 +55,7 @@ function poolOf(url: string): Pool {
 
 export class Replicas {
   readonly #settings: ReplicaSettings;
-  readonly #logger: TrackerLogger;
+  readonly #logger: Logger;
   readonly #now: () => number;
   readonly #pools = new Map<string, { readonly url: string; readonly pool: Pool }>();
   readonly #unfollow: () => void;
@@ -67,7 +67,7 @@ export class Replicas {
   #onTheirWay = 0;
 
   /** @param now milliseconds of a monotonic clock */
-  constructor(settings: ReplicaSettings, logger: TrackerLogger, now: () => number) {
+  constructor(settings: ReplicaSettings, logger: Logger, now: () => number) {
     this.#settings = settings;
     this.#logger = logger;
     this.#now = now;

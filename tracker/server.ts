@@ -7,10 +7,10 @@ import { type IncomingMessage, METHODS } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
+import type { Logger } from '../base/index.ts';
 import { AnnounceConnections } from './announce-connections.ts';
 import type { Announcer, Answer, RawAnnounce } from './announcer.ts';
 import { type IndexEntry, indexPage, MAX_INDEX_ENTRIES } from './index-page.ts';
-import type { TrackerLogger } from './logger.ts';
 import type { MetainfoStore } from './metainfo-store.ts';
 import type { TrackerMetrics } from './metrics.ts';
 import { compactHost } from './peer-address.ts';
@@ -50,7 +50,7 @@ export interface ServerParts {
   readonly withTokens: boolean;
   /** How long a request for a .torrent file waits for a holder to come. */
   readonly holderWaitMilliseconds: number;
-  readonly logger: TrackerLogger;
+  readonly logger: Logger;
   /** Seconds of a monotonic clock. */
   readonly nowSeconds: () => number;
   /** True once the tracker is to end. */
@@ -65,7 +65,7 @@ function rawQuery({ url = '' }: IncomingMessage): string {
 
 /** @param announce answers announces ahead of everything else */
 function httpServer(
-  logger: TrackerLogger,
+  logger: Logger,
   announce?: (announce: RawAnnounce) => Answer | Promise<Answer>,
   withTokens = false,
 ): FastifyInstance {
@@ -158,7 +158,7 @@ export function addMetricsRoute(server: FastifyInstance, metrics: TrackerMetrics
 }
 
 /** A server for metrics alone. */
-export function metricsServer(metrics: TrackerMetrics, logger: TrackerLogger): FastifyInstance {
+export function metricsServer(metrics: TrackerMetrics, logger: Logger): FastifyInstance {
   const server = httpServer(logger);
   addMetricsRoute(server, metrics);
   return server;
@@ -185,7 +185,7 @@ function takeAnnounces(
   fastifyServer: FastifyInstance,
   answer: (announce: RawAnnounce) => Answer | Promise<Answer>,
   withTokens: boolean,
-  logger: TrackerLogger,
+  logger: Logger,
 ): void {
   const { server } = fastifyServer;
   const accept = server.listeners('connection') as ((socket: Socket) => void)[];

@@ -5,9 +5,9 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Logger } from '../base/index.ts';
 import { MAX_METAINFO_BYTES, parseMetainfo } from '../torrent/metainfo.ts';
 import { TrackerError } from './errors.ts';
-import type { TrackerLogger } from './logger.ts';
 import {
   type KnownTorrent,
   MutableTorrentList,
@@ -30,7 +30,7 @@ interface SeenFile {
 
 export class TorrentDirectory implements TorrentList {
   readonly #folder: string;
-  readonly #logger: TrackerLogger;
+  readonly #logger: Logger;
   readonly #torrents = new MutableTorrentList();
   readonly #files = new Map<string, SeenFile>();
   #watcher: FSWatcher | undefined;
@@ -38,7 +38,7 @@ export class TorrentDirectory implements TorrentList {
   #rescan: NodeJS.Timeout | undefined;
   #scanning: Promise<void> = Promise.resolve();
 
-  private constructor(folder: string, logger: TrackerLogger) {
+  private constructor(folder: string, logger: Logger) {
     this.#folder = folder;
     this.#logger = logger;
   }
@@ -48,7 +48,7 @@ export class TorrentDirectory implements TorrentList {
    *
    * @throws the error of the file system if the folder cannot be read
    */
-  static async open(folder: string, logger: TrackerLogger): Promise<TorrentDirectory> {
+  static async open(folder: string, logger: Logger): Promise<TorrentDirectory> {
     const directory = new TorrentDirectory(folder, logger);
     await directory.#scan();
     directory.#watcher = watch(folder, () => directory.#changed());

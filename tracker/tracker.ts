@@ -4,11 +4,11 @@
  */
 import { performance } from 'node:perf_hooks';
 import type { FastifyInstance } from 'fastify';
+import type { Logger } from '../base/index.ts';
 import { AgentTokens, type TokenJudge } from './agent-tokens.ts';
 import { Announcer } from './announcer.ts';
 import { DescriptorWatch } from './descriptor-watch.ts';
 import { askHolderOverHttp, HOLDER_PORT } from './holder.ts';
-import type { TrackerLogger } from './logger.ts';
 import { MetainfoStore } from './metainfo-store.ts';
 import { TrackerMetrics } from './metrics.ts';
 import { type RegistryLimits, SwarmRegistry } from './registry.ts';
@@ -59,7 +59,7 @@ export interface TrackerSettings {
   readonly holderWaitMilliseconds?: number;
   /** Where holders serve metainfo. */
   readonly holderPort?: number;
-  readonly logger: TrackerLogger;
+  readonly logger: Logger;
   readonly random?: () => number;
 }
 

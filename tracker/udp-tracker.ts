@@ -3,10 +3,10 @@
  * most, and before its sender has proved its address by none that is longer.
  */
 import type { RemoteInfo } from 'node:dgram';
+import type { Logger } from '../base/index.ts';
 import type { Announcer, Answer } from './announcer.ts';
 import { ConnectionIds } from './connection-ids.ts';
 import { TrackerError } from './errors.ts';
-import type { TrackerLogger } from './logger.ts';
 import { compactHost } from './peer-address.ts';
 import { NO_CREDENTIALS } from './rights.ts';
 import {
@@ -24,7 +24,7 @@ const KEY_IN_URL = /^\/announce\/([^/?]+)/;
 /** What the server works with. */
 export interface UdpTrackerParts {
   readonly announcer: Announcer;
-  readonly logger: TrackerLogger;
+  readonly logger: Logger;
   /** Milliseconds of a monotonic clock. */
   readonly now: () => number;
   readonly answered: (answer: Omit<Answer, 'body'>, seconds: number) => void;

@@ -1,9 +1,9 @@
 // The content root, and the only code that changes it. Invariant: a crash at any instant leaves the old state
 // or the new one, never a mix: things are made aside, flushed, renamed, and the folder is flushed; what is then
 // still open is closed by the next start. Nothing outside the root is touched and no symlink in it is followed.
-import type { Clock } from '../../kube/clock.ts';
+
+import { type Clock, type Logger, Mutex } from '../../base/index.ts';
 import { AgentError } from '../errors.ts';
-import type { Logger } from '../logger.ts';
 import { ensureFolder, nodeRootDisk, type RootDisk, removeIfThere, replaceFile } from './disk.ts';
 import { Layout } from './layout.ts';
 import { dropLink, pointLink } from './links.ts';
@@ -41,7 +41,7 @@ export class ContentRoot {
   readonly #contents: Map<string, FoundContent>;
   #trashCount = 0;
   /** Changes run one after the other. */
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #changes = new Mutex();
 
   private constructor(
     options: ContentRootOptions,
@@ -78,7 +78,7 @@ export class ContentRoot {
 
   /** Gives the content root up, after the change under way. */
   async close(): Promise<void> {
-    await this.#turn;
+    await this.#changes.idle();
     await this.#lock.release();
   }
 
@@ -118,7 +118,7 @@ export class ContentRoot {
 
   /** Remembers whose content this is. */
   know(content: Pick<ContentRecord, 'uid' | 'namespace' | 'name' | 'onDelete'>): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#changes.run(async () => {
       const found = this.#contents.get(content.uid);
       const { uid, namespace, name, onDelete } = content;
       if (found === undefined) {
@@ -142,7 +142,7 @@ export class ContentRoot {
     facts: Omit<RevisionRecord, 'heldAt'>,
     metainfo: Uint8Array,
   ): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#changes.run(async () => {
       const found = this.#found(uid);
       await replaceFile(this.disk, this.layout.metainfo(uid, revision), metainfo);
       const { heldAt } = found.record.revisions[revision] ?? {};
@@ -163,7 +163,7 @@ export class ContentRoot {
 
   /** The folder that a revision is downloaded into: made, or opened for writing where it was left. */
   prepareDownload(uid: string, revision: string): Promise<string> {
-    return this.#inTurn(async () => {
+    return this.#changes.run(async () => {
       const folder = this.layout.download(uid, revision);
       await ensureFolder(this.disk, this.layout.downloadsOf(uid));
       if (!(await ensureFolder(this.disk, folder))) await unseal(this.disk, folder);
@@ -176,7 +176,7 @@ export class ContentRoot {
    * Returns where it is now.
    */
   hold(uid: string, revision: string, folder: string): Promise<string> {
-    return this.#inTurn(async () => {
+    return this.#changes.run(async () => {
       const { disk, layout } = this;
       const found = this.#found(uid);
       const target = layout.revision(uid, revision);
@@ -204,7 +204,7 @@ export class ContentRoot {
 
   /** Takes back a held revision whose files are damaged: it is a download again, and no longer active. */
   reopen(uid: string, revision: string): Promise<string> {
-    return this.#inTurn(async () => {
+    return this.#changes.run(async () => {
       const { disk, layout } = this;
       const found = this.#found(uid);
       if (found.current === revision) await this.#dropCurrent(found);
@@ -231,7 +231,7 @@ export class ContentRoot {
    * @throws AgentError RootDamaged where something else is in the way
    */
   activate(uid: string, revision: string, epoch: number): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#changes.run(async () => {
       const found = this.#found(uid);
       if (!found.held.has(revision)) {
         throw new AgentError('RootDamaged', `revision ${revision} of ${uid} is not held`);
@@ -251,7 +251,7 @@ export class ContentRoot {
 
   /** Shows nothing of a distribution any more. */
   deactivate(uid: string): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#changes.run(async () => {
       const found = this.#contents.get(uid);
       if (found === undefined) return;
       await this.#dropName(found.record);
@@ -261,7 +261,7 @@ export class ContentRoot {
 
   /** Takes the name from a distribution that another one of that name has replaced. */
   unname(uid: string): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#changes.run(async () => {
       const found = this.#contents.get(uid);
       if (found !== undefined) await this.#dropName(found.record);
     });
@@ -269,7 +269,7 @@ export class ContentRoot {
 
   /** Remembers that the deletion of a distribution is decided, so that a restart goes on with it. */
   markDeleted(uid: string): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#changes.run(async () => {
       const found = this.#contents.get(uid);
       if (found === undefined || found.record.deletedAt !== undefined) return;
       await this.#replace(found, { ...found.record, deletedAt: this.#clock.now() });
@@ -278,7 +278,7 @@ export class ContentRoot {
 
   /** Removes a revision, held or half downloaded, and what is remembered of it. */
   async remove(uid: string, revision: string): Promise<void> {
-    await this.#inTurn(async () => {
+    await this.#changes.run(async () => {
       const { disk, layout } = this;
       const found = this.#contents.get(uid);
       if (found === undefined) return;
@@ -298,7 +298,7 @@ export class ContentRoot {
 
   /** Forgets a distribution of which nothing is here. */
   forgetEmpty(uid: string): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#changes.run(async () => {
       const found = this.#contents.get(uid);
       if (found !== undefined) await this.#forgetIfEmpty(found);
     });
@@ -306,7 +306,7 @@ export class ContentRoot {
 
   /** Throws away a folder in staging. */
   async discard(folder: string, label: string): Promise<void> {
-    await this.#inTurn(async () => {
+    await this.#changes.run(async () => {
       if ((await this.disk.kind(folder)) === 'folder') await this.#discard(folder, label);
     });
     await this.#sweepTrash();
@@ -384,16 +384,9 @@ export class ContentRoot {
   /** Removes for good what was moved away; a failure leaves it to the next start. */
   async #sweepTrash(): Promise<void> {
     try {
-      await this.#inTurn(() => emptyTrash(this.disk, this.layout));
+      await this.#changes.run(() => emptyTrash(this.disk, this.layout));
     } catch (error) {
       this.#logger.warn({ err: error }, 'what was removed cannot be swept away; the next start tries again');
     }
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(work);
-    // Whoever waits for the turn does not care how the one before ended; its own caller is told.
-    this.#turn = result.catch(() => undefined);
-    return result;
   }
 }

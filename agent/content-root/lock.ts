@@ -2,7 +2,7 @@
 // that ends, and works between Pods, which have process tables and networks of their own.
 import { promises as fs } from 'node:fs';
 import { createConnection, createServer, type Server } from 'node:net';
-import { type Clock, sleep } from '../../kube/clock.ts';
+import { type Clock, sleep } from '../../base/index.ts';
 import { AgentError, systemCode } from '../errors.ts';
 
 const RETRY_MILLISECONDS = 200;

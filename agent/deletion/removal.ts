@@ -5,10 +5,9 @@
 // whether the kind is there and the objects are not; while it cannot be asked, everything stays. And no file goes
 // while a Pod of this node may see it, but for the hour after which a deletion waits for nobody.
 import type { ContentRevision } from '../../api/index.ts';
-import type { Clock } from '../../kube/clock.ts';
+import type { Clock, Logger } from '../../base/index.ts';
 import type { ContentRoot } from '../content-root/content-root.ts';
 import { replaceFile } from '../content-root/disk.ts';
-import type { Logger } from '../logger.ts';
 import type { SeenRevisions } from '../revisions/objects.ts';
 import { keyOf } from '../revisions/target.ts';
 import { type Absence, type DeletionHold, DeletionLedger, type PresentRevision } from './ledger.ts';

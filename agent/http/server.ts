@@ -2,10 +2,10 @@
 // ingest changes anything, and ingest asks who calls before anything else.
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
+import type { Logger } from '../../base/index.ts';
 import type { Authenticator } from '../ingest/authenticate.ts';
 import type { Ingest } from '../ingest/ingest.ts';
 import { addIngestRoutes } from '../ingest/routes.ts';
-import type { Logger } from '../logger.ts';
 
 /** What the server serves from. */
 export interface AgentServerOptions {

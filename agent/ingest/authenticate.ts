@@ -2,7 +2,7 @@
 // nothing is accepted before a reservation names the Pod's UID, because anybody can make a Pod of a given name.
 import { createHash } from 'node:crypto';
 import { INGEST_AUDIENCE, type Reservation } from '../../api/index.ts';
-import type { Clock } from '../../kube/clock.ts';
+import type { Clock } from '../../base/index.ts';
 import { IngestRefusal } from './errors.ts';
 
 /** What the API server says of a token (authentication.k8s.io TokenReview). */

@@ -1,12 +1,12 @@
 // The publications of this node, one for each reservation in its NodeContent. Invariant: what a publisher
 // streamed is kept for as long as its reservation stands, and thrown away when that is gone.
+
 import { promises as fs } from 'node:fs';
 import type { Publication as PublicationStatus, Reservation } from '../../api/index.ts';
-import type { Clock } from '../../kube/clock.ts';
+import { type Clock, type Logger, Mutex } from '../../base/index.ts';
 import type { ContentRoot } from '../content-root/content-root.ts';
 import { removeIfThere, replaceFile } from '../content-root/disk.ts';
 import { isUid } from '../content-root/layout.ts';
-import type { Logger } from '../logger.ts';
 import type { DescribedContent } from './describe.ts';
 import { IngestRefusal } from './errors.ts';
 import type { FileOpener } from './folder.ts';
@@ -47,7 +47,7 @@ export class Ingest {
   readonly #publications = new Map<string, Publication>();
   #reservations = new Map<string, Reservation>();
   /** Reservations are taken one list after the other. */
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #lists = new Mutex();
   #isClosed = false;
 
   constructor(options: IngestOptions) {
@@ -106,15 +106,13 @@ export class Ingest {
   setReservations(reservations: readonly Reservation[]): Promise<boolean> {
     const wanted = new Map(reservations.map((reservation) => [reservation.uid, reservation]));
     this.#reservations = wanted;
-    const result = this.#turn.then(() => this.#follow(wanted));
-    this.#turn = result.catch(() => undefined);
-    return result;
+    return this.#lists.run(() => this.#follow(wanted));
   }
 
   /** Closes all; what arrived stays on the disk. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    await this.#turn;
+    await this.#lists.idle();
     await Promise.all([...this.#publications.values()].map((publication) => publication.close()));
   }
 

@@ -3,6 +3,7 @@
 // Invariant: what arrived is kept for as long as the reservation and the source state are the same, over broken
 // connections, other publisher Pods and restarts of the agent; and nothing is called published before it is
 // complete, flushed and held. Where room lacks, everything is given back: another node is elected.
+
 import type { Readable } from 'node:stream';
 import {
   type FileFinishResponse,
@@ -14,8 +15,8 @@ import {
   Reason,
   type Reservation,
 } from '../../api/index.ts';
+import { type Logger, Mutex } from '../../base/index.ts';
 import { AgentError, systemCode } from '../errors.ts';
-import type { Logger } from '../logger.ts';
 import { type DescribedContent, describe } from './describe.ts';
 import { IngestRefusal } from './errors.ts';
 import { type FileOpener, IngestFolder } from './folder.ts';
@@ -69,7 +70,7 @@ export class Publication {
   /** The body that is being received. */
   #body: Readable | undefined;
   /** Calls run one after the other. */
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #calls = new Mutex();
   #finishing: Promise<void> | undefined;
   readonly #stop = new AbortController();
 
@@ -278,7 +279,7 @@ export class Publication {
   async close(): Promise<void> {
     this.#stop.abort();
     this.#body?.destroy();
-    await this.#turn;
+    await this.#calls.idle();
     await this.#finishing;
     await this.#received.close();
     await this.#saveLast();
@@ -426,15 +427,12 @@ export class Publication {
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(async () => {
+    return this.#calls.run(async () => {
       try {
         return await work();
       } catch (error) {
         throw await this.#refusalOf(error);
       }
     });
-    // Whoever waits for the turn does not care how the one before ended; its own caller is told.
-    this.#turn = result.catch(() => undefined);
-    return result;
   }
 }

@@ -3,8 +3,8 @@
 import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError, type IngestError, IngestErrorStatus, parseIngest } from '../../api/index.ts';
+import type { Logger } from '../../base/index.ts';
 import { isUid } from '../content-root/layout.ts';
-import type { Logger } from '../logger.ts';
 import { type Authenticator, expectReserved } from './authenticate.ts';
 import { IngestRefusal } from './errors.ts';
 import type { Ingest } from './ingest.ts';

@@ -4,8 +4,7 @@
 // Invariant: what was written last is what is compared with, so that a status that did not change costs nothing;
 // and a write that failed is tried again until one succeeds.
 import type { NodeContentStatus } from '../../api/index.ts';
-import type { Clock } from '../../kube/clock.ts';
-import type { Logger } from '../logger.ts';
+import type { Clock, Logger } from '../../base/index.ts';
 
 /** What a writer needs. */
 export interface StatusWriterOptions {

@@ -5,22 +5,22 @@
 // loses; and nothing is decided before the objects have been listed whole, because from a part of them an older
 // revision could look like the newest.
 
-import type { PlacementNode, Reservation } from '../../api/index.ts';
 import {
   type ContentRevision,
   type NodeContent,
   type NodeRevision,
+  type PlacementNode,
   parseLimits,
   Reason,
+  type Reservation,
 } from '../../api/index.ts';
-import type { Clock } from '../../kube/clock.ts';
+import { type Clock, type Logger, Mutex } from '../../base/index.ts';
 import { openStorage } from '../../torrent/index.ts';
 import type { ContentRoot } from '../content-root/content-root.ts';
 import type { DeletionHold, DeletionLedger } from '../deletion/ledger.ts';
 import { type GoneConfirmer, Removal } from '../deletion/removal.ts';
 import { AgentError } from '../errors.ts';
 import type { DescribedContent } from '../ingest/describe.ts';
-import type { Logger } from '../logger.ts';
 import { nextToEvict } from '../space/evict.ts';
 import { parseStorage, type Space } from '../space/space.ts';
 import { type Decision, decide } from './decide.ts';
@@ -98,7 +98,7 @@ export class RevisionEngine {
   /** Something happened that others wait for. */
   #isNews = false;
   /** Adoptions and looks exclude each other. */
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #looks = new Mutex();
 
   constructor(options: EngineOptions) {
     const { root, clock, logger, view, ledger, pinLimitMilliseconds, annotationName } = options;
@@ -136,7 +136,7 @@ export class RevisionEngine {
     this.#isClosed = true;
     this.#cancelTimer();
     await this.#looking;
-    await this.#turn;
+    await this.#looks.idle();
     await Promise.all([...this.#transfers.values()].map((transfer) => transfer.stop()));
   }
 
@@ -215,7 +215,7 @@ export class RevisionEngine {
 
   /** Takes what a publisher streamed as a held revision, and seeds it. */
   adopt(reservation: Reservation, content: DescribedContent, folder: string): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#looks.run(async () => {
       const { uid, distributionName: name, podNamespace: namespace } = reservation;
       const { revision, infoHash, digest, sizeBytes } = content.result;
       const root = this.#root;
@@ -256,7 +256,7 @@ export class RevisionEngine {
       this.#isWantedAgain = false;
       let nextAt: number;
       try {
-        nextAt = await this.#inTurn(() => this.#look());
+        nextAt = await this.#looks.run(() => this.#look());
       } catch (error) {
         this.#logger.error({ err: error }, 'a look at the revisions failed; the next one tries again');
         nextAt = this.#clock.now() + LOOK_AGAIN_MILLISECONDS;
@@ -453,12 +453,5 @@ export class RevisionEngine {
     if (record === undefined) return undefined;
     const { infoHash, digest, sizeBytes } = record;
     return { uid, revision, infoHash, digest, sizeBytes };
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(work);
-    // Whoever waits for the turn does not care how the one before ended; its own caller is told.
-    this.#turn = result.catch(() => undefined);
-    return result;
   }
 }

@@ -3,12 +3,11 @@
 // Invariant: a transfer is in exactly one phase; it says Held only while the revision lies complete in content/.
 // It never gives up by itself: what fails is tried again, sooner when somebody says that things have changed.
 import { formatBytes, Reason } from '../../api/index.ts';
-import type { Clock } from '../../kube/clock.ts';
+import type { Clock, Logger } from '../../base/index.ts';
 import { type Discovery, type Metainfo, openStorage, type PieceStorage } from '../../torrent/index.ts';
 import type { Torrent, TorrentProgress, TorrentSession } from '../../torrent/session/types.ts';
 import type { ContentRoot } from '../content-root/content-root.ts';
 import { AgentError } from '../errors.ts';
-import type { Logger } from '../logger.ts';
 import { checkMetainfo } from './check-metainfo.ts';
 import { failureOf, TransferFailure } from './failure.ts';
 import type { MetainfoFetcher } from './fetch-metainfo.ts';

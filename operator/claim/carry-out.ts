@@ -1,9 +1,9 @@
 // Reads what a claim is decided from, decides, and writes.
 import type { V1PersistentVolume, V1PersistentVolumeClaim } from '@kubernetes/client-node';
 import { type ContentDistribution, persistentVolumeName } from '../../api/index.ts';
+import type { Logger } from '../../base/index.ts';
 import { isAlreadyExists, isConflict, isNotFound } from '../../kube/index.ts';
 import type { ClusterView } from '../cluster-view.ts';
-import type { OperatorLogger } from '../logger.ts';
 import { keyOf, type ObjectClient } from '../ports.ts';
 import { type ClaimAction, decideClaim } from './decide.ts';
 
@@ -13,7 +13,7 @@ export interface ClaimWriter {
   readonly claims: ObjectClient<V1PersistentVolumeClaim>;
   readonly view: ClusterView;
   readonly contentRoot: string;
-  readonly logger: OperatorLogger;
+  readonly logger: Logger;
 }
 
 const MESSAGES: Record<ClaimAction['kind'], string> = {

@@ -2,8 +2,7 @@
 import { Array as ArrayOf, Integer, Object as ObjectOf, String as StringOf } from 'typebox';
 import { Check } from 'typebox/value';
 import { Port, trackerName } from '../../api/index.ts';
-import type { Clock } from '../clock.ts';
-import type { OperatorLogger } from '../logger.ts';
+import type { Clock, Logger } from '../../base/index.ts';
 import {
   type SwarmFollower,
   type SwarmProgress,
@@ -46,7 +45,7 @@ export interface TrackerPollerParts {
   /** By number of the replica. */
   readonly urls: readonly string[];
   readonly clock: Clock;
-  readonly logger: OperatorLogger;
+  readonly logger: Logger;
   /** Global fetch outside of tests. */
   readonly fetch: typeof fetch;
   /** Told the keys of the distributions whose swarms are followed, after each round. */
@@ -95,7 +94,7 @@ export class TrackerPoller implements SwarmFollower {
     const reports = await Promise.all(
       urls.map(async (url, index) => [trackerName(index), await this.#ask(url, signal)] as const),
     );
-    this.#book.record(new Map(reports), clock());
+    this.#book.record(new Map(reports), clock.now());
     for (const key of this.#followed.keys()) heard(key);
   }
 

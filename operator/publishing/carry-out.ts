@@ -1,8 +1,8 @@
 // Writes what publishing decided. Each write can be repeated, and can find that another operator did it before.
 import type { V1Pod } from '@kubernetes/client-node';
 import { type ContentDistribution, Label, type Reservation } from '../../api/index.ts';
+import type { Logger } from '../../base/index.ts';
 import { isAlreadyExists, isConflict, isNamespaceEnding, isNotFound, KubeError } from '../../kube/index.ts';
-import type { OperatorLogger } from '../logger.ts';
 import type { OwnWrites } from '../own-writes.ts';
 import type { ObjectClient } from '../ports.ts';
 import type { PublishingAction } from './decision.ts';
@@ -15,7 +15,7 @@ export interface PublishingWriter {
   readonly seenPods: OwnWrites<V1Pod>;
   readonly reservations: ReservationWriter;
   readonly settings: PublisherSettings;
-  readonly logger: OperatorLogger;
+  readonly logger: Logger;
 }
 
 /** Status codes by which the API server says that it will not have such a Pod, now or ever. */

@@ -1,7 +1,7 @@
 // Writes what was decided about revisions.
 import type { ContentRevision } from '../../api/index.ts';
+import type { Logger } from '../../base/index.ts';
 import { isAlreadyExists, isConflict, isNotFound } from '../../kube/index.ts';
-import type { OperatorLogger } from '../logger.ts';
 import type { OwnWrites } from '../own-writes.ts';
 import type { ObjectClient } from '../ports.ts';
 import type { RevisionAction } from './decide.ts';
@@ -10,7 +10,7 @@ import type { RevisionAction } from './decide.ts';
 export interface RevisionWriter {
   readonly client: ObjectClient<ContentRevision>;
   readonly seen: OwnWrites<ContentRevision>;
-  readonly logger: OperatorLogger;
+  readonly logger: Logger;
   /** Told of what was made and what was deleted. */
   readonly happened: (what: 'created' | 'deleted', revision: ContentRevision) => void;
 }

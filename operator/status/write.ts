@@ -1,7 +1,7 @@
 // Writes statuses: only what changed, transitions at once, progress now and then.
 import type { ContentDistribution, ContentDistributionStatus } from '../../api/index.ts';
+import type { Clock } from '../../base/index.ts';
 import { isConflict, isNotFound } from '../../kube/index.ts';
-import type { Clock } from '../clock.ts';
 import type { ObjectClient } from '../ports.ts';
 import { isTransition } from './decide.ts';
 import { eventsOf, type StatusEvent } from './events.ts';
@@ -41,7 +41,7 @@ export class StatusWriter {
     const isOurs =
       written?.upon === metadata.resourceVersion &&
       written !== undefined &&
-      this.#parts.clock() - written.at < TRUST_MILLISECONDS;
+      this.#parts.clock.now() - written.at < TRUST_MILLISECONDS;
     return isOurs ? written.status : status;
   }
 
@@ -59,7 +59,7 @@ export class StatusWriter {
     const before = this.latest(distribution);
     const patch = mergePatch({ ...before }, { ...status });
     if (patch === undefined) return undefined;
-    const wait = this.#throttle.ask(uid, isTransition(before, status), clock());
+    const wait = this.#throttle.ask(uid, isTransition(before, status), clock.now());
     if (wait > 0) return wait;
     try {
       // With the UID: a distribution made anew under the name is another one.
@@ -70,7 +70,7 @@ export class StatusWriter {
       throw error;
     }
     wrote();
-    this.#written.set(uid, { upon: resourceVersion, status, at: clock() });
+    this.#written.set(uid, { upon: resourceVersion, status, at: clock.now() });
     for (const event of eventsOf(before?.conditions ?? [], status.conditions ?? []))
       tell(distribution, event);
     return undefined;

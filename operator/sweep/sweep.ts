@@ -4,9 +4,9 @@
 // gone or is another one of the same name.
 import type { V1PersistentVolume, V1Pod } from '@kubernetes/client-node';
 import type { ContentDistribution } from '../../api/index.ts';
+import type { Logger } from '../../base/index.ts';
 import { isConflict, isNotFound } from '../../kube/index.ts';
 import type { ClusterView } from '../cluster-view.ts';
-import type { OperatorLogger } from '../logger.ts';
 import type { ObjectClient } from '../ports.ts';
 import { deletePod } from '../publishing/carry-out.ts';
 import type { ReservationWriter } from '../publishing/reservations.ts';
@@ -19,7 +19,7 @@ export interface SweepParts {
   readonly volumes: ObjectClient<V1PersistentVolume>;
   readonly pods: ObjectClient<V1Pod>;
   readonly reservations: ReservationWriter;
-  readonly logger: OperatorLogger;
+  readonly logger: Logger;
 }
 
 /**

@@ -1,7 +1,7 @@
 // Keeps the trackers' Deployments and Services as they shall be.
 import type { V1Deployment, V1Service } from '@kubernetes/client-node';
+import type { Logger } from '../../base/index.ts';
 import { isNotFound } from '../../kube/index.ts';
-import type { OperatorLogger } from '../logger.ts';
 import type { ObjectCache, ObjectName } from '../ports.ts';
 import { decideTrackers } from './decide.ts';
 import type { TrackerSettings } from './tracker-objects.ts';
@@ -22,7 +22,7 @@ export interface TrackerParts {
   readonly services: Applier<V1Service>;
   readonly seenDeployments: ObjectCache<V1Deployment>;
   readonly seenServices: ObjectCache<V1Service>;
-  readonly logger: OperatorLogger;
+  readonly logger: Logger;
 }
 
 /**
@@ -55,7 +55,7 @@ export async function reconcileTrackers(parts: TrackerParts, reapply: boolean): 
 async function remove<T>(
   client: Applier<T>,
   { name, namespace, deletionTimestamp }: { name?: string; namespace?: string; deletionTimestamp?: unknown },
-  logger: OperatorLogger,
+  logger: Logger,
 ): Promise<void> {
   if (name === undefined || deletionTimestamp !== undefined) return;
   logger.info({ name }, 'deleting a tracker that is one too many');

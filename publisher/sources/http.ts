@@ -5,8 +5,8 @@
 // already there.
 import { type Dispatcher, errors } from 'undici';
 import { type HttpFileSpec, type HttpSourceSpec, SourceReason } from '../../api/index.ts';
+import type { Logger } from '../../base/index.ts';
 import { PublishError } from '../errors.ts';
-import type { Logger } from '../runtime.ts';
 import { discard, headerText, request, shownUrl, stallError, statusError } from './http-request.ts';
 import type { Source, SourceFile } from './source.ts';
 

@@ -9,9 +9,9 @@ import {
   SourceReason,
   type SourceSpec,
 } from '../../api/index.ts';
+import type { Logger } from '../../base/index.ts';
 import { type AddressGuard, guardedConnector } from '../address-guard.ts';
 import { PublishError } from '../errors.ts';
-import type { Logger } from '../runtime.ts';
 import { createConfigMapSource } from './config-map.ts';
 import { parseHeaderLines } from './headers.ts';
 import { createHttpSource } from './http.ts';

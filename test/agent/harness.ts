@@ -3,8 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RunningAgent, startAgent } from '../../agent/agent.ts';
-import type { Logger } from '../../agent/logger.ts';
 import { ingestPath, type PlanRequest, type Reservation } from '../../api/index.ts';
+import type { Logger } from '../../base/index.ts';
 import { PATIENCE } from '../patience.ts';
 import { type FakeCluster, SOURCE_STATE, UID } from './fake-cluster.ts';
 

@@ -1,11 +1,12 @@
 // The publisher and the agent, each as it is: one read of the source, whatever happens to the agent meanwhile.
+
 import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Agent } from 'undici';
 import { PublisherEnv } from '../../api/index.ts';
+import { systemClock } from '../../base/index.ts';
 import { runPublisher } from '../../publisher/main.ts';
 import { WebServer } from '../publisher/web-server.ts';
 import { FakeCluster, reservationOf, SOURCE_STATE, UID } from './fake-cluster.ts';
@@ -53,8 +54,11 @@ async function publish({ url }: TestAgent, logger = new TestLogger()): Promise<n
       sourceDispatcher,
       // Its time-outs must not keep the test's process.
       clock: {
-        now: () => performance.now(),
-        sleep: (milliseconds, signal) => delay(milliseconds, undefined, { signal, ref: false }),
+        ...systemClock,
+        after(milliseconds, callback) {
+          const timer = setTimeout(callback, milliseconds).unref();
+          return () => clearTimeout(timer);
+        },
       },
       tokenPath: join(folder, 'token'),
       terminationLogPath: join(folder, 'termination'),

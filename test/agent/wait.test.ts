@@ -3,7 +3,7 @@ import { mkdir, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { activeRevision, waitForContent } from '../../agent/wait.ts';
-import { FakeClock } from './fake-clock.ts';
+import { FakeClock } from '../base/fake-clock.ts';
 import { UID } from './fake-cluster.ts';
 import { removeTemporaryFolders, TestLogger, temporaryFolder } from './harness.ts';
 
@@ -56,7 +56,7 @@ async function wait(
     // Looking at the disk takes turns of the event loop; the clock must not run ahead of it.
     while (code === undefined && clock.nextIn === undefined)
       await new Promise((resolve) => setImmediate(resolve));
-    if (code === undefined) await clock.pass(500);
+    if (code === undefined) await clock.advance(500);
   }
   await waiting;
   if (failure !== undefined) throw failure;

@@ -2,8 +2,8 @@ import { describe, expect, test } from '@jest/globals';
 import type { KubeClient } from '../../kube/client.ts';
 import { KubeError } from '../../kube/errors.ts';
 import { EventRecorder } from '../../kube/event-recorder.ts';
+import { FakeClock } from '../base/fake-clock.ts';
 import { recordingLogger } from './logs.ts';
-import { VirtualClock } from './virtual-clock.ts';
 
 interface Sent {
   note: string;
@@ -12,7 +12,7 @@ interface Sent {
 }
 
 function setUp() {
-  const clock = new VirtualClock();
+  const clock = new FakeClock();
   const logger = recordingLogger();
   const created: Sent[] = [];
   const patched: { series: { count: number } }[] = [];

@@ -2,9 +2,9 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { KubeError } from '../../kube/errors.ts';
 import { Informer } from '../../kube/informer.ts';
+import { FakeClock, settle } from '../base/fake-clock.ts';
 import { recordingLogger } from './logs.ts';
 import { ScriptedApi, type Thing } from './scripted-api.ts';
-import { settle, VirtualClock } from './virtual-clock.ts';
 
 const running: Informer<Thing>[] = [];
 afterEach(() => {
@@ -12,7 +12,7 @@ afterEach(() => {
 });
 
 function setUp(api = new ScriptedApi()) {
-  const clock = new VirtualClock();
+  const clock = new FakeClock();
   const logger = recordingLogger();
   const informer = new Informer<Thing>({ resource: api, logger, clock, random: () => 1 });
   running.push(informer);

@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import type { KubeClient } from '../../kube/client.ts';
 import { KubeError } from '../../kube/errors.ts';
 import { LeaderElector } from '../../kube/leader-elector.ts';
+import { FakeClock, settle } from '../base/fake-clock.ts';
 import { recordingLogger } from './logs.ts';
-import { settle, VirtualClock } from './virtual-clock.ts';
 
 interface Lease {
   metadata: { name?: string; resourceVersion?: string; ownerReferences?: object[] };
@@ -54,7 +54,7 @@ class OneLease {
   }
 }
 
-function replica(api: OneLease, clock: VirtualClock, identity: string, leading: Set<string>) {
+function replica(api: OneLease, clock: FakeClock, identity: string, leading: Set<string>) {
   const end = new AbortController();
   const elector = new LeaderElector({
     client: api.clientOf(identity),
@@ -88,7 +88,7 @@ function replica(api: OneLease, clock: VirtualClock, identity: string, leading: 
 
 describe('LeaderElector', () => {
   test('makes the lease and leads; a second replica waits, and leads at once when the first lets go', async () => {
-    const [api, clock, leading] = [new OneLease(), new VirtualClock(), new Set<string>()];
+    const [api, clock, leading] = [new OneLease(), new FakeClock(), new Set<string>()];
     const first = replica(api, clock, 'first', leading);
     await clock.advance(100);
     const second = replica(api, clock, 'second', leading);
@@ -108,7 +108,7 @@ describe('LeaderElector', () => {
   test.each(['cutOff', 'hanging'] as const)(
     'stops leading in time when the API server cannot be reached (%s)',
     async (way) => {
-      const [api, clock, leading] = [new OneLease(), new VirtualClock(), new Set<string>()];
+      const [api, clock, leading] = [new OneLease(), new FakeClock(), new Set<string>()];
       const first = replica(api, clock, 'first', leading);
       await clock.advance(100);
       const second = replica(api, clock, 'second', leading);
@@ -127,7 +127,7 @@ describe('LeaderElector', () => {
   );
 
   test('gives the lease its owner when it makes it, and when it takes it over', async () => {
-    const [api, clock] = [new OneLease(), new VirtualClock()];
+    const [api, clock] = [new OneLease(), new FakeClock()];
     const owners = ['one', 'two'].map((uid) => ({
       apiVersion: 'apps/v1',
       kind: 'Deployment',
@@ -157,7 +157,7 @@ describe('LeaderElector', () => {
   });
 
   test('ends with the error of work that fails by itself, and lets go', async () => {
-    const [api, clock] = [new OneLease(), new VirtualClock()];
+    const [api, clock] = [new OneLease(), new FakeClock()];
     const elector = new LeaderElector({
       client: api.clientOf('a'),
       namespace: 'n',
@@ -185,7 +185,7 @@ describe('LeaderElector', () => {
     });
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 20 }), async (steps) => {
-        const [api, clock, leading] = [new OneLease(), new VirtualClock(), new Set<string>()];
+        const [api, clock, leading] = [new OneLease(), new FakeClock(), new Set<string>()];
         const alive = new Map<string, ReturnType<typeof replica>>();
         let generation = 0;
         const start = (name: string) => {

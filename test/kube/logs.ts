@@ -1,12 +1,12 @@
 // A logger that keeps what it is told.
-import type { KubeLogger } from '../../kube/logger.ts';
+import type { Logger } from '../../base/index.ts';
 
 export interface LogLine {
   level: 'debug' | 'info' | 'warn' | 'error';
   message: string;
 }
 
-export function recordingLogger(): KubeLogger & { lines: LogLine[] } {
+export function recordingLogger(): Logger & { lines: LogLine[] } {
   const lines: LogLine[] = [];
   const at = (level: LogLine['level']) => (_: object, message: string) => {
     lines.push({ level, message });

@@ -1,10 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { WorkQueue } from '../../kube/work-queue.ts';
-import { settle, VirtualClock } from './virtual-clock.ts';
+import { FakeClock, settle } from '../base/fake-clock.ts';
 
 function started(options: { workers?: number; handler: (key: string) => Promise<void> }) {
-  const clock = new VirtualClock();
+  const clock = new FakeClock();
   const queue = new WorkQueue<string>({ clock, random: () => 1 });
   const end = new AbortController();
   const done = queue.run({ workers: 1, ...options, signal: end.signal });
@@ -41,7 +41,7 @@ describe('WorkQueue', () => {
   });
 
   test('waits longer after each failure, up to a bound, and begins anew after forget', async () => {
-    const clock = new VirtualClock();
+    const clock = new FakeClock();
     const queue = new WorkQueue<string>({ clock, random: () => 1, maxDelayMilliseconds: 1000 });
     const end = new AbortController();
     const at: number[] = [];
@@ -74,7 +74,7 @@ describe('WorkQueue', () => {
         fc.integer({ min: 1, max: 4 }),
         fc.array(fc.nat({ max: 20 }), { minLength: 1, maxLength: 10 }),
         async (adds, workers, durations) => {
-          const clock = new VirtualClock();
+          const clock = new FakeClock();
           const queue = new WorkQueue<string>({ clock });
           const end = new AbortController();
           const inWork = new Set<string>();

@@ -1,6 +1,7 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import { OwnWrites } from '../../operator/own-writes.ts';
 import type { ObjectCache } from '../../operator/ports.ts';
+import { FakeClock } from '../base/fake-clock.ts';
 
 interface Thing {
   metadata: { name: string; uid: string; resourceVersion: string };
@@ -10,14 +11,14 @@ const thing = (resourceVersion: string, uid = 'u1', name = 'a'): Thing => ({
 });
 
 let watched: Map<string, Thing>;
-let now: number;
+let clock: FakeClock;
 let writes: OwnWrites<Thing>;
 
 beforeEach(() => {
   watched = new Map();
-  now = 0;
+  clock = new FakeClock();
   const cache: ObjectCache<Thing> = { get: (key) => watched.get(key), list: () => [...watched.values()] };
-  writes = new OwnWrites(cache, () => now);
+  writes = new OwnWrites(cache, clock);
 });
 
 test('a write shows before the watch does', () => {
@@ -52,7 +53,7 @@ test('a deleted object is gone at once, and one made anew under its name shows',
 
 test('a write that the watch never confirms is forgotten', () => {
   writes.wrote(thing('10'));
-  now = 10_001;
+  clock.skip(10_001);
   expect(writes.get('a')).toBeUndefined();
   expect(writes.list()).toEqual([]);
 });

@@ -6,20 +6,21 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { Agent } from 'undici';
 import { HEADERS_SECRET_KEY, parseTermination, type SourceSpec } from '../../api/index.ts';
+import type { Clock } from '../../base/index.ts';
 import { type AddressGuard, createAddressGuard, guardedConnector } from '../../publisher/address-guard.ts';
 import { runPublisher } from '../../publisher/main.ts';
-import type { Clock } from '../../publisher/runtime.ts';
 import { type AgentFaults, ATTEMPT, FakeAgent, UID } from './fake-agent.ts';
 import { type Served, WebServer } from './web-server.ts';
 
 // Back-off takes no time here, only counts as if it had; what a test waits for is the network.
 let sleptMs = 0;
 const clock: Clock = {
-  now: () => performance.now() + sleptMs,
-  sleep: async (milliseconds, signal) => {
-    signal?.throwIfAborted();
+  now: () => Date.now() + sleptMs,
+  monotonic: () => performance.now() + sleptMs,
+  after(milliseconds, callback) {
     sleptMs += milliseconds;
-    await new Promise((resolve) => setImmediate(resolve));
+    const soon = setImmediate(callback);
+    return () => clearImmediate(soon);
   },
 };
 const open: AddressGuard = { problem: () => undefined };

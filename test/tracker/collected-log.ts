@@ -1,8 +1,8 @@
 // A logger that keeps what it is told, for the tests.
-import type { TrackerLogger } from '../../tracker/logger.ts';
+import type { Logger } from '../../base/index.ts';
 
 /** Messages by level. */
-export interface CollectedLog extends TrackerLogger {
+export interface CollectedLog extends Logger {
   readonly lines: { level: string; message: string; fields: object }[];
 }
 

@@ -2,8 +2,7 @@
 // peer is told each change once, at most once an interval; it is believed at most MAX_EXCHANGED addresses in the
 // least time between its messages; no address is dialled that the teller's network cannot mean.
 import ipaddr from 'ipaddr.js';
-import type { ExchangedPeer, PeerExchange } from '../wire/peer-exchange.ts';
-import { MAX_EXCHANGED } from '../wire/peer-exchange.ts';
+import { type ExchangedPeer, MAX_EXCHANGED, type PeerExchange } from '../wire/peer-exchange.ts';
 
 /** BEP 11: a peer is told at most once a minute. */
 export const EXCHANGE_MILLISECONDS = 60_000;

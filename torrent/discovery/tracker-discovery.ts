@@ -1,9 +1,10 @@
 // Peers from trackers: when to announce, to which tracker, with which event. Invariant: at most one announce of a
 // torrent is under way (leave-taking apart), each tracker hears `started` before all else and `stopped` only after
 // it, and without an event nothing is asked before a tracker's `min interval` (an empty first list apart).
+
+import { type Clock, systemClock } from '../../base/index.ts';
 import { TorrentError } from '../errors.ts';
 import type { AnnounceReply } from './announce-reply.ts';
-import { type Clock, systemClock } from './clock.ts';
 import type { Discovery, PeerAddress, SwarmIdentity } from './discovery.ts';
 import { HttpTrackerClient, type TrackerClient } from './tracker-client.ts';
 import { type BackOff, type Tracker, TrackerTiers } from './tracker-tiers.ts';
@@ -213,7 +214,7 @@ class Announcer implements TrackerDiscovery {
   }
 
   #now(): number {
-    return this.#clock.nowMilliseconds();
+    return this.#clock.monotonic();
   }
 
   #announceSoon(): void {

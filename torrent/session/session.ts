@@ -2,6 +2,7 @@
 // torrents together never exceed maxConnections; connections without a handshake are bounded in number and time.
 import { randomBytes } from 'node:crypto';
 import { createServer, type Server, type Socket } from 'node:net';
+import type { Logger } from '../../base/index.ts';
 import { TorrentError } from '../errors.ts';
 import { type MemoryLedger, processMemory } from '../memory-ledger.ts';
 import { parseInfo } from '../metainfo.ts';
@@ -20,7 +21,6 @@ import type {
   AddMagnet,
   AddTorrent,
   Clock,
-  EngineLogger,
   MagnetJoin,
   SessionOptions,
   Torrent,
@@ -51,7 +51,7 @@ export class Session implements TorrentSession {
   readonly peerId: Buffer;
   readonly #listen: { host?: string; port: number };
   readonly #maxConnections: number;
-  readonly #logger: EngineLogger;
+  readonly #logger: Logger;
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #memory: MemoryLedger;

@@ -1,6 +1,7 @@
 // One torrent of a session: its swarm put together with connections, storage, discovery and limits. Invariant: it
 // decides nothing itself; each event is handed to the one part that owns it.
 import { EventEmitter } from 'node:events';
+import type { Logger } from '../../base/index.ts';
 import type { Discovery, PeerAddress } from '../discovery/discovery.ts';
 import { TorrentError } from '../errors.ts';
 import type { Metainfo } from '../metainfo.ts';
@@ -28,7 +29,6 @@ import type { SwarmMember } from './swarm-member.ts';
 import type {
   AddTorrent,
   Clock,
-  EngineLogger,
   LossPolicy,
   PeerSnapshot,
   Torrent,
@@ -46,7 +46,7 @@ export class JoinedTorrent
   readonly storage: PieceStorage;
   readonly swarm: Swarm;
   readonly clock: Clock;
-  readonly logger: EngineLogger;
+  readonly logger: Logger;
   readonly extensions: ExtensionProtocol;
   readonly #around: TorrentSurroundings;
   readonly #discovery: readonly Discovery[];

@@ -1,19 +1,12 @@
 // What a session of the engine gives its caller. Invariant: nothing here throws because of what a peer, a
 // tracker or a disk did: that ends as an event, a number in progress() or a line in the log.
+import type { Logger } from '../../base/index.ts';
 import type { Discovery, PeerAddress } from '../discovery/discovery.ts';
 import type { TorrentError } from '../errors.ts';
 import type { MemoryLedger } from '../memory-ledger.ts';
 import type { Metainfo } from '../metainfo.ts';
 import type { PieceStorage } from '../storage/piece-storage.ts';
 import type { PolicyName } from '../swarm/policy/policy.ts';
-
-/** Where the engine's log lines go; pino's loggers fit. */
-export interface EngineLogger {
-  debug(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
 
 /** Upper bounds of the payload's rate; absent means unlimited, and so does 0. */
 export interface TransferLimits {
@@ -43,7 +36,7 @@ export interface SessionOptions {
   maxConnections?: number;
   /** What may be kept in memory of what is on its way; by default the process's ledger, 256 MiB in all. */
   memory?: MemoryLedger;
-  logger: EngineLogger;
+  logger: Logger;
   clock?: Clock;
   /** Numbers 0 ≤ x < 1. */
   random?: () => number;

@@ -2,6 +2,7 @@
 // and lie in the files, as far as is known; a piece that fails its hash is never written, and one whose files somebody
 // else changed is not read before it was hashed again.
 import { createHash } from 'node:crypto';
+import { Mutex } from '../../base/index.ts';
 import { Bitfield } from '../bitfield.ts';
 import { TorrentError } from '../errors.ts';
 import type { Metainfo } from '../metainfo.ts';
@@ -20,7 +21,6 @@ import { encodeResume, type FileStamp, readResume, writeResume } from './resume.
 import { SpanReader } from './span-reader.ts';
 import { StagingFile } from './staging-file.ts';
 import { type LookOptions, type LookOutcome, SuspectPieces } from './suspect-pieces.ts';
-import { Turns } from './turns.ts';
 
 /** Files that are flushed at the same time. */
 const CONCURRENT_FLUSHES = 8;
@@ -181,9 +181,9 @@ class FileStorage implements PieceStorage {
   /** True if `have` or a stamp differs from what the resume file says. */
   #isChanged: boolean;
   /** Writes; what must not meet one takes a turn alone. */
-  readonly #writes = new Turns();
+  readonly #writes = new Mutex();
   /** Saves, checks and finishing. */
-  readonly #tasks = new Turns();
+  readonly #tasks = new Mutex();
   #isClosed = false;
 
   constructor(parts: Parts) {
@@ -264,7 +264,7 @@ class FileStorage implements PieceStorage {
       const digest = await this.#parts.hashing.hash(data);
       if (!digest.equals(this.metainfo.pieceHash(piece))) return 'corrupt';
     }
-    return this.#writes.take(() => this.#write(piece, data));
+    return this.#writes.run(() => this.#write(piece, data));
   }
 
   async stage(piece: number, begin: number, data: Buffer): Promise<void> {
@@ -282,7 +282,7 @@ class FileStorage implements PieceStorage {
     const hash = createHash('sha1');
     await this.readStaged(piece, (chunk) => hash.update(chunk));
     if (!hash.digest().equals(this.metainfo.pieceHash(piece))) return 'corrupt';
-    return this.#writes.take<'verified'>(async () => {
+    return this.#writes.run<'verified'>(async () => {
       this.#refuseClosed();
       const start = piece * this.metainfo.pieceLength;
       await this.#forEachStaged(piece, (begin, chunk) =>
@@ -377,10 +377,10 @@ class FileStorage implements PieceStorage {
   }
 
   saveResume(): Promise<void> {
-    return this.#tasks.take(async () => {
+    return this.#tasks.run(async () => {
       this.#refuseClosed();
       if (!this.#isChanged || this.#parts.resumeFile === undefined) return;
-      const { dirty, bytes } = await this.#writes.take(async () => {
+      const { dirty, bytes } = await this.#writes.run(async () => {
         const dirty = await this.#stampDirty();
         this.#stampDisturbed();
         this.#attempted = [...this.#stamps];
@@ -431,7 +431,7 @@ class FileStorage implements PieceStorage {
         `${missing} of ${this.metainfo.pieceCount} pieces in ${this.#parts.folder.path} were lost to somebody else's changes`,
       );
     }
-    await this.#tasks.take(async () => {
+    await this.#tasks.run(async () => {
       if (!this.#isUnflushed && (await this.#isFinished())) return;
       const folders = new Map<string, readonly string[]>([['', []]]);
       await forEachOf(this.metainfo.files.entries(), CONCURRENT_FLUSHES, async ([index, file]) => {
@@ -466,7 +466,7 @@ class FileStorage implements PieceStorage {
   look(options: LookOptions = {}): Promise<LookOutcome> {
     this.#refuseClosed();
     return this.#suspects.look(options, (work) =>
-      this.#writes.take(async () => {
+      this.#writes.run(async () => {
         this.#refuseClosed();
         const { folder, readOnly } = this.#parts;
         if (!readOnly && !(await folder.isInPlace())) {
@@ -481,9 +481,9 @@ class FileStorage implements PieceStorage {
   }
 
   verifyAll(): Promise<number> {
-    return this.#tasks.take(async () => {
+    return this.#tasks.run(async () => {
       this.#refuseClosed();
-      await this.#writes.take(async () => {
+      await this.#writes.run(async () => {
         const { metainfo } = this;
         this.#reader.forget();
         const stamps = await readStamps(metainfo, this.#files);

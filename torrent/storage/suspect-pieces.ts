@@ -1,6 +1,7 @@
 // Held pieces in files that somebody else changed. Invariant: a suspect is not read before it was hashed again since
 // its files were last found to have been changed; what then fails is held no more, and is told once.
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Mutex } from '../../base/index.ts';
 import { Bitfield } from '../bitfield.ts';
 import { isTorrentError, TorrentError } from '../errors.ts';
 import type { Metainfo } from '../metainfo.ts';
@@ -8,7 +9,6 @@ import { forEachOf, hashPieces } from './check.ts';
 import type { TorrentFiles } from './files.ts';
 import type { Layout } from './layout.ts';
 import type { PieceHash } from './piece-hash.ts';
-import { Turns } from './turns.ts';
 
 /** Files that are looked at at the same time. */
 const CONCURRENT_FILES = 8;
@@ -51,7 +51,7 @@ export class SuspectPieces {
   readonly #verifying = new Map<number, Promise<void>>();
   /** Held no more, and nobody was told. */
   #untold = new Set<number>();
-  readonly #looks = new Turns();
+  readonly #looks = new Mutex();
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -113,7 +113,7 @@ export class SuspectPieces {
     { onLost, signal }: LookOptions,
     alone: (work: () => Promise<void>) => Promise<void>,
   ): Promise<LookOutcome> {
-    return this.#looks.take(async () => {
+    return this.#looks.run(async () => {
       const { metainfo, files, layout } = this.#parts;
       await alone(() =>
         forEachOf(metainfo.files.entries(), CONCURRENT_FILES, async ([index, { padding }]) => {

@@ -3,8 +3,8 @@
 // was taken back; after an error it is left alone for a time that doubles, and so is a file that it cannot give, apart
 // from others; each trouble is told once; what stands in its URL besides the origin is told nobody.
 import type { Dispatcher } from 'undici';
+import type { Logger } from '../../base/index.ts';
 import type { Metainfo } from '../metainfo.ts';
-import type { EngineLogger } from '../session/types.ts';
 import type { PeerLink } from '../swarm/host.ts';
 import type { Neighbour } from '../swarm/neighbour.ts';
 import type { Swarm } from '../swarm/swarm.ts';
@@ -51,7 +51,7 @@ export interface WebSeedSurroundings {
   readonly swarm: Swarm;
   readonly clock: { now(): number };
   readonly random: () => number;
-  readonly logger: Pick<EngineLogger, 'debug' | 'warn'>;
+  readonly logger: Pick<Logger, 'debug' | 'warn'>;
   readonly dispatcher?: Dispatcher;
   /** Nobody tells of peers: all may come from web seeds. */
   readonly isAlone: boolean;

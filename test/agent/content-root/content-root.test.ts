@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { ContentRoot } from '../../../agent/content-root/content-root.ts';
 import { nodeRootDisk, type RootDisk } from '../../../agent/content-root/disk.ts';
-import { systemClock } from '../../../kube/clock.ts';
+import { systemClock } from '../../../base/index.ts';
 import { OTHER_UID, UID } from '../fake-cluster.ts';
 import { removeTemporaryFolders, TestLogger, temporaryFolder } from '../harness.ts';
 

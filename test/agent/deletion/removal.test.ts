@@ -6,7 +6,7 @@ import { ContentRoot } from '../../../agent/content-root/content-root.ts';
 import { type Confirmation, Removal } from '../../../agent/deletion/removal.ts';
 import type { SeenRevisions } from '../../../agent/revisions/objects.ts';
 import type { ContentRevision } from '../../../api/index.ts';
-import { FakeClock } from '../fake-clock.ts';
+import { FakeClock } from '../../base/fake-clock.ts';
 import { OTHER_UID, revisionOf, UID } from '../fake-cluster.ts';
 import { removeTemporaryFolders, TestLogger, temporaryFolder } from '../harness.ts';
 
@@ -92,7 +92,7 @@ describe('a distribution that was seen to be deleted', () => {
     expect(await look()).toBe(clock.now() + 10_000);
     expect(await namesOf()).toEqual([]);
     expect(await files()).toEqual([NEW, 'current'].sort());
-    await clock.pass(10_000);
+    await clock.advance(10_000);
     await look();
     expect(await files()).toEqual([]);
     expect(asked).toEqual([
@@ -109,7 +109,7 @@ describe('a distribution that was seen to be deleted', () => {
     expect(await files()).toEqual([NEW, 'current'].sort());
     reserved = [];
     expect(await look()).toBe(clock.now() + 10_000);
-    await clock.pass(10_000);
+    await clock.advance(10_000);
     await look();
     expect(await files()).toEqual([]);
   });
@@ -120,7 +120,7 @@ describe('a distribution that was seen to be deleted', () => {
       answer = doubt;
       deleted(await add(NEW, 1));
       for (const wait of [0, 10_000, 30_000]) {
-        await clock.pass(wait);
+        await clock.advance(wait);
         await look();
       }
       expect(await namesOf()).toEqual(['model']);
@@ -132,11 +132,11 @@ describe('a distribution that was seen to be deleted', () => {
       } else {
         // It counts as an absence found by a list, from the moment of the doubt on.
         answer = 'gone';
-        await clock.pass(HOUR - 60_000);
+        await clock.advance(HOUR - 60_000);
         await look();
         expect(await files()).not.toEqual([]);
         annotation = 'yes';
-        await clock.pass(24 * HOUR);
+        await clock.advance(24 * HOUR);
         await look();
         expect(await files()).toEqual([]);
       }
@@ -146,13 +146,13 @@ describe('a distribution that was seen to be deleted', () => {
   test('keeps its files while a Pod may see them, but for an hour at most', async () => {
     deleted(await add(NEW, 1));
     pins = [NEW];
-    await clock.pass(10_000);
+    await clock.advance(10_000);
     await look();
     expect(await files()).toEqual([NEW]);
-    await clock.pass(HOUR - 1);
+    await clock.advance(HOUR - 1);
     await look();
     expect(await files()).toEqual([NEW]);
-    await clock.pass(1);
+    await clock.advance(1);
     await look();
     expect(await files()).toEqual([]);
   });
@@ -160,7 +160,7 @@ describe('a distribution that was seen to be deleted', () => {
   test('keeps its files while it is not known which Pods there are', async () => {
     deleted(await add(NEW, 1));
     podsKnown = false;
-    await clock.pass(10_000);
+    await clock.advance(10_000);
     await look();
     expect(await files()).toEqual([NEW]);
     podsKnown = true;
@@ -171,7 +171,7 @@ describe('a distribution that was seen to be deleted', () => {
   test('is removed by the next run, where this one ends in between', async () => {
     deleted(await add(NEW, 1));
     pins = [NEW];
-    await clock.pass(10_000);
+    await clock.advance(10_000);
     await look();
     pins = [];
     removal = newRemoval();
@@ -184,7 +184,7 @@ describe('a distribution that was seen to be deleted', () => {
     const object = await add(NEW, 1);
     await root.know({ uid: UID, namespace: 'ml', name: 'model', onDelete: 'Retain' });
     deleted(object);
-    await clock.pass(48 * HOUR);
+    await clock.advance(48 * HOUR);
     await look();
     expect(await files()).toEqual([NEW, 'current'].sort());
     expect(await namesOf()).toEqual(['model']);
@@ -199,7 +199,7 @@ test('an event that comes while a look is under way is not undone by what that l
   deleted(object);
   await removal.look(seen, newsCount);
   expect(await look()).toBe(clock.now() + 10_000);
-  await clock.pass(10_000);
+  await clock.advance(10_000);
   await look();
   expect(await files()).toEqual([]);
 });
@@ -212,14 +212,14 @@ describe('content that a list lacks', () => {
     objects = objects.filter((other) => other !== object);
     answer = 'there';
     await look();
-    await clock.pass(HOUR);
+    await clock.advance(HOUR);
     await look();
     expect(await files()).toEqual([NEW, 'current'].sort());
     answer = 'gone';
-    await clock.pass(HOUR - 1);
+    await clock.advance(HOUR - 1);
     await look();
     expect(await files()).toEqual([NEW, 'current'].sort());
-    await clock.pass(1);
+    await clock.advance(1);
     await look();
     expect(await files()).toEqual([]);
     expect(root.held().map(({ uid }) => uid)).not.toContain(UID);
@@ -231,7 +231,7 @@ describe('content that a list lacks', () => {
     await add(NEW, 1, OTHER_UID, 'other');
     objects = [];
     await look();
-    await clock.pass(2 * HOUR);
+    await clock.advance(2 * HOUR);
     await look();
     expect(removal.hold?.message).toBe('2 of 2 contents of this node are missing from the API');
     expect(root.held()).toHaveLength(2);
@@ -250,7 +250,7 @@ describe('an old revision whose object was deleted', () => {
     deleted(old);
     await look();
     expect(await files()).toEqual([OLD, NEW, 'current'].sort());
-    await clock.pass(10_000);
+    await clock.advance(10_000);
     await look();
     expect(await files()).toEqual([NEW, 'current'].sort());
     expect(asked).toEqual([['ml', UID, OLD]]);
@@ -262,7 +262,7 @@ describe('an old revision whose object was deleted', () => {
     await add(NEW, 2);
     deleted(old);
     pins = [OLD];
-    await clock.pass(5 * HOUR);
+    await clock.advance(5 * HOUR);
     await look();
     expect(await files()).toContain(OLD);
     pins = [];
@@ -275,7 +275,7 @@ describe('an old revision whose object was deleted', () => {
     const active = await add(NEW, 2);
     deleted(active);
     expect(removal.isConfirmed(UID, NEW)).toBe(false);
-    await clock.pass(10_000);
+    await clock.advance(10_000);
     await look();
     expect(await files()).toEqual([OLD, NEW, 'current'].sort());
     expect(removal.isConfirmed(UID, NEW)).toBe(true);

@@ -8,7 +8,7 @@ import { nodeRootDisk } from '../../../agent/content-root/disk.ts';
 import type { FileOpener } from '../../../agent/ingest/folder.ts';
 import { Ingest } from '../../../agent/ingest/ingest.ts';
 import type { PlanFile } from '../../../api/index.ts';
-import { FakeClock } from '../fake-clock.ts';
+import { FakeClock } from '../../base/fake-clock.ts';
 import { reservationOf, SOURCE_STATE, UID } from '../fake-cluster.ts';
 import { removeTemporaryFolders, TestLogger, temporaryFolder, until } from '../harness.ts';
 

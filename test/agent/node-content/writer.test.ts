@@ -2,7 +2,7 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import { StatusWriter } from '../../../agent/node-content/writer.ts';
 import type { NodeContentStatus } from '../../../api/index.ts';
-import { FakeClock } from '../fake-clock.ts';
+import { FakeClock } from '../../base/fake-clock.ts';
 import { TestLogger } from '../harness.ts';
 
 let clock: FakeClock;
@@ -41,23 +41,23 @@ const storage = (usedBytes: number) => ({
 
 test('changes of one second are one write, of the last state', async () => {
   change('1');
-  await clock.pass(900);
+  await clock.advance(900);
   change('2');
   expect(writes).toEqual([]);
-  await clock.pass(200);
+  await clock.advance(200);
   expect(writes).toEqual([{ at: 1000, status: version('2') }]);
 });
 
 test('what others wait for is written at once', async () => {
   change('1', true);
-  await clock.pass(0);
+  await clock.advance(0);
   expect(writes.map(({ at }) => at)).toEqual([0]);
 });
 
 test('urgent changes in a row are slowed down to one a second', async () => {
   for (let index = 0; index < 50; index++) {
     change(String(index), true);
-    await clock.pass(100);
+    await clock.advance(100);
   }
   expect(writes.length).toBeGreaterThan(4);
   expect(writes.length).toBeLessThanOrEqual(8);
@@ -66,20 +66,20 @@ test('urgent changes in a row are slowed down to one a second', async () => {
 
 test('a status that did not change is not written', async () => {
   change('1');
-  await clock.pass(1000);
+  await clock.advance(1000);
   writer.changed(true);
-  await clock.pass(10_000);
+  await clock.advance(10_000);
   expect(writes).toHaveLength(1);
 });
 
 test('figures of the disk alone are written once a minute', async () => {
   status = storage(1);
   writer.changed();
-  await clock.pass(1000);
+  await clock.advance(1000);
   for (let used = 2; used < 100; used++) {
     status = storage(used);
     writer.changed();
-    await clock.pass(1000);
+    await clock.advance(1000);
   }
   expect(writes.length).toBeGreaterThanOrEqual(2);
   expect(writes.length).toBeLessThanOrEqual(3);
@@ -88,10 +88,10 @@ test('figures of the disk alone are written once a minute', async () => {
 test('a write that failed is tried again with longer and longer pauses until it succeeds', async () => {
   isDown = true;
   change('1', true);
-  await clock.pass(120_000);
+  await clock.advance(120_000);
   expect(writes).toEqual([]);
   isDown = false;
-  await clock.pass(45_000);
+  await clock.advance(45_000);
   expect(writes).toHaveLength(1);
 });
 
@@ -110,15 +110,15 @@ test('changes while the API server is away do not make more calls', async () => 
   });
   for (let second = 0; second < 60; second++) {
     change(String(second), true);
-    await clock.pass(1000);
+    await clock.advance(1000);
   }
   expect(calls).toBeLessThan(10);
 });
 
 test('an object that was made anew is written to at once, though the status is the same', async () => {
   change('1', true);
-  await clock.pass(0);
+  await clock.advance(0);
   writer.forget();
-  await clock.pass(0);
+  await clock.advance(0);
   expect(writes).toHaveLength(2);
 });

@@ -1,8 +1,7 @@
 // From a distribution to content on every node, with the operator as it is run, on a real API server.
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type { ContentDistributionSpec } from '../../../api/index.ts';
-import { NODE_CONTENT, sourceState } from '../../../api/index.ts';
+import { type ContentDistributionSpec, NODE_CONTENT, sourceState } from '../../../api/index.ts';
 import { DEPLOYMENTS, SERVICES } from '../../../kube/index.ts';
 import { PATIENCE } from '../../patience.ts';
 import { NAMESPACE } from '../chart/render.ts';

@@ -77,7 +77,7 @@ test('a namespace that was just made takes no Pod for a moment, of which nobody 
   await operator.reconcile();
   operator.catchUp();
   await operator.reconcile();
-  world.now += 500;
+  world.clock.skip(500);
   isNew = false;
   await settled(world);
   expect(world.events.filter(({ type }) => type === 'Warning')).toEqual([]);
@@ -281,7 +281,7 @@ describe('in whatever order things happen', () => {
     },
     garbage: (world) => world.api.collectGarbage(),
     time: (world, number) => {
-      world.now += 1000 * (1 + (number % 200));
+      world.clock.skip(1000 * (1 + (number % 200)));
     },
   };
   // What moves things on happens more often than what disturbs them.

@@ -20,6 +20,7 @@ import { DistributionReconciler } from '../../../operator/distribution-reconcile
 import { ReservationWriter } from '../../../operator/publishing/reservations.ts';
 import type { StatusEvent } from '../../../operator/status/events.ts';
 import { sweep } from '../../../operator/sweep/sweep.ts';
+import { FakeClock } from '../../base/fake-clock.ts';
 import { NOW, publisherSettings } from '../objects.ts';
 import { isSeed, nextPublications, nextRevisions, type Received, type Sight } from '../played-agent.ts';
 import { copy, LaggingCache, MemoryApi, type Stored } from './memory-api.ts';
@@ -64,7 +65,7 @@ export class SimulatedOperator {
         label('enxame.dev/distribution-uid'),
       ),
     };
-    const clock = () => world.now;
+    const { clock } = world;
     this.view = new ClusterView(this.caches, clock);
     this.#reservations = new ReservationWriter({
       client: api.client('NodeContent'),
@@ -130,8 +131,8 @@ export const digestOf = (state: string, version = 0) =>
   `sha256:${createHash('sha256').update(`${state}/${version}`).digest('hex')}`;
 
 export class World {
-  now = NOW;
-  readonly api = new MemoryApi(() => new Date(this.now).toISOString());
+  readonly clock = new FakeClock(NOW);
+  readonly api = new MemoryApi(() => new Date(this.clock.now()).toISOString());
   readonly events: StatusEvent[] = [];
   /** How often the source still fails. */
   sourceFailures = 0;
@@ -170,7 +171,7 @@ export class World {
       {
         type: 'Ready',
         status: isReady ? 'True' : 'False',
-        lastTransitionTime: new Date(this.now).toISOString(),
+        lastTransitionTime: new Date(this.clock.now()).toISOString(),
       },
     ];
     this.api.patch('Node', name, { status: { conditions } }, 'status');
@@ -197,7 +198,7 @@ export class World {
         status: {
           podIP: `10.0.${name.slice(5)}.${starts}`,
           conditions: [
-            { type: 'Ready', status: 'True', lastTransitionTime: new Date(this.now).toISOString() },
+            { type: 'Ready', status: 'True', lastTransitionTime: new Date(this.clock.now()).toISOString() },
           ],
         },
       },
@@ -263,7 +264,7 @@ export class World {
   #endPod(pod: Stored, failure: { reason: string; message: string } | undefined): void {
     const terminated = {
       exitCode: failure === undefined ? 0 : 1,
-      finishedAt: new Date(this.now).toISOString(),
+      finishedAt: new Date(this.clock.now()).toISOString(),
       ...(failure === undefined ? {} : { message: JSON.stringify(failure) }),
     };
     const status = {
@@ -364,7 +365,7 @@ export class World {
       this.api.collectGarbage();
       // Long enough for every grace and back-off, once nothing else happens.
       const isQuiet = this.api.changes.length === before;
-      this.now += isQuiet ? 301_000 : 1_000;
+      this.clock.skip(isQuiet ? 301_000 : 1_000);
       quiet = isQuiet ? quiet + 1 : 0;
     }
   }

@@ -9,7 +9,7 @@ import {
   trackerDiscovery,
 } from '../../../torrent/discovery/tracker-discovery.ts';
 import { TorrentError } from '../../../torrent/errors.ts';
-import { FakeClock } from './fake-clock.ts';
+import { FakeClock } from '../../base/fake-clock.ts';
 
 const PEER: PeerAddress = { host: '10.0.0.1', port: 6881 };
 
@@ -33,9 +33,7 @@ class FakeTrackers implements TrackerClient {
   async announce(request: AnnounceRequest, signal: AbortSignal): Promise<AnnounceReply | AnnounceRefusal> {
     const host = new URL(request.url).hostname;
     this.requests.push(request);
-    this.log.push(
-      `${this.#clock.nowMilliseconds() / 1000} ${host}${request.event ? ` ${request.event}` : ''}`,
-    );
+    this.log.push(`${this.#clock.monotonic() / 1000} ${host}${request.event ? ` ${request.event}` : ''}`);
     const answer = this.answers.get(host) ?? reply();
     if (answer === 'hangs') {
       await new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('aborted'))));

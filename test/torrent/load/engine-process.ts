@@ -1,16 +1,17 @@
 // A process with one session of the engine and nothing besides, so that what it needs can be measured. Invariant:
 // it does what its parent asks, one answer for each question, and ends with its parent.
 import { join } from 'node:path';
+import type { Logger } from '../../../base/index.ts';
 import { parseInfo } from '../../../torrent/metainfo.ts';
 import { Session } from '../../../torrent/session/session.ts';
-import type { EngineLogger, Torrent } from '../../../torrent/session/types.ts';
+import type { Torrent } from '../../../torrent/session/types.ts';
 import type { PieceStorage } from '../../../torrent/storage/piece-storage.ts';
 import { openStorage } from '../../../torrent/storage/storage.ts';
 import type { Answer, EngineSettings, JoinQuestion, MemoryAnswer, Question } from './questions.ts';
 
 const problems: string[] = [];
 const quiet = () => undefined;
-const logger: EngineLogger = {
+const logger: Logger = {
   debug: quiet,
   info: quiet,
   warn: quiet,

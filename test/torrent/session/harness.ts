@@ -1,11 +1,12 @@
 // Sessions on loopback, and waiting for what they do. Invariant: what a test starts is closed by closeAll().
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from '../../../base/index.ts';
 import type { Discovery, PeerAddress } from '../../../torrent/discovery/discovery.ts';
 import { Session } from '../../../torrent/session/session.ts';
-import type { EngineLogger, SessionOptions, Torrent } from '../../../torrent/session/types.ts';
+import type { SessionOptions, Torrent } from '../../../torrent/session/types.ts';
 import { PATIENCE } from '../../patience.ts';
 
-export const silent: EngineLogger = {
+export const silent: Logger = {
   debug: () => undefined,
   info: () => undefined,
   warn: () => undefined,

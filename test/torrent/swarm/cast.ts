@@ -1,6 +1,5 @@
 // Peers that play a part, honest ones and others, beside a swarm that downloads. Virtual time passes in steps of 10 ms.
-import type { TestSwarm } from './harness.ts';
-import { BLOCK, type Peer } from './harness.ts';
+import { BLOCK, type Peer, type TestSwarm } from './harness.ts';
 
 const STEP_MILLISECONDS = 10;
 

@@ -1,5 +1,7 @@
-/** As much of a logger as the operator needs; pino fits. */
-export interface OperatorLogger {
+// Where log lines go, handed in.
+
+/** As much of a logger as the rooms use; pino's loggers fit. */
+export interface Logger {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;

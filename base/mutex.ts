@@ -1,14 +1,14 @@
-// One after the other. Invariant: of the work handed to one object that wants to be alone at most one piece is under
-// way, in the order it came, and no shared work beside it; how one ends makes no difference to the next.
+// One after the other. Invariant: of the work that wants to be alone at most one piece is under way, in the order it
+// came, and no shared work beside it; how one ends makes no difference to the next.
 
-/** A queue of asynchronous work. */
-export class Turns {
+/** Keeps asynchronous work apart. It is not reentrant: work that waits for the mutex it runs under waits for ever. */
+export class Mutex {
   #last: Promise<unknown> = Promise.resolve();
   /** Shared work that is under way. */
   readonly #shared = new Set<Promise<unknown>>();
 
   /** Does the work when all that came before has ended. */
-  take<T>(work: () => Promise<T>): Promise<T> {
+  run<T>(work: () => Promise<T>): Promise<T> {
     const before = this.#shared.size === 0 ? this.#last : Promise.allSettled([this.#last, ...this.#shared]);
     const result = before.then(work);
     // Its own caller is told of a failure; whoever is next does not care.

@@ -1,16 +1,19 @@
 // Time, handed in, so that tests decide when it passes.
 
-/** The calendar's time and timers. */
+/** Two readings of time, and timers. */
 export interface Clock {
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970, for what is compared with times that others wrote. It goes back when it is set back. */
   now(): number;
+  /** Milliseconds since some fixed moment, for durations and deadlines of our own. It never goes back. */
+  monotonic(): number;
   /** Calls back once after a delay in milliseconds; the returned function cancels it. */
   after(delayMilliseconds: number, callback: () => void): () => void;
 }
 
-/** The machine's clock. */
+/** The machine's clock. Its timers keep the process alive. */
 export const systemClock: Clock = {
   now: () => Date.now(),
+  monotonic: () => performance.now(),
   after(delayMilliseconds, callback) {
     const timer = setTimeout(callback, delayMilliseconds);
     return () => clearTimeout(timer);
@@ -29,9 +32,4 @@ export function sleep(clock: Clock, delayMilliseconds: number, signal?: AbortSig
     const cancel = clock.after(delayMilliseconds, done);
     signal?.addEventListener('abort', done, { once: true });
   });
-}
-
-/** MicroTime of the API: RFC 3339 with six decimals. */
-export function microTime(milliseconds: number): string {
-  return new Date(milliseconds).toISOString().replace('Z', '000Z');
 }
