@@ -6,6 +6,7 @@ import { Geometry } from '../../../torrent/swarm/geometry.ts';
 import { OutstandingBlocks, RequestQueue } from '../../../torrent/swarm/request-queues.ts';
 import { TokenBucket } from '../../../torrent/swarm/token-bucket.ts';
 import { TransferRate } from '../../../torrent/swarm/transfer-rate.ts';
+import { TICK_MILLISECONDS } from '../../../torrent/swarm/tunables.ts';
 
 describe('geometry', () => {
   test('every block is named by one number, and covers its bytes once', () => {
@@ -78,10 +79,10 @@ describe('token bucket', () => {
     );
   });
 
-  test('reaches its rate when asked every 100 ms', () => {
+  test('reaches its rate when asked at every tick', () => {
     const bucket = new TokenBucket(1_000_000, 0);
     let passed = 0;
-    for (let now = 0; now <= 10_000; now += 100) {
+    for (let now = 0; now <= 10_000; now += TICK_MILLISECONDS) {
       while (bucket.isOpen(now)) {
         bucket.spend(16384);
         passed += 16384;
