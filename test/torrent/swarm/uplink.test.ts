@@ -116,7 +116,7 @@ describe('a link that sends nothing any more', () => {
     world.limits.upload = Number.POSITIVE_INFINITY;
     world.pass(400);
     expect(peer.link.pendingBytes).toBeLessThanOrEqual(150 * 4000 + BLOCK);
-    expect(peer.link.pendingBytes).toBeGreaterThan(75 * 4000);
+    expect(peer.link.pendingBytes).toBeGreaterThan(50 * 4000);
   });
 
   test('keeps others waiting for a quarter of a second', () => {
