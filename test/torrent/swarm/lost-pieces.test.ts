@@ -135,5 +135,14 @@ describe('a peer that loses pieces and gets them again', () => {
       world.swarm.have(unlucky.neighbour, i % 4);
     }
     expect(unlucky.link.closedBecause).toBeUndefined();
+    for (let seconds = 0; seconds < 600 && unlucky.neighbour.connected; seconds++) {
+      world.swarm.heard(unlucky.neighbour, world.clock.time);
+      world.pass(1000);
+      for (const piece of [0, 1]) {
+        if (unlucky.neighbour.connected) world.swarm.lost(unlucky.neighbour, piece);
+        if (unlucky.neighbour.connected) world.swarm.have(unlucky.neighbour, piece);
+      }
+    }
+    expect(unlucky.link.closedBecause).toMatch(/loses pieces/);
   });
 });
