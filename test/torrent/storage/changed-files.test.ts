@@ -309,6 +309,22 @@ test('what goes on changing is hashed three times, in each of three rounds', asy
   expect(reads()).toBe(8 * 3 * 3);
 });
 
+test('eight files are looked at at the same time', async () => {
+  const many = makeTorrent(Array.from({ length: 20 }, (_, i) => ({ path: `${i}`, length: PIECE })));
+  const disk = new FaultyDisk();
+  const storage = await open({ metainfo: many.metainfo, disk });
+  for (let i = 0; i < 20; i++) await storage.writePiece(i, many.piece(i));
+  let running = 0;
+  let most = 0;
+  disk.before = async () => {
+    most = Math.max(most, ++running);
+    await new Promise((resolve) => setImmediate(resolve));
+    running--;
+  };
+  expect((await storage.look()).isSettled).toBe(true);
+  expect(most).toBe(8);
+});
+
 test('a file that changes whenever it is read ends the look', async () => {
   await fill(await open(), Array(12).keys());
   const disk = new FaultyDisk();

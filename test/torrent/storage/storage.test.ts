@@ -693,17 +693,26 @@ describe('finalize', () => {
     expect(statSync(resumeFile, { throwIfNoEntry: false })).toBeUndefined();
   });
 
-  test('files that were there keep their mode; only execution is added, for those who may read', async () => {
-    mkdirSync(join(root, 'bin'), { recursive: true });
-    mkdirSync(join(root, 'deep'));
-    writeFileSync(join(root, 'bin/run'), '', { mode: 0o640 });
-    writeFileSync(join(root, 'deep/large file é'), '', { mode: 0o600 });
-    const storage = await open();
-    await fill(storage);
-    await storage.finalize();
-    expect(statSync(join(root, 'bin/run')).mode & 0o777).toBe(0o750);
-    expect(statSync(join(root, 'deep/large file é')).mode & 0o777).toBe(0o600);
-  });
+  test.each([
+    [0o640, 0o750],
+    [0o644, 0o755],
+    [0o641, 0o751],
+    [0o744, 0o744],
+  ])(
+    'files that were there keep their mode; to %o only execution is added, for those who may read',
+    async (mode, finished) => {
+      mkdirSync(join(root, 'bin'), { recursive: true });
+      mkdirSync(join(root, 'deep'));
+      writeFileSync(join(root, 'bin/run'), '');
+      chmodSync(join(root, 'bin/run'), mode);
+      writeFileSync(join(root, 'deep/large file é'), '', { mode: 0o600 });
+      const storage = await open();
+      await fill(storage);
+      await storage.finalize();
+      expect(statSync(join(root, 'bin/run')).mode & 0o777).toBe(finished);
+      expect(statSync(join(root, 'deep/large file é')).mode & 0o777).toBe(0o600);
+    },
+  );
 
   test('of content that was whole when it was opened writes nothing, whatever its modes', async () => {
     const first = await open({ resumeFile: undefined });

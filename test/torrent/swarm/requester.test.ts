@@ -139,6 +139,17 @@ describe('which piece', () => {
   });
 });
 
+test('cluster: nor are the rest of a piece that another one was asked for', () => {
+  const world = makeSwarm({ pieces: 8, blocksPerPiece: 4, policy: 'cluster' });
+  const leecher = world.connect({ pieces: [0], ownAgent: true });
+  const seed = world.connect({ pieces: 'all', ownAgent: true });
+  world.swarm.unchoke(leecher.neighbour);
+  expect(leecher.link.wanted.map(([piece]) => piece)).toEqual([0, 0]);
+  world.swarm.unchoke(seed.neighbour);
+  expect(piecesAsked(seed)).toHaveLength(1);
+  expect(piecesAsked(seed)).not.toContain(0);
+});
+
 describe('pipelining', () => {
   test('begins with four requests and grows by one for each block, to what the rate deserves', () => {
     const world = makeSwarm({ pieces: 1000, blocksPerPiece: 4 });
@@ -195,6 +206,19 @@ describe('pipelining', () => {
       return link.wanted.length;
     };
     expect([owed(true), owed(false)]).toEqual([2, 4]);
+  });
+
+  test('an own agent owes 50 ms of its rate at least, while much is missing', () => {
+    const world = makeSwarm({ pieces: 50_000, policy: 'cluster' });
+    const peer = world.connect({ pieces: 'all', ownAgent: true });
+    world.swarm.unchoke(peer.neighbour);
+    for (let blocks = 0; blocks < 1000; blocks++) {
+      world.answer(peer);
+      for (const piece of world.received.splice(0)) world.swarm.pieceVerified(piece);
+    }
+    // One came in each millisecond.
+    expect(peer.link.wanted.length).toBeGreaterThanOrEqual(49);
+    expect(peer.link.wanted.length).toBeLessThan(100);
   });
 
   test('who gives pieces in their order owes 1 MiB from the start', () => {

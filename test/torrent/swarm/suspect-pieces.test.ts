@@ -50,6 +50,15 @@ describe.each([
   });
 });
 
+test('at a choke it is passed on at once', () => {
+  const { play, world, honest } = suspectAt('gives nothing', 'classic', false);
+  world.swarm.choke((play.players[0] as Player).neighbour);
+  expect(world.swarm.picker.startedPiece(0)).toMatchObject({
+    exclusive: true,
+    starter: honest.neighbour.number,
+  });
+});
+
 test('it goes round: who comes with ever new addresses takes no turn of those who wait', () => {
   const { play, world, honest } = suspectAt('rejects, and stays unchoking', 'classic', false);
   honest.link.wanted = [];
