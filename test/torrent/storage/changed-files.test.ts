@@ -280,6 +280,51 @@ test('a file that changes between the read and the look at it is hashed once mor
   expect(storage.have.get(0)).toBe(false);
 });
 
+/** The file is touched at each of these reads; returns how many there were. */
+function touchedAt(disk: FaultyDisk, isTouched: (read: number) => boolean): () => number {
+  let reads = 0;
+  disk.before = async (operation) => {
+    if (operation === 'read' && isTouched(reads++)) utimesSync(file, 1000, 1000 + reads);
+  };
+  return () => reads;
+}
+
+test('a block is read three times at most, where its file changes each time', async () => {
+  await fill(await open(), Array(12).keys());
+  const disk = new FaultyDisk();
+  const storage = await open({ alreadyVerified: true, disk });
+  // The reads in between are those of the hash.
+  const reads = touchedAt(disk, (read) => read % 2 === 0);
+  expect((await rejectionOf(storage.readBlock(0, 0, 10))).message).toContain('are being changed');
+  expect(reads()).toBe(5);
+});
+
+test('what goes on changing is hashed three times, in each of three rounds', async () => {
+  await fill(await open(), Array(12).keys());
+  const disk = new FaultyDisk();
+  const storage = await open({ alreadyVerified: true, disk });
+  const reads = touchedAt(disk, () => true);
+  utimesSync(file, 1, 1);
+  expect((await storage.look()).isSettled).toBe(false);
+  expect(reads()).toBe(8 * 3 * 3);
+});
+
+test('eight files are looked at at the same time', async () => {
+  const many = makeTorrent(Array.from({ length: 20 }, (_, i) => ({ path: `${i}`, length: PIECE })));
+  const disk = new FaultyDisk();
+  const storage = await open({ metainfo: many.metainfo, disk });
+  for (let i = 0; i < 20; i++) await storage.writePiece(i, many.piece(i));
+  let running = 0;
+  let most = 0;
+  disk.before = async () => {
+    most = Math.max(most, ++running);
+    await new Promise((resolve) => setImmediate(resolve));
+    running--;
+  };
+  expect((await storage.look()).isSettled).toBe(true);
+  expect(most).toBe(8);
+});
+
 test('a file that changes whenever it is read ends the look', async () => {
   await fill(await open(), Array(12).keys());
   const disk = new FaultyDisk();

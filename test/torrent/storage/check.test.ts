@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { expect, test } from '@jest/globals';
-import { forEachOf, hashPieces } from '../../../torrent/storage/check.ts';
+import { forEachOf, hashPieces, readStamps } from '../../../torrent/storage/check.ts';
+import type { TorrentFiles } from '../../../torrent/storage/files.ts';
 import { Layout } from '../../../torrent/storage/layout.ts';
 import { makeTorrent, PIECE } from './content.ts';
 
@@ -53,4 +54,26 @@ test('work on a list is done so many at a time, and ends at the first failure', 
   });
   await expect(failing).rejects.toThrow('two');
   expect(begun).toEqual([1, 2]);
+});
+
+test('two pieces are read at the same time, and eight files are looked at', async () => {
+  const { metainfo } = makeTorrent(Array.from({ length: 20 }, (_, i) => ({ path: `${i}`, length: PIECE })));
+  let running = 0;
+  let most = 0;
+  const wait = async <T>(outcome: T): Promise<T> => {
+    most = Math.max(most, ++running);
+    await new Promise((resolve) => setImmediate(resolve));
+    running--;
+    return outcome;
+  };
+  const files = {
+    read: (_: number, into: Uint8Array) => wait(into.length),
+    status: () => wait(undefined),
+  } as unknown as TorrentFiles;
+  const pieces = Array(metainfo.pieceCount).keys();
+  const sha1 = (data: Buffer) => hash('sha1', data, 'buffer');
+  await hashPieces(metainfo, new Layout(metainfo), files, [...pieces], { hash: sha1 }, () => undefined);
+  expect(most).toBe(2);
+  await readStamps(metainfo, files);
+  expect(most).toBe(8);
 });

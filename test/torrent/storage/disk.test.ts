@@ -19,15 +19,16 @@ test('reads and writes go the direct way until one is slow, and again after a wh
       },
     );
   expect(await run(1000)).toBe(1000);
-  await run(1024 * 1024);
+  await run(512 * 1024);
+  await run(512 * 1024 + 1);
   await run(1000, 2);
-  await run(1000, 20);
+  await run(1000, 3);
   await run(1000);
   now += 999;
   await run(1000);
   now += 1;
   await run(1000);
-  expect(ways).toEqual(['direct', 'pool', 'direct', 'direct', 'pool', 'pool', 'direct']);
+  expect(ways).toEqual(['direct', 'direct', 'pool', 'direct', 'direct', 'pool', 'pool', 'direct']);
 });
 
 test('a failure of the direct way is a rejection', async () => {

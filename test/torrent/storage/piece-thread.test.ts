@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { PieceThread } from '../../../torrent/storage/piece-thread.ts';
 import { openStorage } from '../../../torrent/storage/storage.ts';
 import { makeFolder, makeTorrent, PIECE } from './content.ts';
@@ -108,6 +108,43 @@ describe('the thread for pieces', () => {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     await brief.close();
+  });
+
+  test('it ends after 10 s without work', async () => {
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask', 'setImmediate', 'performance'] });
+    const terminate = jest.spyOn(Worker.prototype, 'terminate');
+    const lazy = new PieceThread();
+    try {
+      const data = shared(1);
+      await lazy.write({ data, expected: sha1(data), parts: [] });
+      jest.advanceTimersByTime(9_999);
+      expect(terminate).not.toHaveBeenCalled();
+      jest.advanceTimersByTime(1);
+      expect(terminate).toHaveBeenCalledTimes(1);
+    } finally {
+      jest.useRealTimers();
+      terminate.mockRestore();
+      await lazy.close();
+    }
+  });
+
+  test('it is worth its start where 32 MiB come in a second', () => {
+    jest.useFakeTimers({ now: 5000 });
+    const unref = jest.spyOn(Worker.prototype, 'unref');
+    const choosy = new PieceThread();
+    try {
+      for (let i = 0; i < 31; i++) choosy.wants(1024 * 1024);
+      jest.advanceTimersByTime(1001);
+      for (let i = 0; i < 31; i++) choosy.wants(1024 * 1024);
+      // A thread that has nothing to do yet does not keep the process.
+      expect(unref).not.toHaveBeenCalled();
+      choosy.wants(1024 * 1024);
+      expect(unref).toHaveBeenCalled();
+    } finally {
+      jest.useRealTimers();
+      unref.mockRestore();
+    }
+    return choosy.close();
   });
 
   test('a piece that comes while it ends for want of work goes to the next one', async () => {

@@ -22,3 +22,11 @@ test('torrents share a cache without seeing each other', () => {
   cache.deleteAll(one);
   expect([cache.get(one + 7), cache.get(other + 7)?.[0], cache.bytes]).toEqual([undefined, 2, 10]);
 });
+
+test('32 MiB are kept', () => {
+  const cache = new ReadCache();
+  const buffer = Buffer.alloc(1024 * 1024);
+  for (let key = 0; key < 40; key++) cache.set(key, buffer);
+  expect(cache.bytes).toBe(32 * 1024 * 1024);
+  expect([cache.get(7), cache.get(8)]).toEqual([undefined, buffer]);
+});

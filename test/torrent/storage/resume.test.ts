@@ -84,7 +84,22 @@ test('any damage without a new checksum is ignored', () => {
   );
 });
 
-test('a resume file of a tebibyte is none, and is not read', async () => {
+test('it is written as later versions will read it', () => {
+  const body = encodeResume(metainfo, someData()).subarray(32);
+  const have = someData().have.toBytes();
+  const expected = encodeBencode({
+    files: [[100_000, 1_700_000_000, 123_456_789], []],
+    format: 'enxame-resume/1',
+    have,
+    'info hash': metainfo.infoHash,
+  });
+  expect(body.equals(expected)).toBe(true);
+});
+
+test.each([
+  ['of a tebibyte', 2 ** 40],
+  ['of a byte more than 64 MiB', 64 * 1024 * 1024 + 1],
+])('a resume file %s is none, and is not read', async (_, bytes) => {
   const { folder, remove } = makeFolder();
   try {
     const path = join(folder, 'resume');
@@ -92,7 +107,7 @@ test('a resume file of a tebibyte is none, and is not read', async () => {
     const disk = new FaultyDisk();
     expect(await readResume(disk, path, metainfo)).toBeDefined();
     const reads = disk.count('read');
-    truncateSync(path, 2 ** 40);
+    truncateSync(path, bytes);
     expect(await readResume(disk, path, metainfo)).toBeUndefined();
     expect(disk.count('read')).toBe(reads);
   } finally {

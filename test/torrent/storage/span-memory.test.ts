@@ -36,6 +36,15 @@ describe('memory of spans', () => {
     expect(taken.filter(({ buffer }) => again.has(buffer))).toHaveLength(2);
   });
 
+  test('is kept up to 8 MiB by itself', () => {
+    const memory = new SpanMemory();
+    const take = () => Array.from({ length: 10 }, () => memory.take(1024 * 1024));
+    const taken = take();
+    for (const buffer of taken) memory.release(buffer);
+    const again = new Set(take().map(({ buffer }) => buffer));
+    expect(taken.filter(({ buffer }) => again.has(buffer))).toHaveLength(8);
+  });
+
   test('is never handed out while somebody has the use of it', () => {
     const step = fc.record({
       kind: fc.constantFrom('take', 'retain', 'release'),

@@ -104,7 +104,11 @@ test('that fail their hash are written nowhere', async () => {
 
 test('lie in a file without a name, which is there only while one of them is', async () => {
   const storage = await open();
+  const openBefore = [...disk.opened];
   await stage(storage, 0);
+  const [unnamed] = [...disk.opened].filter((fd) => !openBefore.includes(fd));
+  // Bytes that nobody has checked are nobody else's business.
+  expect(disk.statusNow(unnamed as number)).toMatchObject({ links: 0, mode: 0o600, sizeBytes: PIECE });
   await stage(storage, 1);
   expect(readdirSync(root)).toEqual([]);
   const before = disk.opened.size;

@@ -14,8 +14,12 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { encodeBencode } from '../../../torrent/bencode.ts';
+import { parseInfo } from '../../../torrent/metainfo.ts';
 import { OpenFiles } from '../../../torrent/storage/open-files.ts';
 import type { PieceStorage } from '../../../torrent/storage/piece-storage.ts';
+import type { PieceThread } from '../../../torrent/storage/piece-thread.ts';
+import type { PieceWrite } from '../../../torrent/storage/piece-write.ts';
 import { ReadCache } from '../../../torrent/storage/read-cache.ts';
 import { openStorage, type StorageOptions } from '../../../torrent/storage/storage.ts';
 import { rejectionOf } from '../failure.ts';
@@ -216,6 +220,24 @@ describe('reading', () => {
     expect((await storage.readBlock(1, 900_000, 2848)).equals(large.content.subarray(-2848))).toBe(true);
   });
 
+  test('reads 512 KiB at once, of the piece in question alone', async () => {
+    const large = makeTorrent([{ path: 'a', length: 3_000_000 }], { pieceLength: 2 * 1024 * 1024 });
+    const storage = await open({ metainfo: large.metainfo, resumeFile: undefined });
+    for (const index of [0, 1]) await storage.writePiece(index, large.piece(index));
+    const reads: [number, number][] = [];
+    const read = disk.read.bind(disk);
+    disk.read = (fd, into, position) => {
+      reads.push([position, into.length]);
+      return read(fd, into, position);
+    };
+    await storage.readBlock(0, 600_000, PIECE);
+    await storage.readBlock(1, 2 ** 19, PIECE);
+    expect(reads).toEqual([
+      [2 ** 19, 2 ** 19],
+      [2 ** 21 + 2 ** 19, 3_000_000 - 2 ** 21 - 2 ** 19],
+    ]);
+  });
+
   test('finds out that a file was truncated', async () => {
     await fill(await open());
     const storage = await open();
@@ -313,6 +335,22 @@ describe('a disk that fails', () => {
     // Piece 1 lies in bin/run, deep/er/one and (behind the padding) the large file.
     expect((await rejectionOf(storage.writePiece(1, piece(1)))).code).toBe('NoSpace');
     expect(storage.have.isEmpty).toBe(true);
+  });
+
+  test('is asked to flush eight files at a time', async () => {
+    const many = makeTorrent(Array.from({ length: 20 }, (_, i) => ({ path: `f${i}`, length: PIECE })));
+    const storage = await open({ metainfo: many.metainfo });
+    for (let i = 0; i < 20; i++) await storage.writePiece(i, many.piece(i));
+    let running = 0;
+    let most = 0;
+    disk.before = async (operation) => {
+      if (operation !== 'sync') return;
+      most = Math.max(most, ++running);
+      await new Promise((resolve) => setImmediate(resolve));
+      running--;
+    };
+    await storage.saveResume();
+    expect(most).toBe(8);
   });
 
   test('on flushing: nothing is recorded, and the next save does it all', async () => {
@@ -655,17 +693,26 @@ describe('finalize', () => {
     expect(statSync(resumeFile, { throwIfNoEntry: false })).toBeUndefined();
   });
 
-  test('files that were there keep their mode; only execution is added, for those who may read', async () => {
-    mkdirSync(join(root, 'bin'), { recursive: true });
-    mkdirSync(join(root, 'deep'));
-    writeFileSync(join(root, 'bin/run'), '', { mode: 0o640 });
-    writeFileSync(join(root, 'deep/large file é'), '', { mode: 0o600 });
-    const storage = await open();
-    await fill(storage);
-    await storage.finalize();
-    expect(statSync(join(root, 'bin/run')).mode & 0o777).toBe(0o750);
-    expect(statSync(join(root, 'deep/large file é')).mode & 0o777).toBe(0o600);
-  });
+  test.each([
+    [0o640, 0o750],
+    [0o644, 0o755],
+    [0o641, 0o751],
+    [0o744, 0o744],
+  ])(
+    'files that were there keep their mode; to %o only execution is added, for those who may read',
+    async (mode, finished) => {
+      mkdirSync(join(root, 'bin'), { recursive: true });
+      mkdirSync(join(root, 'deep'));
+      writeFileSync(join(root, 'bin/run'), '');
+      chmodSync(join(root, 'bin/run'), mode);
+      writeFileSync(join(root, 'deep/large file é'), '', { mode: 0o600 });
+      const storage = await open();
+      await fill(storage);
+      await storage.finalize();
+      expect(statSync(join(root, 'bin/run')).mode & 0o777).toBe(finished);
+      expect(statSync(join(root, 'deep/large file é')).mode & 0o777).toBe(0o600);
+    },
+  );
 
   test('of content that was whole when it was opened writes nothing, whatever its modes', async () => {
     const first = await open({ resumeFile: undefined });
@@ -812,5 +859,39 @@ describe('open files', () => {
     expect((await rejectionOf(storage.writePiece(0, piece(0)))).code).toBe('Closed');
     expect((await rejectionOf(storage.saveResume())).code).toBe('Closed');
     expect(storage.cachedBlock(8, 0, 100)).toBeUndefined();
+  });
+});
+
+describe('the thread for pieces', () => {
+  test.each([
+    ['less than 32 MiB', 2 ** 25 - 1, false],
+    ['32 MiB', 2 ** 25, true],
+  ])('is there for content of %s or more', async (_, totalBytes, isThere) => {
+    const info = { name: 'a', length: totalBytes, 'piece length': 2 ** 24, pieces: Buffer.alloc(40) };
+    const storage = await openStorage({ metainfo: parseInfo(encodeBencode(info)), root });
+    opened.push(storage);
+    expect(storage.allocatePiece(10).buffer instanceof SharedArrayBuffer).toBe(isThere);
+  });
+
+  test.each([
+    ['of 8 files writes it', 8, 8],
+    ['of 9 files hashes it only: they would all be open at once', 9, 0],
+  ])('given a piece %s', async (_, files, parts) => {
+    const { metainfo, piece } = makeTorrent(
+      Array.from({ length: files }, (_, i) => ({ path: `f${i}`, length: 1000 })),
+    );
+    const given: PieceWrite[] = [];
+    const pieceThread = {
+      wants: () => true,
+      write: async (write: PieceWrite) => {
+        given.push(write);
+        return 'verified';
+      },
+    } as unknown as PieceThread;
+    const storage = await open({ metainfo, pieceThread });
+    const data = storage.allocatePiece(files * 1000);
+    piece(0).copy(data);
+    expect(await storage.writePiece(0, data)).toBe('verified');
+    expect(given.map((write) => write.parts.length)).toEqual([parts]);
   });
 });

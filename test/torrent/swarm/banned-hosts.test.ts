@@ -1,6 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import { BannedHosts } from '../../../torrent/swarm/banned-hosts.ts';
-import { MAX_BANNED_OF_RANGE, MAX_KNOWN_IDENTITIES } from '../../../torrent/swarm/tunables.ts';
+
+// Written out, so that a changed number is noticed.
+const MAX_BANNED_OF_RANGE = 4;
+const MAX_KNOWN_IDENTITIES = 4096;
 
 function banned(...hosts: string[]): BannedHosts {
   const all = new BannedHosts();

@@ -114,3 +114,14 @@ test('a leecher that becomes complete begins to direct', () => {
   world.swarm.pieceVerified(1);
   expect(suggestions(peer)).toHaveLength(1);
 });
+
+test('who did not act on its only suggestion gets no other one for a second', () => {
+  const { world, agent } = seed();
+  const peer = agent();
+  world.pass(3000);
+  expect(peer.neighbour.suggested.isAssigned(suggestions(peer)[0] as number)).toBe(false);
+  world.pass(900);
+  expect(suggestions(peer)).toHaveLength(1);
+  world.pass(200);
+  expect(suggestions(peer)).toHaveLength(2);
+});

@@ -1,6 +1,8 @@
 // In which order a classic seed serves what one peer asks for.
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { FirstCopies } from '../../../torrent/swarm/first-copies.ts';
+import { Geometry } from '../../../torrent/swarm/geometry.ts';
 import { RequestQueue } from '../../../torrent/swarm/request-queues.ts';
 import { BLOCK, makeSwarm, type Peer } from './harness.ts';
 
@@ -93,4 +95,19 @@ test('bringing a request forward keeps all others in order', () => {
       },
     ),
   );
+});
+
+test.each([
+  [255, 300],
+  [256, 0],
+])('behind %d requests for what was sent, the next one served is for piece %d', (sent, expected) => {
+  const copies = new FirstCopies(new Geometry(BLOCK, 400 * BLOCK));
+  const queue = new RequestQueue();
+  for (let piece = 0; piece < sent; piece++) {
+    copies.handed(piece, 0);
+    queue.push(piece, 0, BLOCK);
+  }
+  queue.push(300, 0, BLOCK);
+  copies.choose(queue);
+  expect(queue.firstPiece).toBe(expected);
 });

@@ -1,8 +1,11 @@
 // A held piece that is not on the disk any more (BEP 54), by what the links are told.
 import { describe, expect, jest, test } from '@jest/globals';
 import { RarityOrder } from '../../../torrent/swarm/rarity-order.ts';
-import { LOST_PIECES_PER_SECOND, MAX_LOST_PIECES } from '../../../torrent/swarm/tunables.ts';
 import { BLOCK, makeSwarm } from './harness.ts';
+
+// Written out, so that a changed number is noticed.
+const LOST_PIECES_PER_SECOND = 1;
+const MAX_LOST_PIECES = 500;
 
 /** A swarm that holds pieces 0 and 1 of 4, with interested peers that are unchoked. */
 function serving(have = [0, 1], pieces = 4) {
@@ -132,5 +135,14 @@ describe('a peer that loses pieces and gets them again', () => {
       world.swarm.have(unlucky.neighbour, i % 4);
     }
     expect(unlucky.link.closedBecause).toBeUndefined();
+    for (let seconds = 0; seconds < 600 && unlucky.neighbour.connected; seconds++) {
+      world.swarm.heard(unlucky.neighbour, world.clock.time);
+      world.pass(1000);
+      for (const piece of [0, 1]) {
+        if (unlucky.neighbour.connected) world.swarm.lost(unlucky.neighbour, piece);
+        if (unlucky.neighbour.connected) world.swarm.have(unlucky.neighbour, piece);
+      }
+    }
+    expect(unlucky.link.closedBecause).toMatch(/loses pieces/);
   });
 });

@@ -43,7 +43,10 @@ describe('under the cluster policy', () => {
     const world = makeSwarm({ pieces: 4, policy: 'cluster', have: [0, 1, 2, 3] });
     const own = world.connect({ pieces: [], ownAgent: true });
     const foreign = Array.from({ length: 6 }, () => world.connect({ pieces: [] }));
-    for (const { neighbour } of foreign) world.swarm.interested(neighbour);
+    for (const { neighbour } of foreign) {
+      world.swarm.introduced(neighbour, { ownAgent: false, requestQueue: 250, uploadOnly: false });
+      world.swarm.interested(neighbour);
+    }
     expect(own.link.said).toContain('unchoke');
     expect(foreign.filter(({ link }) => link.said.includes('unchoke'))).toHaveLength(4);
   });

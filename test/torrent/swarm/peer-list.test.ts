@@ -1,7 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import { PeerList } from '../../../torrent/swarm/peer-list.ts';
 import { peerPriority } from '../../../torrent/swarm/peer-priority.ts';
-import { MAX_KNOWN_ADDRESSES } from '../../../torrent/swarm/tunables.ts';
+
+// Written out, so that a changed number is noticed.
+const MAX_KNOWN_ADDRESSES = 1000;
 
 const LONGEST = 15_000;
 const list = () => new PeerList(LONGEST, () => 0.5);

@@ -47,3 +47,13 @@ test('our address is what most say, each host once', () => {
   for (let i = 0; i < 1000; i++) own.said(`x${i}`, '10.0.0.3');
   expect(own.host).toBe('10.0.0.3');
 });
+
+test('of our address the latest 64 voices count', () => {
+  const own = new OwnAddress();
+  for (let i = 0; i < 40; i++) own.said(`early ${i}`, '10.0.0.1');
+  for (let i = 0; i < 32; i++) own.said(`late ${i}`, '10.0.0.2');
+  // 32 of each are left; the first of the early ones goes next.
+  expect(own.host).toBe('10.0.0.1');
+  own.said('late', '10.0.0.2');
+  expect(own.host).toBe('10.0.0.2');
+});

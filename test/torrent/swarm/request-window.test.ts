@@ -111,3 +111,29 @@ test('nothing is known before the first block', () => {
   window.begin(0.25);
   expect([window.blocks, window.path(BLOCK)]).toEqual([1, 0]);
 });
+
+describe('what is measured', () => {
+  test('the rate is of the last two spans of 20 ms: what a path held before is forgotten', () => {
+    const window = new RequestWindow();
+    let now = 0;
+    for (; now < 100; now++) window.answered(1, 10 * BLOCK, now, 0, BLOCK);
+    expect(window.path(BLOCK)).toBeCloseTo(10);
+    for (const end = now + 45; now < end; now++) window.answered(1, BLOCK, now, 0, BLOCK);
+    expect(window.path(BLOCK)).toBeCloseTo(1);
+  });
+
+  test('the least time to answer counts for 10 s', () => {
+    const window = new RequestWindow();
+    window.answered(10, BLOCK, 0, 0, BLOCK);
+    for (let now = 100; now <= 9_900; now += 100) window.answered(100, BLOCK, now, 0, BLOCK);
+    expect(window.leastResponse).toBe(10);
+    for (let now = 10_000; now <= 10_500; now += 100) window.answered(100, BLOCK, now, 0, BLOCK);
+    expect(window.leastResponse).toBe(100);
+  });
+
+  test('an answer that took no time is one all the same', () => {
+    const window = new RequestWindow();
+    for (let i = 0; i < 10; i++) window.answered(0, 4 * BLOCK, 0, 0, BLOCK);
+    expect(window.path(BLOCK)).toBeCloseTo(4);
+  });
+});

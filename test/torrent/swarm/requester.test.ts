@@ -1,8 +1,11 @@
 // Which piece is asked of whom, by what the links are told.
 import { describe, expect, test } from '@jest/globals';
 import { seededRandom } from '../../../simulation/random.ts';
-import { MAX_IDLE_MESSAGES_PER_SECOND, MAX_UNSOLICITED_BLOCKS } from '../../../torrent/swarm/tunables.ts';
 import { BLOCK, bitsOf, makeSwarm, type Peer, type TestSwarm } from './harness.ts';
+
+// Written out, so that a changed number is noticed.
+const MAX_IDLE_MESSAGES_PER_SECOND = 500;
+const MAX_UNSOLICITED_BLOCKS = 32;
 
 /** Pieces in the order in which they were first asked of a peer. */
 function piecesAsked({ link }: Peer): number[] {
@@ -31,6 +34,26 @@ test('a seed that suggests no more is not waited for: we choose ourselves', () =
   expect(piecesAsked(seed)).toEqual([7]);
   world.pass(200);
   expect(piecesAsked(seed).length).toBeGreaterThan(1);
+});
+
+test('a suggestion may take three times as long as the seed takes to answer', () => {
+  const world = makeSwarm({ pieces: 20, policy: 'cluster' });
+  const seed = world.connect({ pieces: 'all', ownAgent: true });
+  world.swarm.suggest(seed.neighbour, 7);
+  world.swarm.unchoke(seed.neighbour);
+  world.clock.time += 99;
+  world.answer(seed);
+  world.pass(150);
+  expect(piecesAsked(seed)).toEqual([7]);
+  world.pass(100);
+  expect(piecesAsked(seed).length).toBeGreaterThan(1);
+});
+
+test('of suggestions that we cannot act on the latest 1024 are remembered', () => {
+  const world = makeSwarm({ pieces: 1100, policy: 'cluster' });
+  const { neighbour } = world.connect({ pieces: 'all', ownAgent: true });
+  for (let piece = 0; piece < 1100; piece++) world.swarm.suggest(neighbour, piece);
+  expect([neighbour.suggestions.length, neighbour.suggestions[0]]).toEqual([1024, 76]);
 });
 
 test('nothing is asked for while choked, and what was outstanding is asked elsewhere after a choke', () => {
@@ -116,6 +139,17 @@ describe('which piece', () => {
   });
 });
 
+test('cluster: nor are the rest of a piece that another one was asked for', () => {
+  const world = makeSwarm({ pieces: 8, blocksPerPiece: 4, policy: 'cluster' });
+  const leecher = world.connect({ pieces: [0], ownAgent: true });
+  const seed = world.connect({ pieces: 'all', ownAgent: true });
+  world.swarm.unchoke(leecher.neighbour);
+  expect(leecher.link.wanted.map(([piece]) => piece)).toEqual([0, 0]);
+  world.swarm.unchoke(seed.neighbour);
+  expect(piecesAsked(seed)).toHaveLength(1);
+  expect(piecesAsked(seed)).not.toContain(0);
+});
+
 describe('pipelining', () => {
   test('begins with four requests and grows by one for each block, to what the rate deserves', () => {
     const world = makeSwarm({ pieces: 1000, blocksPerPiece: 4 });
@@ -134,6 +168,23 @@ describe('pipelining', () => {
   });
 
   test.each([
+    ['grows where ten own agents give: nobody else fills a pause', 10, true],
+    ['is what the path holds where eleven do', 11, false],
+  ])('towards the end, what an own agent owes %s', (_, givers, grows) => {
+    const world = makeSwarm({ pieces: 400, policy: 'cluster' });
+    const peers = Array.from({ length: givers }, () => world.connect({ pieces: 'all', ownAgent: true }));
+    for (const { neighbour } of peers) world.swarm.unchoke(neighbour);
+    const { link, neighbour } = peers[0] as Peer;
+    for (let round = 0; round < 6; round++) {
+      world.clock.time += 50;
+      for (const block of link.wanted.splice(0)) world.swarm.block(neighbour, ...block);
+      for (const piece of world.received.splice(0)) world.swarm.pieceVerified(piece);
+    }
+    if (grows) expect(link.wanted.length).toBeGreaterThan(15);
+    else expect(link.wanted.length).toBeLessThan(10);
+  });
+
+  test.each([
     [4, 3],
     [1, 1],
   ])('never what would fill the queue of a peer that lets %d wait', (requestQueue, most) => {
@@ -145,6 +196,51 @@ describe('pipelining', () => {
       expect(peer.link.wanted).toHaveLength(most);
       world.answer(peer);
     }
+  });
+
+  test('an own agent of which nothing is known owes two blocks where little is missing, others four', () => {
+    const owed = (ownAgent: boolean) => {
+      const world = makeSwarm({ pieces: 20, policy: 'cluster' });
+      const { link, neighbour } = world.connect({ pieces: 'all', ownAgent });
+      world.swarm.unchoke(neighbour);
+      return link.wanted.length;
+    };
+    expect([owed(true), owed(false)]).toEqual([2, 4]);
+  });
+
+  test('an own agent owes 50 ms of its rate at least, while much is missing', () => {
+    const world = makeSwarm({ pieces: 50_000, policy: 'cluster' });
+    const peer = world.connect({ pieces: 'all', ownAgent: true });
+    world.swarm.unchoke(peer.neighbour);
+    for (let blocks = 0; blocks < 1000; blocks++) {
+      world.answer(peer);
+      for (const piece of world.received.splice(0)) world.swarm.pieceVerified(piece);
+    }
+    // One came in each millisecond.
+    expect(peer.link.wanted.length).toBeGreaterThanOrEqual(49);
+    expect(peer.link.wanted.length).toBeLessThan(100);
+  });
+
+  test('who gives pieces in their order owes 1 MiB from the start', () => {
+    const world = makeSwarm({ pieces: 400 });
+    const { link, neighbour } = world.connect({ pieces: 'all' });
+    world.swarm.readInOrder(neighbour, true);
+    world.swarm.unchoke(neighbour);
+    expect(link.wanted).toHaveLength(64);
+  });
+
+  test('the rate of a peer is the average over a second', () => {
+    const world = makeSwarm({ pieces: 4000 });
+    const peer = world.connect({ pieces: 'all' });
+    world.swarm.unchoke(peer.neighbour);
+    for (let blocks = 0; blocks < 6000; blocks++) {
+      world.answer(peer);
+      for (const piece of world.received.splice(0)) world.swarm.pieceVerified(piece);
+    }
+    const { receiveRate } = peer.neighbour;
+    const before = receiveRate.perMillisecond(world.clock.time);
+    expect(before / BLOCK).toBeCloseTo(1, 2);
+    expect(receiveRate.perMillisecond(world.clock.time + 1000) / before).toBeCloseTo(Math.exp(-1), 2);
   });
 
   test('a limit on downloads is kept by asking for less', () => {
@@ -259,6 +355,23 @@ describe('memory', () => {
     for (const peer of peers) expect(peer.neighbour.outstanding.size).toBe(1);
   });
 
+  test('one peer, however quick, is asked for blocks of 64 MiB of pieces at most', () => {
+    const world = makeSwarm({ pieces: 400, blocksPerPiece: 64 });
+    const { link, neighbour } = world.connect({ pieces: 'all' });
+    world.swarm.introduced(neighbour, { ownAgent: false, requestQueue: 1e6, uploadOnly: undefined });
+    world.swarm.unchoke(neighbour);
+    let most = 0;
+    // At 160 MB/s; 3 s of that would be more.
+    for (let blocks = 0; blocks < 10_000; blocks++) {
+      const [piece, begin, length] = link.wanted.shift() as [number, number, number];
+      world.clock.time += 0.1;
+      world.swarm.block(neighbour, piece, begin, length);
+      for (const done of world.received.splice(0)) world.swarm.pieceVerified(done);
+      most = Math.max(most, world.swarm.picker.startedCount);
+    }
+    expect(most).toBe(64);
+  });
+
   test('nothing more is asked for while too much waits for its hash', () => {
     const world = makeSwarm({ pieces: 64, blocksPerPiece: 512 });
     const peer = world.connect({ pieces: 'all' });
@@ -299,8 +412,9 @@ describe('endgame', () => {
     expect(slow.link.wanted).toHaveLength(4);
     expect(world.swarm.totals.endgameRequests).toBe(0);
     world.swarm.unchoke(quick.neighbour);
-    expect(quick.link.wanted.length).toBeGreaterThan(0);
-    expect(world.swarm.totals.endgameRequests).toBe(quick.link.wanted.length);
+    // Not all four: each is asked for where it would come first, when it would.
+    expect(quick.link.wanted).toHaveLength(2);
+    expect(world.swarm.totals.endgameRequests).toBe(2);
     const block = quick.link.wanted[0] as [number, number, number];
     world.answer(quick);
     expect(slow.link.said).toContain(`cancel ${block.join(' ')}`);
@@ -377,6 +491,21 @@ describe('peers that do not deliver', () => {
     world.swarm.unchoke(other.neighbour);
     const asked = other.link.wanted.map(([piece, begin]) => `${piece} ${begin}`);
     expect(asked.filter((block) => owed.includes(block)).length).toBe(3);
+  });
+
+  test('who does not answer that request for 12 s either is left alone as long', () => {
+    const world = makeSwarm({ pieces: 8, blocksPerPiece: 4 });
+    const { link, neighbour } = world.connect({ pieces: 'all' });
+    world.swarm.unchoke(neighbour);
+    world.pass(3100);
+    world.pass(11_900);
+    expect(link.wanted).toHaveLength(1);
+    world.pass(200);
+    expect(link.wanted).toEqual([]);
+    world.pass(11_800);
+    expect(link.wanted).toEqual([]);
+    world.pass(300);
+    expect(link.wanted).toHaveLength(1);
   });
 
   test('an own agent that owes blocks and is silent is dropped after 10 s, and it completes without it', () => {

@@ -6,6 +6,7 @@ import { Geometry } from '../../../torrent/swarm/geometry.ts';
 import { OutstandingBlocks, RequestQueue } from '../../../torrent/swarm/request-queues.ts';
 import { TokenBucket } from '../../../torrent/swarm/token-bucket.ts';
 import { TransferRate } from '../../../torrent/swarm/transfer-rate.ts';
+import { TICK_MILLISECONDS } from '../../../torrent/swarm/tunables.ts';
 
 describe('geometry', () => {
   test('every block is named by one number, and covers its bytes once', () => {
@@ -41,15 +42,16 @@ describe('geometry', () => {
 describe('transfer rate', () => {
   test('a steady rate is told rightly from early on, and forgotten when it ends', () => {
     const rate = new TransferRate(1000);
-    expect(rate.perMillisecond(0)).toBe(0);
-    for (let now = 5; now <= 5000; now += 5) {
-      rate.add(16384, now);
-      if (now === 50 || now === 500 || now === 5000) {
-        expect(rate.perMillisecond(now)).toBeGreaterThan(0.95 * (16384 / 5));
-        expect(rate.perMillisecond(now)).toBeLessThan(1.05 * (16384 / 5));
+    const begin = 1000;
+    expect(rate.perMillisecond(begin)).toBe(0);
+    for (let time = 5; time <= 5000; time += 5) {
+      rate.add(16384, begin + time);
+      if (time === 50 || time === 500 || time === 5000) {
+        expect(rate.perMillisecond(begin + time)).toBeGreaterThan(0.95 * (16384 / 5));
+        expect(rate.perMillisecond(begin + time)).toBeLessThan(1.05 * (16384 / 5));
       }
     }
-    expect(rate.perMillisecond(15_000)).toBeLessThan(1);
+    expect(rate.perMillisecond(begin + 15_000)).toBeLessThan(1);
   });
 });
 
@@ -78,10 +80,10 @@ describe('token bucket', () => {
     );
   });
 
-  test('reaches its rate when asked every 100 ms', () => {
+  test('reaches its rate when asked at every tick', () => {
     const bucket = new TokenBucket(1_000_000, 0);
     let passed = 0;
-    for (let now = 0; now <= 10_000; now += 100) {
+    for (let now = 0; now <= 10_000; now += TICK_MILLISECONDS) {
       while (bucket.isOpen(now)) {
         bucket.spend(16384);
         passed += 16384;

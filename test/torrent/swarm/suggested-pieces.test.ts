@@ -59,3 +59,16 @@ test('one that is overlooked is not assigned any more, and nothing is suggested 
   expect([suggested.hasRoom, suggested.restsUntil]).toEqual([true, 5000]);
   expect(suggested.taken(1, 0, RATE, 10)).toBe(false);
 });
+
+test('however much the path holds, 1024 are on their way at most', () => {
+  const suggested = new SuggestedPieces();
+  let [piece, now, most] = [0, 0, 0];
+  for (let round = 0; round < 12; round++) {
+    const count = fill(suggested, piece, now);
+    most = Math.max(most, count);
+    now += 200;
+    for (let i = 0; i < count; i++) suggested.taken(piece + i, now, 1000 * RATE, now);
+    piece += count;
+  }
+  expect(most).toBe(1024);
+});

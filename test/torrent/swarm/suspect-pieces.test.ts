@@ -1,8 +1,13 @@
 // A piece that failed with blocks of several peers, one of which does what it can so that nobody else gives it.
 import { describe, expect, test } from '@jest/globals';
-import { FIRST_ATTEMPT_MILLISECONDS } from '../../../torrent/swarm/tunables.ts';
+import type { SwarmContext } from '../../../torrent/swarm/context.ts';
+import type { Neighbour } from '../../../torrent/swarm/neighbour.ts';
+import { SuspectPieces } from '../../../torrent/swarm/suspect-pieces.ts';
 import { EVASIONS, gives, Play, type Player, rejectsAll } from './cast.ts';
 import { BLOCK, makeSwarm } from './harness.ts';
+
+// Written out, so that a changed number is noticed.
+const FIRST_ATTEMPT_MILLISECONDS = 10_000;
 
 const BLOCKS = 32;
 
@@ -42,6 +47,15 @@ describe.each([
     expect(world.swarm.isComplete).toBe(true);
     expect(world.events).not.toContain('banned honest');
     expect(world.events).toContain('banned evasive');
+  });
+});
+
+test('at a choke it is passed on at once', () => {
+  const { play, world, honest } = suspectAt('gives nothing', 'classic', false);
+  world.swarm.choke((play.players[0] as Player).neighbour);
+  expect(world.swarm.picker.startedPiece(0)).toMatchObject({
+    exclusive: true,
+    starter: honest.neighbour.number,
   });
 });
 
@@ -93,4 +107,49 @@ test('two that have only parts of it give it together at last', () => {
   }
   play.run(60_000);
   expect(world.swarm.isComplete).toBe(true);
+});
+
+describe('the list of them', () => {
+  /** As much of a peer that may give everything as matters here. */
+  const giver = (number: number) =>
+    ({ number, identityNumber: number, restsUntil: 0, pieces: { get: () => true } }) as unknown as Neighbour;
+
+  /** Two peers, of which the first one gives every piece alone. */
+  function listed() {
+    const [starter, other] = [giver(0), giver(1)];
+    const picker = { startedPiece: (piece: number) => ({ piece, starter: 0, exclusive: piece === 0 }) };
+    const context = { picker, neighbours: [starter, other] } as unknown as SwarmContext;
+    return { suspects: new SuspectPieces(context), starter };
+  }
+
+  test('holds 64 pieces; the one longest there that nobody gives alone makes room', () => {
+    const { suspects } = listed();
+    for (let piece = 0; piece < 64; piece++) suspects.add(piece);
+    expect([suspects.size, suspects.has(1)]).toEqual([64, true]);
+    suspects.add(64);
+    expect([suspects.size, suspects.has(0), suspects.has(1)]).toEqual([64, true, false]);
+  });
+
+  test('of three attempts of one peer the last is shared', () => {
+    const { suspects, starter } = listed();
+    suspects.add(0);
+    const alone = Array.from({ length: 6 }, () => suspects.begin(starter, 0, 0));
+    expect(alone).toEqual([true, true, false, true, true, false]);
+  });
+
+  test('the time of an attempt doubles with each, twelve times at most', () => {
+    const { suspects, starter } = listed();
+    suspects.add(0);
+    const times: number[] = [];
+    for (let attempt = 0; attempt < 15; attempt++) {
+      suspects.begin(starter, 0, 0);
+      times.push(
+        [...Array(20).keys()].findIndex((doublings) => {
+          const time = FIRST_ATTEMPT_MILLISECONDS * 2 ** doublings;
+          return suspects.overdue(time).length === 0 && suspects.overdue(time + 1).length === 1;
+        }),
+      );
+    }
+    expect(times).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 12, 12]);
+  });
 });

@@ -3,10 +3,15 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { MessageReader } from '../../../torrent/wire/message-reader.ts';
 import { MessageWriter } from '../../../torrent/wire/message-writer.ts';
-import { BLOCK_BYTES, MAX_EXTENDED_BYTES, MAX_RUN_BYTES } from '../../../torrent/wire/messages.ts';
 import { failureOf } from '../failure.ts';
 import { fuzzParameters } from '../fuzz.ts';
 import { recorder } from './recorder.ts';
+
+// Written out, so that a changed number is noticed.
+const BLOCK_BYTES = 16_384;
+const MAX_RUN_BYTES = 131_072;
+const MAX_EXTENDED_BYTES = 65_536;
+const MAX_UNKNOWN_BYTES = 65_536;
 
 const bounds = { bitfieldBytes: 3, maxBlockBytes: BLOCK_BYTES };
 
@@ -74,6 +79,64 @@ test('what the writer says the reader hears, however the bytes are cut', () => {
     ),
     fuzzParameters(300),
   );
+});
+
+describe('each message as the BEPs have it', () => {
+  test.each<[string, Say, string, string]>([
+    ['keep-alive', (writer) => writer.keepAlive(), '00000000', 'keepAlive'],
+    ['choke', (writer) => writer.choke(), '0000000100', 'choke'],
+    ['unchoke', (writer) => writer.unchoke(), '0000000101', 'unchoke'],
+    ['interested', (writer) => writer.interested(), '0000000102', 'interested'],
+    ['not interested', (writer) => writer.notInterested(), '0000000103', 'notInterested'],
+    ['have', (writer) => writer.have(0x102), '000000050400000102', 'have 258'],
+    [
+      'bitfield',
+      (writer) => writer.bitfield(Buffer.from('a1b2c3', 'hex')),
+      '0000000405a1b2c3',
+      'bitfield a1b2c3',
+    ],
+    [
+      'request',
+      (writer) => writer.request(1, 0x4000, 0x4000),
+      '0000000d06000000010000400000004000',
+      'request 1 16384 16384',
+    ],
+    [
+      'piece',
+      (writer) => writer.block(1, 0x4000, Buffer.from([9])),
+      '0000000a07000000010000400009',
+      'block 1 16384 09',
+    ],
+    [
+      'cancel',
+      (writer) => writer.cancel(1, 0x4000, 0x4000),
+      '0000000d08000000010000400000004000',
+      'cancel 1 16384 16384',
+    ],
+    ['suggest', (writer) => writer.suggest(2), '000000050d00000002', 'suggest 2'],
+    ['have all', (writer) => writer.haveAll(), '000000010e', 'haveAll'],
+    ['have none', (writer) => writer.haveNone(), '000000010f', 'haveNone'],
+    [
+      'reject',
+      (writer) => writer.reject(1, 0x4000, 0x4000),
+      '0000000d10000000010000400000004000',
+      'reject 1 16384 16384',
+    ],
+    ['allowed fast', (writer) => writer.allowedFast(2), '000000051100000002', 'allowedFast 2'],
+    [
+      'extended',
+      (writer) => writer.extended(3, Buffer.from('de', 'latin1')),
+      '0000000414036465',
+      'extended 3 6465',
+    ],
+  ])('%s', (_, say, bytes, expected) => {
+    const writer = new MessageWriter();
+    say(writer);
+    expect(Buffer.concat(writer.take()).toString('hex')).toBe(bytes);
+    const { handler, heard } = recorder();
+    new MessageReader(handler, bounds).push(Buffer.from(bytes, 'hex'));
+    expect(heard).toEqual([expected]);
+  });
 });
 
 test('full blocks cut at every place of their header arrive whole', () => {
@@ -313,6 +376,7 @@ describe('bad input ends in a protocol error at its fifth byte', () => {
     ['allowed fast too short', bytesOf(1, 17)],
     ['an extended message without its id', bytesOf(1, 20)],
     ['an extended message too long', bytesOf(MAX_EXTENDED_BYTES + 1, 20)],
+    ['an unknown message too long', bytesOf(MAX_UNKNOWN_BYTES + 1, 99)],
   ])('%s', (_name, bytes) => {
     const whole = recorder();
     expect(failureOf(() => new MessageReader(whole.handler, bounds).push(bytes)).code).toBe('PeerProtocol');
@@ -323,7 +387,17 @@ describe('bad input ends in a protocol error at its fifth byte', () => {
   });
 });
 
-test('messages of unknown kinds are skipped', () => {
+test('messages of unknown kinds are skipped, up to 64 KiB; extended ones are heard up to as much', () => {
+  const { handler, heard } = recorder();
+  const reader = new MessageReader(handler, bounds);
+  const rest = Buffer.alloc(MAX_UNKNOWN_BYTES - 1);
+  reader.push(Buffer.concat([bytesOf(MAX_UNKNOWN_BYTES, 99), rest, bytesOf(1, 1)]));
+  expect(heard).toEqual(['unchoke']);
+  reader.push(Buffer.concat([bytesOf(MAX_EXTENDED_BYTES, 20), rest]));
+  expect(heard).toHaveLength(2);
+});
+
+test('messages of unknown kinds are skipped, however they are cut', () => {
   const { handler, heard } = recorder();
   const reader = new MessageReader(handler, bounds);
   feed(reader, Buffer.concat([bytesOf(4, 99, 1, 2, 3), bytesOf(3, 9, 0x1a, 0xe1), bytesOf(1, 1)]), [2, 3]);

@@ -22,6 +22,14 @@ test('what is written is read back; data stands behind the dictionary', () => {
   expect(Buffer.concat(parts).equals(info)).toBe(true);
 });
 
+test('messages as BEP 9 has them', () => {
+  expect(encodeMetadataRequest(3).toString()).toBe('d8:msg_typei0e5:piecei3ee');
+  expect(encodeMetadataData(0, Buffer.from('xyz')).toString()).toBe(
+    'd8:msg_typei1e5:piecei0e10:total_sizei3eexyz',
+  );
+  expect(encodeMetadataReject(3).toString()).toBe('d8:msg_typei2e5:piecei3ee');
+});
+
 test('kinds that nobody knows are skipped (BEP 9)', () => {
   expect(parseMetadataMessage(encodeBencode({ msg_type: 7, piece: 0 }))).toBeUndefined();
 });
