@@ -141,16 +141,16 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
       this.#collected = [];
       this.#collectedBytes = 0;
       this.#collectedBuffers = 0;
-      this.#socket.write(chunks, () => this.#left(blocks, blockBytes, buffers));
+      this.#socket.write(chunks, (haveLeft) => this.#written(blocks, blockBytes, buffers, haveLeft));
     }
     if (this.#socket.unsentBytes > MAX_UNSENT_BYTES) {
       this.#owner.swarm.drop(this.neighbour, 'it does not read what it asks for');
     }
   }
 
-  #left(blocks: readonly Buffer[], blockBytes: number, buffers: number): void {
+  #written(blocks: readonly Buffer[], blockBytes: number, buffers: number, haveLeft: boolean): void {
     for (const block of blocks) this.#owner.storage.release(block);
-    if (this.#isClosed) return;
+    if (this.#isClosed || !haveLeft) return;
     this.#lentBuffers -= buffers;
     if (this.#lentBuffers === 0) this.#latestMemory = undefined;
     this.pendingBytes -= blockBytes;
@@ -168,6 +168,7 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
     this.#reader.stop();
     this.#socket.close();
     this.#toRead.clear();
+    for (const block of this.#collected.splice(0)) this.#owner.storage.release(block);
   }
 
   // PeerLink: what the swarm says

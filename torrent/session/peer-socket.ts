@@ -89,16 +89,20 @@ export class PeerSocket {
     this.#events = events;
   }
 
-  /** Writes chunks, all in one system call if the kernel takes them. `written` is called unless the socket fails. */
-  write(chunks: readonly Uint8Array[], written?: () => void): void {
+  /**
+   * Writes chunks, all in one system call if the kernel takes them. `done` is called when nobody reads them any more:
+   * with true if they have left, with false if the socket failed or was closed before.
+   */
+  write(chunks: readonly Uint8Array[], done?: (haveLeft: boolean) => void): void {
     const socket = this.#socket;
-    if (!socket.writable || chunks.length === 0) return;
+    if (!socket.writable || chunks.length === 0) {
+      done?.(false);
+      return;
+    }
     if (chunks.length > 1) socket.cork();
     const last = chunks.length - 1;
     for (let i = 0; i < last; i++) socket.write(chunks[i] as Uint8Array);
-    socket.write(chunks[last] as Uint8Array, (error) => {
-      if (error === null || error === undefined) written?.();
-    });
+    socket.write(chunks[last] as Uint8Array, (error) => done?.(error === null || error === undefined));
     if (chunks.length > 1) socket.uncork();
   }
 

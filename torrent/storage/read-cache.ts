@@ -1,22 +1,28 @@
 // Bytes that were read just now, for all torrents of a process, so that one read from disk serves
-// every peer that asks. Invariant: the cache holds at most `maxBytes`, and has the use of what it holds.
+// every peer that asks. Invariant: the cache holds at most two thirds of its share of the ledger, and has the use of what it holds.
+import { type MemoryShare, processMemory } from '../memory-ledger.ts';
 import { SpanMemory } from './span-memory.ts';
 
-/** Bytes kept for the next readers. */
-const READ_CACHE_BYTES = 32 * 1024 * 1024;
+/** Part of the share that is kept for the next readers; the rest is for what is lent and for spare buffers. */
+const CACHE_PART = 2 / 3;
 
 /** Buffers by number, the least recently used ones go first. */
 export class ReadCache {
   /** Where the buffers come from, and go to when they are dropped here. */
-  readonly memory = new SpanMemory();
-  readonly #maxBytes: number;
+  readonly memory: SpanMemory;
+  readonly #share: MemoryShare;
   readonly #buffers = new Map<number, Buffer>();
   #bytes = 0;
   #latestKey = -1;
   #torrents = 0;
 
-  constructor(maxBytes: number = READ_CACHE_BYTES) {
-    this.#maxBytes = maxBytes;
+  constructor(share: MemoryShare = processMemory.reads) {
+    this.#share = share;
+    this.memory = new SpanMemory(share);
+  }
+
+  get #maxBytes(): number {
+    return this.#share.limitBytes * CACHE_PART;
   }
 
   /** Bytes held. */

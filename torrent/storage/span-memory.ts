@@ -1,22 +1,34 @@
-// Memory for what is read from disk, used anew once nobody reads it any more. Invariant: bytes that somebody still
-// has the use of are never written to; who forgets to give back costs a new buffer and nothing else.
+// Memory for what is read from disk, used anew once nobody reads it any more. Invariants: bytes that somebody still
+// has the use of are never written to; the share of the ledger is charged for all that are in use.
 // A new buffer for every span was measured to cost a seed a third of its CPU time: memory outside of the heap sets
 // off full garbage collections.
+import type { MemoryAccount, MemoryShare } from '../memory-ledger.ts';
 
-/** Spare buffers kept for the next spans, in bytes. */
-const SPARE_BYTES = 8 * 1024 * 1024;
+/** Part of the share for spare buffers, kept for the next spans. */
+const SPARE_PART = 1 / 6;
 
 /** Buffers whose users are counted. */
 export class SpanMemory {
-  readonly #maxSpareBytes: number;
+  readonly #share: MemoryShare;
+  readonly #account: MemoryAccount;
   /** How many use a buffer, by its memory. */
   readonly #users = new WeakMap<ArrayBufferLike, { count: number }>();
   /** By length. */
   readonly #spare = new Map<number, Buffer[]>();
   #spareBytes = 0;
 
-  constructor(maxSpareBytes: number = SPARE_BYTES) {
-    this.#maxSpareBytes = maxSpareBytes;
+  constructor(share: MemoryShare) {
+    this.#share = share;
+    this.#account = share.open();
+  }
+
+  get #maxSpareBytes(): number {
+    return this.#share.limitBytes * SPARE_PART;
+  }
+
+  /** True if so much is in use that nothing should be lent: a copy of a block is less than what it keeps. */
+  get isShort(): boolean {
+    return this.#account.usedBytes > this.#share.limitBytes - this.#maxSpareBytes;
   }
 
   /** A buffer with anything in it; the caller is its one user. */
@@ -25,6 +37,7 @@ export class SpanMemory {
     if (spare !== undefined) this.#spareBytes -= length;
     const buffer = spare ?? Buffer.allocUnsafeSlow(length);
     this.#users.set(buffer.buffer, { count: 1 });
+    this.#account.charge(length);
     return buffer;
   }
 
@@ -40,6 +53,7 @@ export class SpanMemory {
     if (users === undefined || --users.count > 0) return;
     this.#users.delete(view.buffer);
     const length = view.buffer.byteLength;
+    this.#account.giveBack(length);
     if (this.#spareBytes + length > this.#maxSpareBytes) return;
     this.#spareBytes += length;
     const spare = this.#spare.get(length);

@@ -46,8 +46,10 @@ export class SpanReader {
     if (buffer === undefined) return undefined;
     const start = offset % SPAN_BYTES;
     if (start + length > buffer.length) return undefined;
+    const block = buffer.subarray(start, start + length);
+    if (this.#cache.memory.isShort) return Buffer.from(block);
     this.#cache.memory.retain(buffer);
-    return buffer.subarray(start, start + length);
+    return block;
   }
 
   /**
@@ -63,7 +65,8 @@ export class SpanReader {
       parts.push(part);
       at += part.length;
     }
-    if (parts.length === 1 && parts[0] !== undefined) return parts[0];
+    const [only] = parts;
+    if (parts.length === 1 && only !== undefined && !this.#cache.memory.isShort) return only;
     const block = Buffer.concat(parts);
     for (const part of parts) this.release(part);
     return block;

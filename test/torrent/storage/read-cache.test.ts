@@ -1,8 +1,9 @@
 import { expect, test } from '@jest/globals';
+import { MemoryShare } from '../../../torrent/memory-ledger.ts';
 import { ReadCache } from '../../../torrent/storage/read-cache.ts';
 
 test('a cache keeps what was used last, within its bound', () => {
-  const cache = new ReadCache(300);
+  const cache = new ReadCache(new MemoryShare(450));
   for (const key of [1, 2, 3]) cache.set(key, Buffer.alloc(100, key));
   expect(cache.get(1)?.[0]).toBe(1);
   cache.set(4, Buffer.alloc(100, 4));
@@ -14,7 +15,7 @@ test('a cache keeps what was used last, within its bound', () => {
 });
 
 test('torrents share a cache without seeing each other', () => {
-  const cache = new ReadCache(300);
+  const cache = new ReadCache(new MemoryShare(450));
   const one = cache.nextKeys();
   const other = cache.nextKeys();
   cache.set(one + 7, Buffer.alloc(10, 1));
@@ -23,7 +24,7 @@ test('torrents share a cache without seeing each other', () => {
   expect([cache.get(one + 7), cache.get(other + 7)?.[0], cache.bytes]).toEqual([undefined, 2, 10]);
 });
 
-test('32 MiB are kept', () => {
+test('32 MiB are kept of the default budget', () => {
   const cache = new ReadCache();
   const buffer = Buffer.alloc(1024 * 1024);
   for (let key = 0; key < 40; key++) cache.set(key, buffer);

@@ -1,10 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { MemoryShare } from '../../../torrent/memory-ledger.ts';
 import { SpanMemory } from '../../../torrent/storage/span-memory.ts';
+
+const MIB = 1024 * 1024;
 
 describe('memory of spans', () => {
   test('is used anew when its last user gives it back, and not before', () => {
-    const memory = new SpanMemory();
+    const memory = new SpanMemory(new MemoryShare(48 * MIB));
     const first = memory.take(1000);
     const view = first.subarray(100, 200);
     memory.retain(view);
@@ -18,7 +21,7 @@ describe('memory of spans', () => {
   });
 
   test('of others is none of its business', () => {
-    const memory = new SpanMemory();
+    const memory = new SpanMemory(new MemoryShare(48 * MIB));
     const foreign = Buffer.alloc(10);
     memory.retain(foreign);
     memory.release(foreign);
@@ -27,7 +30,7 @@ describe('memory of spans', () => {
   });
 
   test('is kept up to a bound', () => {
-    const memory = new SpanMemory(2000);
+    const memory = new SpanMemory(new MemoryShare(12_000));
     const taken = [memory.take(1000), memory.take(1000), memory.take(1000)];
     for (const buffer of taken) memory.release(buffer);
     const again = new Set(
@@ -36,13 +39,24 @@ describe('memory of spans', () => {
     expect(taken.filter(({ buffer }) => again.has(buffer))).toHaveLength(2);
   });
 
-  test('is kept up to 8 MiB by itself', () => {
-    const memory = new SpanMemory();
-    const take = () => Array.from({ length: 10 }, () => memory.take(1024 * 1024));
+  test('is kept up to a sixth of its share', () => {
+    const memory = new SpanMemory(new MemoryShare(48 * MIB));
+    const take = () => Array.from({ length: 10 }, () => memory.take(MIB));
     const taken = take();
     for (const buffer of taken) memory.release(buffer);
     const again = new Set(take().map(({ buffer }) => buffer));
     expect(taken.filter(({ buffer }) => again.has(buffer))).toHaveLength(8);
+  });
+
+  test('is charged to its share, and short before all of that is in use', () => {
+    const share = new MemoryShare(6000);
+    const memory = new SpanMemory(share);
+    const taken = Array.from({ length: 5 }, () => memory.take(1000));
+    expect([share.usedBytes, memory.isShort]).toEqual([5000, false]);
+    const last = memory.take(1);
+    expect([share.usedBytes, memory.isShort]).toEqual([5001, true]);
+    for (const buffer of [...taken, last]) memory.release(buffer);
+    expect(share.usedBytes).toBe(0);
   });
 
   test('is never handed out while somebody has the use of it', () => {
@@ -53,7 +67,7 @@ describe('memory of spans', () => {
     });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
-        const memory = new SpanMemory(256);
+        const memory = new SpanMemory(new MemoryShare(6 * 256));
         const held: Buffer[] = [];
         for (const { kind, pick, length } of steps) {
           const one = held[pick % Math.max(1, held.length)];
