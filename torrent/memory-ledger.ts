@@ -64,11 +64,10 @@ export class MemoryAccount {
     return this.#share.fairBytes(this);
   }
 
-  /** True if it may have so many bytes more. */
+  /** True if it may have so many bytes more. Whoever has nothing may begin while there is any room. */
   hasRoomFor(bytes: number): boolean {
-    return (
-      this.#share.usedBytes + bytes <= this.#share.limitBytes && this.#usedBytes + bytes <= this.fairBytes
-    );
+    if (this.#share.usedBytes + bytes > this.#share.limitBytes) return false;
+    return this.#usedBytes === 0 || this.#usedBytes + bytes <= this.fairBytes;
   }
 
   /** Takes so many bytes more, if it may. */

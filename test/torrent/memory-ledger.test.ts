@@ -22,13 +22,23 @@ test('one alone may have everything, and of two each a half', () => {
   expect(first.take(1)).toBe(false);
   expect(second.take(1)).toBe(false);
   first.giveBack(60);
-  expect(second.take(51)).toBe(false);
-  expect(second.take(50)).toBe(true);
+  expect(second.take(40)).toBe(true);
+  expect(second.take(11)).toBe(false);
+  expect(second.take(10)).toBe(true);
   expect(first.take(11)).toBe(false);
   expect(first.take(10)).toBe(true);
   second.clear();
   expect(first.take(50)).toBe(true);
   expect([first.usedBytes, second.usedBytes, share.usedBytes]).toEqual([100, 0, 100]);
+});
+
+test('whoever has nothing begins with what there is', () => {
+  const share = new MemoryShare(100);
+  for (let others = 0; others < 9; others++) expect(share.open().take(5)).toBe(true);
+  const late = share.open();
+  expect(late.take(56)).toBe(false);
+  expect(late.take(50)).toBe(true);
+  expect(late.take(1)).toBe(false);
 });
 
 test('what is there already is counted, whatever there is room for', () => {

@@ -1,7 +1,8 @@
 // Puts a torrent's metadata together from what peers give (BEP 9). Invariants: only bytes whose SHA-1 is the info
-// hash come out; memory is bounded by MAX_SIZES times the largest metainfo; a peer that alone gave bytes that fail
+// hash come out; memory is bounded by MAX_SIZES times the largest metainfo and by the account; a peer that alone gave bytes that fail
 // is guilty, and after a failure of several each is asked alone, so that no liar can stand in the way for ever.
 import { createHash } from 'node:crypto';
+import type { MemoryAccount } from '../memory-ledger.ts';
 import { METADATA_PIECE_BYTES, metadataPieces } from '../wire/metadata-message.ts';
 
 /** Peers may claim different sizes, of which one is right: so many are tried at a time. */
@@ -58,11 +59,14 @@ const MORE: AssemblyOutcome = { kind: 'more' };
 /** The metadata of one torrent on its way. */
 export class MetadataAssembly {
   readonly #infoHash: Uint8Array;
+  readonly #memory: MemoryAccount;
   readonly #attempts = new Map<number, Attempt>();
   readonly #members = new Map<MetadataSource, Member>();
 
-  constructor(infoHash: Uint8Array) {
+  /** @param memory for what comes */
+  constructor(infoHash: Uint8Array, memory: MemoryAccount) {
     this.#infoHash = infoHash;
+    this.#memory = memory;
   }
 
   /** Bytes that are here, and bytes there should be, of the attempt that is furthest. */
@@ -80,7 +84,7 @@ export class MetadataAssembly {
     if (this.#members.has(source)) return true;
     let attempt = this.#attempts.get(bytes);
     if (attempt === undefined) {
-      if (this.#attempts.size >= MAX_SIZES) return false;
+      if (this.#attempts.size >= MAX_SIZES || !this.#memory.take(bytes)) return false;
       const pieces = new Array<Uint8Array | undefined>(metadataPieces(bytes)).fill(undefined);
       attempt = { bytes, pieces, givers: new Set(), alone: undefined, isOneByOne: false };
       this.#attempts.set(bytes, attempt);
@@ -98,7 +102,14 @@ export class MetadataAssembly {
     const { attempt } = member;
     if (attempt.alone === source) restart(attempt);
     if (!this.#membersOf(attempt).next().done) this.#ask(now);
-    else this.#attempts.delete(attempt.bytes);
+    else if (this.#attempts.delete(attempt.bytes)) this.#memory.giveBack(attempt.bytes);
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    this.#members.clear();
+    this.#attempts.clear();
+    this.#memory.clear();
   }
 
   /** The peer refuses a piece. */

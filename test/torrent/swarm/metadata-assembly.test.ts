@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { MemoryShare } from '../../../torrent/memory-ledger.ts';
 import { MetadataAssembly, type MetadataSource } from '../../../torrent/swarm/metadata-assembly.ts';
 import { fuzzParameters } from '../fuzz.ts';
 
@@ -8,6 +9,7 @@ const PIECE = 16 * 1024;
 const info = Buffer.alloc(5 * PIECE + 100, 0);
 for (let i = 0; i < info.length; i++) info[i] = (i * 7 + (i >> 8)) & 0xff;
 const infoHash = createHash('sha1').update(info).digest();
+const plenty = () => new MemoryShare(100 * 1024 * 1024).open();
 const pieceOf = (piece: number) => info.subarray(piece * PIECE, (piece + 1) * PIECE);
 
 /** A peer that writes down what it is asked. */
@@ -33,7 +35,7 @@ class Source implements MetadataSource {
 }
 
 test('pieces are shared among those who have them, each asked once', () => {
-  const assembly = new MetadataAssembly(infoHash);
+  const assembly = new MetadataAssembly(infoHash, plenty());
   const [a, b] = [new Source('a'), new Source('b')];
   assembly.join(a, info.length, 0);
   assembly.join(b, info.length, 0);
@@ -48,7 +50,7 @@ test('pieces are shared among those who have them, each asked once', () => {
 });
 
 test('a piece that is slow to come is asked of a second peer, and who never answers is told', () => {
-  const assembly = new MetadataAssembly(infoHash);
+  const assembly = new MetadataAssembly(infoHash, plenty());
   const [slow, quick] = [new Source('slow'), new Source('quick')];
   assembly.join(slow, info.length, 0);
   assembly.join(quick, info.length, 0);
@@ -62,7 +64,7 @@ test('a piece that is slow to come is asked of a second peer, and who never answ
 });
 
 test('a refusal is taken elsewhere, and the peer is left alone for a while', () => {
-  const assembly = new MetadataAssembly(infoHash);
+  const assembly = new MetadataAssembly(infoHash, plenty());
   const [a, b] = [new Source('a'), new Source('b')];
   assembly.join(a, info.length, 0);
   a.asked = [];
@@ -77,7 +79,7 @@ test('a refusal is taken elsewhere, and the peer is left alone for a while', () 
 
 describe('liars', () => {
   test('who alone gave metadata that fails is guilty, and another is asked', () => {
-    const assembly = new MetadataAssembly(infoHash);
+    const assembly = new MetadataAssembly(infoHash, plenty());
     const liar = new Source('liar', true);
     assembly.join(liar, info.length, 0);
     let outcome: unknown;
@@ -93,14 +95,14 @@ describe('liars', () => {
   });
 
   test('a piece of the wrong length proves it at once', () => {
-    const assembly = new MetadataAssembly(infoHash);
+    const assembly = new MetadataAssembly(infoHash, plenty());
     const liar = new Source('liar');
     assembly.join(liar, info.length, 0);
     expect(assembly.received(liar, 0, Buffer.alloc(5), 1)).toEqual({ kind: 'guilty', source: liar });
   });
 
   test('what nobody asked for is not kept', () => {
-    const assembly = new MetadataAssembly(infoHash);
+    const assembly = new MetadataAssembly(infoHash, plenty());
     const [a, stranger] = [new Source('a'), new Source('stranger')];
     assembly.join(a, info.length, 0);
     expect(assembly.received(stranger, 0, a.answer(0), 1)).toEqual({ kind: 'more' });
@@ -109,7 +111,7 @@ describe('liars', () => {
   });
 
   test('claims of many sizes are bounded; one whose claimants left makes room', () => {
-    const assembly = new MetadataAssembly(infoHash);
+    const assembly = new MetadataAssembly(infoHash, plenty());
     const liars = [1, 2, 3, 4].map((size) => new Source(`${size}`));
     for (const [index, liar] of liars.entries()) expect(assembly.join(liar, 1000 + index, 0)).toBe(true);
     const honest = new Source('honest');
@@ -117,6 +119,22 @@ describe('liars', () => {
     assembly.leave(liars[0] as Source, 0);
     expect(assembly.join(honest, info.length, 0)).toBe(true);
     expect(honest.asked).toEqual([0, 1, 2, 3]);
+  });
+
+  test('claims that memory has no room for wait, and what is not needed any more is given back', () => {
+    const share = new MemoryShare(2 * info.length);
+    const assembly = new MetadataAssembly(infoHash, share.open());
+    const [greedy, honest] = [new Source('greedy'), new Source('honest')];
+    expect(assembly.join(greedy, 2 * info.length - 1, 0)).toBe(true);
+    expect(assembly.join(honest, info.length, 0)).toBe(false);
+    assembly.leave(greedy, 0);
+    expect(share.usedBytes).toBe(0);
+    expect(assembly.join(honest, info.length, 0)).toBe(true);
+    // Who claims what another claims costs nothing more.
+    expect(assembly.join(new Source('another'), info.length, 0)).toBe(true);
+    expect(share.usedBytes).toBe(info.length);
+    assembly.clear();
+    expect(share.usedBytes).toBe(0);
   });
 });
 
@@ -126,7 +144,7 @@ test('one honest peer is enough, whoever lies, refuses and in whatever order', (
       fc.array(fc.constantFrom('liar', 'mute', 'refuser', 'honest'), { maxLength: 6 }),
       fc.infiniteStream(fc.nat(1000)),
       (kinds, draws) => {
-        const assembly = new MetadataAssembly(infoHash);
+        const assembly = new MetadataAssembly(infoHash, plenty());
         const sources = [...kinds, 'honest'].map((kind) => new Source(kind, kind === 'liar'));
         const gone = new Set<Source>();
         const leave = (source: Source, now: number) => {

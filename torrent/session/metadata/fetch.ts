@@ -62,7 +62,7 @@ export class MetadataFetch implements SwarmMember {
     this.#dialler = new Dialler(this.infoHash, this.#list, around, (greeting, handshake, rest) =>
       this.established(greeting, handshake, rest),
     );
-    this.#assembly = new MetadataAssembly(this.infoHash);
+    this.#assembly = new MetadataAssembly(this.infoHash, around.memory.metadata.open());
     this.#neededAt = around.clock.now();
     const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
     this.infoBytes = promise;
@@ -122,7 +122,7 @@ export class MetadataFetch implements SwarmMember {
         if (this.#assembly.join(from, bytes, clock.now())) {
           const { host, port } = from.address;
           if (from.outgoing && !this.#exchanged.has(`${host}|${port}`)) this.#offering.push({ host, port });
-        } else this.#drop(from, 'too many sizes of the metadata are claimed');
+        } else this.#drop(from, 'there is no room for the size of the metadata that it claims');
       },
       said: (from, message) => this.#said(from, message),
       // Whether the torrent is private is not known yet: if it is, it begins without these (BEP 27).
@@ -191,6 +191,7 @@ export class MetadataFetch implements SwarmMember {
     this.#dialler.stop('the metadata is not looked for any more');
     for (const peer of this.#peers) peer.close();
     this.#peers.clear();
+    this.#assembly.clear();
   }
 
   #dial(now: number): void {
