@@ -1,6 +1,5 @@
 // Keeps up with one kind: lists it, watches from there, and begins again wherever it was cut off.
 // Invariant: it ends only when its signal aborts; whatever the API server does in between costs time, no event.
-
 import { type Clock, type Logger, sleep } from '../base/index.ts';
 import { Backoff } from './backoff.ts';
 import type { ResourceClient, Selection } from './client.ts';

@@ -12,7 +12,7 @@ import {
   parseIngest,
   SourceReason,
 } from '../api/index.ts';
-import { type Clock, type Logger, sleep } from '../base/index.ts';
+import { type Clock, CodedError, type Logger, sleep } from '../base/index.ts';
 import { PublishError } from './errors.ts';
 import { backoffMs } from './runtime.ts';
 
@@ -25,8 +25,8 @@ const ANSWER_TIMEOUT_MS = 120_000;
 const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
 
 /** The agent answered with an error, or (`code` undefined) did not answer. */
-export class AgentError extends Error {
-  readonly code: IngestErrorCode | undefined;
+export class AgentError extends CodedError<IngestErrorCode | undefined> {
+  override readonly name = 'AgentError';
   /** With OffsetMismatch: where the agent wants to go on. */
   readonly offset: number | undefined;
 
@@ -35,9 +35,7 @@ export class AgentError extends Error {
     message: string,
     options?: ErrorOptions & { offset?: number },
   ) {
-    super(message, options);
-    this.name = 'AgentError';
-    this.code = code;
+    super(code, message, options);
     this.offset = options?.offset;
   }
 

@@ -2,7 +2,6 @@
 //
 // Invariant: a byte that the agent has is not read again, unless the source changed or the agent lost it.
 // Memory stays flat: the agent takes a chunk before the next one is read.
-
 import {
   checkPaths,
   comparePaths,

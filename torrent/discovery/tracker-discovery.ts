@@ -1,7 +1,6 @@
 // Peers from trackers: when to announce, to which tracker, with which event. Invariant: at most one announce of a
 // torrent is under way (leave-taking apart), each tracker hears `started` before all else and `stopped` only after
 // it, and without an event nothing is asked before a tracker's `min interval` (an empty first list apart).
-
 import { type Clock, systemClock } from '../../base/index.ts';
 import { TorrentError } from '../errors.ts';
 import type { AnnounceReply } from './announce-reply.ts';

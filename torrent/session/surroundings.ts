@@ -1,5 +1,4 @@
 // What a torrent needs of its session. Invariant: a torrent reaches its session through this and in no other way.
-
 import type { Logger } from '../../base/index.ts';
 import type { TokenBucket } from '../swarm/token-bucket.ts';
 import type { Greeting } from './greeting.ts';

@@ -1,7 +1,6 @@
 // Storage of one torrent in files. Invariant: a piece is in `have` only while its bytes have passed their hash
 // and lie in the files, as far as is known; a piece that fails its hash is never written, and one whose files somebody
 // else changed is not read before it was hashed again.
-
 import { Mutex } from '../../base/index.ts';
 import { Bitfield } from '../bitfield.ts';
 import { TorrentError } from '../errors.ts';
