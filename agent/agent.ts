@@ -2,7 +2,6 @@
 // AgentCluster only, so that the same agent runs in a test without an API server.
 //
 // Invariant: it starts, and seeds what is held, without the API server; what it needs from there comes later.
-
 import type { V1Node, V1Pod } from '@kubernetes/client-node';
 import type { FastifyInstance } from 'fastify';
 import {
@@ -12,7 +11,7 @@ import {
   type NodeContentStatus,
   parseNodeContent,
 } from '../api/index.ts';
-import { type Clock, type Logger, Mutex, systemClock } from '../base/index.ts';
+import { type Clock, type Logger, Mutex, systemClock, systemCode } from '../base/index.ts';
 import { trackerDiscovery } from '../torrent/index.ts';
 import { Session } from '../torrent/session/session.ts';
 import { announceHeaders } from './announce-token.ts';
@@ -20,7 +19,6 @@ import { ContentRoot } from './content-root/content-root.ts';
 import { replaceFile } from './content-root/disk.ts';
 import { DELETION_SETTINGS, DeletionLedger, type DeletionSettings } from './deletion/ledger.ts';
 import type { GoneConfirmer } from './deletion/removal.ts';
-import { systemCode } from './errors.ts';
 import { agentMetrics } from './http/metrics.ts';
 import { agentServer } from './http/server.ts';
 import { Authenticator, type TokenReviewer } from './ingest/authenticate.ts';

@@ -1,5 +1,6 @@
 // The one error class of this room. Invariant: what a node, a disk or an object does to the agent ends as an
 // AgentError with a code, or as the error of the room below it; callers decide by code, never by message.
+import { CodedError } from '../base/index.ts';
 
 /** What went wrong, as a stable word. */
 export type AgentErrorCode =
@@ -25,18 +26,6 @@ export type AgentErrorCode =
   | 'Closed';
 
 /** An error of the agent; `code` says which, `cause` keeps what was underneath. */
-export class AgentError extends Error {
-  readonly code: AgentErrorCode;
-
-  constructor(code: AgentErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = 'AgentError';
-    this.code = code;
-  }
-}
-
-/** The operating system's code of a failure (`ENOENT`), or '' if it has none. */
-export function systemCode(error: unknown): string {
-  const code = (error as { code?: unknown } | null | undefined)?.code;
-  return typeof code === 'string' ? code : '';
+export class AgentError extends CodedError<AgentErrorCode> {
+  override readonly name = 'AgentError';
 }

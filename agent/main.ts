@@ -10,7 +10,6 @@
 //                 apiextensions.k8s.io    customresourcedefinitions   get                        (contentrevisions.enxame.dev)
 //                 authentication.k8s.io   tokenreviews                create
 //   own namespace ""                      services                    list, watch                (trackers, by labelSelector)
-
 import type { Logger } from '../base/index.ts';
 import { createClient, loadKubeConfig } from '../kube/index.ts';
 import { startAgent } from './agent.ts';

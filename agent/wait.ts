@@ -4,9 +4,9 @@
 // Invariant: it succeeds only when the symlinks lead to a revision that is there; the main container, whose
 // volumes are resolved afterwards, then sees that revision or a later one.
 import { lstat, readlink } from 'node:fs/promises';
-import { type Clock, type Logger, sleep, systemClock } from '../base/index.ts';
+import { type Clock, type Logger, sleep, systemClock, systemCode } from '../base/index.ts';
 import { isName, isNamespace, isRevision, isUid, Layout } from './content-root/layout.ts';
-import { AgentError, systemCode } from './errors.ts';
+import { AgentError } from './errors.ts';
 
 const DEFAULT_ROOT = '/var/lib/enxame';
 const LOOK_EVERY_MILLISECONDS = 500;

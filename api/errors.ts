@@ -1,4 +1,5 @@
 // What goes wrong at the border between our programs and what is handed to them.
+import { CodedError } from '../base/index.ts';
 
 /** What was wrong. */
 export type ApiErrorCode =
@@ -9,12 +10,6 @@ export type ApiErrorCode =
   | 'InvalidRequest';
 
 /** Something handed to us is not what the API promises; the message says where and what it must be. */
-export class ApiError extends Error {
-  readonly code: ApiErrorCode;
-
-  constructor(code: ApiErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = 'ApiError';
-    this.code = code;
-  }
+export class ApiError extends CodedError<ApiErrorCode> {
+  override readonly name = 'ApiError';
 }

@@ -1,5 +1,4 @@
 /** A process that is measured: its CPU time and memory as the kernel counts them. */
-
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';

@@ -3,6 +3,7 @@
  * Whatever goes wrong is told in one line on stderr: what, where, and what to do.
  */
 import { types } from 'node:util';
+import { CodedError } from '../base/index.ts';
 import { printable } from './printable.ts';
 
 /** Exit code of a command that understood what was asked and could not do it. */
@@ -11,12 +12,11 @@ export const EXIT_FAILURE = 1;
 export const EXIT_USAGE = 2;
 
 /** What a command throws when it was called wrongly or given bad input. The message says what is wrong and what would be right. */
-export class UsageError extends Error {
-  readonly code = 'BadUsage';
+export class UsageError extends CodedError<'BadUsage'> {
+  override readonly name = 'UsageError';
 
   constructor(message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = 'UsageError';
+    super('BadUsage', message, options);
   }
 }
 

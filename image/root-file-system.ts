@@ -18,6 +18,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { systemCode } from '../base/index.ts';
 import type { ImageFile } from './layer.ts';
 
 /** The user that programs run as unless a Pod says otherwise: the one that distroless images made customary. */
@@ -51,7 +52,7 @@ function strippedNode(node: string): Buffer {
     execFileSync('strip', ['--strip-unneeded', copy]);
     return readFileSync(copy);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    if (systemCode(error) !== 'ENOENT') throw error;
     process.stderr.write('image: no `strip` on this machine (package binutils): the image is 18 MB larger\n');
     return readFileSync(node);
   } finally {

@@ -1,6 +1,5 @@
 // Reads and writes of objects of one kind. What a call sends and gets are the API's own objects; a call fails
 // with a KubeError and is never repeated here: who calls knows whether that makes sense.
-
 import type { Logger } from '../base/index.ts';
 import type { ApiAccess } from './access.ts';
 import { isExpired, KubeError } from './errors.ts';

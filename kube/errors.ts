@@ -1,14 +1,13 @@
 // The one error class of this room. Invariant: whatever the API server or the way to it does to a call ends as
 // a KubeError; callers branch on its code and reason and never read its message.
+import { CodedError } from '../base/index.ts';
 
 /** `code` of an error that no answer of the API server caused: not reached, timed out, cut short. */
 export const NO_ANSWER = 0;
 
 /** A call that did not succeed. */
-export class KubeError extends Error {
+export class KubeError extends CodedError<number> {
   override readonly name = 'KubeError';
-  /** HTTP status, or NO_ANSWER. */
-  readonly code: number;
   /** The Status' reason (`NotFound`, `Conflict`, `Expired` …), or `Unreachable`, `Timeout`, `InvalidAnswer`. */
   readonly reason: string;
   /** How long the server asks to wait before the next try. */
@@ -16,14 +15,14 @@ export class KubeError extends Error {
   /** Reasons of the Status' causes, such as `NamespaceTerminating`. */
   readonly causes: readonly string[];
 
+  /** @param code HTTP status, or NO_ANSWER */
   constructor(
     code: number,
     reason: string,
     message: string,
     options: { cause?: unknown; retryAfterSeconds?: number; causes?: readonly string[] } = {},
   ) {
-    super(message, options.cause === undefined ? {} : { cause: options.cause });
-    this.code = code;
+    super(code, message, options.cause === undefined ? {} : { cause: options.cause });
     this.reason = reason;
     this.retryAfterSeconds = options.retryAfterSeconds;
     this.causes = options.causes ?? [];

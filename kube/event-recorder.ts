@@ -1,7 +1,6 @@
 // Events about objects, for people who run `kubectl describe`. Best effort: telling never fails and never waits.
 // Invariant: what is the same again within some minutes counts up one Event, and nobody makes more than a
 // bounded number of them about one object, whatever happens to it.
-
 import { randomBytes } from 'node:crypto';
 import { type Clock, type Logger, Mutex, systemClock } from '../base/index.ts';
 import type { KubeClient } from './client.ts';

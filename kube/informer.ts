@@ -1,7 +1,6 @@
 // A local copy of all objects of one kind, kept up to date, and whoever wants to hear of changes.
 // Invariant: handlers see each object's life in order: one onAdd, any number of onUpdate, one onDelete; an
 // object made anew under a name is another object, even where its predecessor's deletion was never seen.
-
 import { type Clock, type Logger, systemClock } from '../base/index.ts';
 import { type ObjectEvent, Reflector, type Watchable } from './reflector.ts';
 

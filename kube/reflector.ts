@@ -1,8 +1,6 @@
 // Keeps up with one kind: lists it, watches from there, and begins again wherever it was cut off.
 // Invariant: it ends only when its signal aborts; whatever the API server does in between costs time, no event.
-
-import { type Clock, type Logger, sleep } from '../base/index.ts';
-import { Backoff } from './backoff.ts';
+import { type BackoffBounds, backoffMilliseconds, type Clock, type Logger, sleep } from '../base/index.ts';
 import type { ResourceClient, Selection } from './client.ts';
 import { isExpired, KubeError } from './errors.ts';
 import type { WatchEvent } from './watch-stream.ts';
@@ -34,8 +32,7 @@ export interface ReflectorParts<T extends { metadata?: object }> {
 }
 
 /** Times of client-go, with a smaller greatest delay: an agent shall hear of an API server that is back. */
-const INITIAL_BACKOFF_MILLISECONDS = 500;
-const MAX_BACKOFF_MILLISECONDS = 20_000;
+const BACKOFF: BackoffBounds = { firstMilliseconds: 500, maxMilliseconds: 20_000 };
 /** The server ends a watch after 5 to 10 minutes, so that load spreads over its replicas again. */
 const MIN_WATCH_SECONDS = 300;
 /** A watch that lived so long had been in order: the next failure begins a new series. */
@@ -48,24 +45,20 @@ function versionOf(object: { metadata?: object }): string | undefined {
 
 export class Reflector<T extends { metadata?: object }> {
   readonly #parts: ReflectorParts<T>;
-  readonly #backoff: Backoff;
   /** Where to go on watching; undefined when a list is needed first. */
   #resourceVersion: string | undefined;
   #failures = 0;
+  /** In a row, without a watch that was in order. */
+  #retries = 0;
   #warnedAt = 0;
 
   constructor(parts: ReflectorParts<T>) {
     this.#parts = parts;
-    this.#backoff = new Backoff({
-      initialMilliseconds: INITIAL_BACKOFF_MILLISECONDS,
-      maxMilliseconds: MAX_BACKOFF_MILLISECONDS,
-      random: parts.random,
-    });
   }
 
   /** Runs until the signal aborts; never rejects. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#parts;
+    const { clock, random } = this.#parts;
     while (!signal.aborted) {
       const startedAt = clock.now();
       let retryAfterSeconds = 0;
@@ -80,9 +73,11 @@ export class Reflector<T extends { metadata?: object }> {
         if (error instanceof KubeError) retryAfterSeconds = error.retryAfterSeconds ?? 0;
       }
       const lived = clock.now() - startedAt;
-      if (lived >= HEALTHY_MILLISECONDS) this.#backoff.reset();
+      if (lived >= HEALTHY_MILLISECONDS) this.#retries = 0;
       if (!failed && lived >= HEALTHY_MILLISECONDS) continue;
-      await sleep(clock, Math.max(this.#backoff.next(), retryAfterSeconds * 1000), signal);
+      this.#retries += 1;
+      const wait = backoffMilliseconds(this.#retries, BACKOFF, random);
+      await sleep(clock, Math.max(wait, retryAfterSeconds * 1000), signal);
     }
   }
 

@@ -1,6 +1,6 @@
 // Keys that wait to be worked on. Invariant: a key is worked on by one worker at a time, and one that is added
 // while it is worked on is worked on once more afterwards, however often it was added.
-import { type Clock, systemClock } from '../base/index.ts';
+import { type BackoffBounds, backoffMilliseconds, type Clock, systemClock } from '../base/index.ts';
 
 /** Delays of keys that fail, in milliseconds. */
 export interface WorkQueueOptions {
@@ -26,8 +26,7 @@ const MAX_DELAY_MILLISECONDS = 60_000;
 export class WorkQueue<K> {
   readonly #clock: Clock;
   readonly #random: () => number;
-  readonly #baseDelay: number;
-  readonly #maxDelay: number;
+  readonly #backoff: BackoffBounds;
   /** In the order in which they were added. */
   readonly #waiting = new Set<K>();
   readonly #inWork = new Set<K>();
@@ -40,8 +39,10 @@ export class WorkQueue<K> {
   constructor(options: WorkQueueOptions = {}) {
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
-    this.#baseDelay = options.baseDelayMilliseconds ?? BASE_DELAY_MILLISECONDS;
-    this.#maxDelay = options.maxDelayMilliseconds ?? MAX_DELAY_MILLISECONDS;
+    this.#backoff = {
+      firstMilliseconds: options.baseDelayMilliseconds ?? BASE_DELAY_MILLISECONDS,
+      maxMilliseconds: options.maxDelayMilliseconds ?? MAX_DELAY_MILLISECONDS,
+    };
   }
 
   /** Keys that wait to be worked on now. */
@@ -78,10 +79,9 @@ export class WorkQueue<K> {
 
   /** Adds a key that failed, after a delay that doubles each time until forget(). */
   addRateLimited(key: K): void {
-    const failures = this.#failures.get(key) ?? 0;
-    this.#failures.set(key, failures + 1);
-    const delay = Math.min(this.#baseDelay * 2 ** Math.min(failures, 30), this.#maxDelay);
-    this.addAfter(key, delay * (0.5 + this.#random() / 2));
+    const failures = (this.#failures.get(key) ?? 0) + 1;
+    this.#failures.set(key, failures);
+    this.addAfter(key, backoffMilliseconds(failures, this.#backoff, this.#random));
   }
 
   /** The key has worked: its next failure begins with the smallest delay. */

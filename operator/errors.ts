@@ -1,4 +1,5 @@
 // What stops the operator, or one duty of it, for a reason of its own.
+import { CodedError } from '../base/index.ts';
 
 /** What was wrong. */
 export type OperatorErrorCode =
@@ -8,12 +9,6 @@ export type OperatorErrorCode =
   | 'UnexpectedObject';
 
 /** The operator cannot go on as it is asked to; the message says where and what to do. */
-export class OperatorError extends Error {
-  readonly code: OperatorErrorCode;
-
-  constructor(code: OperatorErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = 'OperatorError';
-    this.code = code;
-  }
+export class OperatorError extends CodedError<OperatorErrorCode> {
+  override readonly name = 'OperatorError';
 }

@@ -1,6 +1,7 @@
 // /healthz, /readyz and /metrics of the operator.
 import type { AddressInfo } from 'node:net';
 import { fastify } from 'fastify';
+import { systemCode } from '../base/index.ts';
 import type { OperatorMetrics } from './metrics.ts';
 
 /** A server that listens. */
@@ -35,7 +36,7 @@ export async function startHealthServer(
     await server.listen({ host: '::', port });
   } catch (error) {
     // A machine without IPv6: the dual-stack address then means IPv4.
-    if ((error as NodeJS.ErrnoException).code !== 'EAFNOSUPPORT') throw error;
+    if (systemCode(error) !== 'EAFNOSUPPORT') throw error;
     await server.listen({ host: '0.0.0.0', port });
   }
   return {

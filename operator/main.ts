@@ -1,5 +1,4 @@
 // `enxame operator`: reads its settings, watches, and leads when it is elected.
-
 import { hostname } from 'node:os';
 import type { V1Deployment } from '@kubernetes/client-node';
 import { type Logger, systemClock } from '../base/index.ts';

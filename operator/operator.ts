@@ -15,7 +15,7 @@ import {
   NODE_CONTENT,
   type NodeContent,
 } from '../api/index.ts';
-import type { Clock, Logger } from '../base/index.ts';
+import { type BackoffBounds, backoffMilliseconds, type Clock, type Logger } from '../base/index.ts';
 import {
   DEPLOYMENTS,
   type EventRecorder,
@@ -46,6 +46,8 @@ const WORKERS = 8;
 const RESYNC_MILLISECONDS = 300_000;
 const SWEEP_MILLISECONDS = 60_000;
 const TRACKERS_RETRY_MILLISECONDS = 5_000;
+/** When a duty that failed is tried again. */
+const DUTY_BACKOFF: BackoffBounds = { firstMilliseconds: 1000, maxMilliseconds: 60_000 };
 /** Changes that concern every distribution are gathered for so long. */
 const GATHER_MILLISECONDS = 200;
 /** Changes of one node are gathered for a time that grows with the cluster: at most 4 looks a second. */
@@ -302,7 +304,7 @@ export class Operator {
         failures = 0;
       } catch (error) {
         failures += 1;
-        wait = Math.min(1000 * 2 ** Math.min(failures - 1, 10), 60_000);
+        wait = backoffMilliseconds(failures, DUTY_BACKOFF);
         this.#parts.logger.warn({ err: error, duty }, 'a duty failed; again after a while');
       }
       if (isWoken) wait = Math.min(wait, GATHER_MILLISECONDS);

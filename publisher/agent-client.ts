@@ -12,10 +12,18 @@ import {
   parseIngest,
   SourceReason,
 } from '../api/index.ts';
-import { type Clock, type Logger, sleep } from '../base/index.ts';
+import {
+  type BackoffBounds,
+  backoffMilliseconds,
+  type Clock,
+  CodedError,
+  type Logger,
+  sleep,
+} from '../base/index.ts';
 import { PublishError } from './errors.ts';
-import { backoffMs } from './runtime.ts';
 
+/** When an agent that does not answer is asked again. */
+export const AGENT_BACKOFF: BackoffBounds = { firstMilliseconds: 700, maxMilliseconds: 5000 };
 /** How long the agent may be away, or not know of us yet, before the publisher gives up. */
 const PATIENCE_MS = 120_000;
 /** The same for the report of a failure, which the termination message repeats. */
@@ -25,8 +33,8 @@ const ANSWER_TIMEOUT_MS = 120_000;
 const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
 
 /** The agent answered with an error, or (`code` undefined) did not answer. */
-export class AgentError extends Error {
-  readonly code: IngestErrorCode | undefined;
+export class AgentError extends CodedError<IngestErrorCode | undefined> {
+  override readonly name = 'AgentError';
   /** With OffsetMismatch: where the agent wants to go on. */
   readonly offset: number | undefined;
 
@@ -35,9 +43,7 @@ export class AgentError extends Error {
     message: string,
     options?: ErrorOptions & { offset?: number },
   ) {
-    super(message, options);
-    this.name = 'AgentError';
-    this.code = code;
+    super(code, message, options);
     this.offset = options?.offset;
   }
 
@@ -173,7 +179,7 @@ export function createAgentClient(options: AgentClientOptions): AgentClient {
         if (!error.passing) throw finalError(error);
         // These do not pass with time; the caller knows what to do about them.
         if (error.code === 'WrongPhase' || error.code === 'OffsetMismatch') throw error;
-        const pauseMs = Math.min(5000, backoffMs(failures, options.random));
+        const pauseMs = backoffMilliseconds(failures, AGENT_BACKOFF, options.random);
         if (clock.monotonic() + pauseMs > deadline) throw finalError(error);
         logger.info(
           { code: error.code, call: what, waitMs: Math.round(pauseMs) },

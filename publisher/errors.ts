@@ -1,6 +1,7 @@
 // Why publishing stopped. The code is what conditions and events show; the message is for people and never
 // holds credentials, query strings or what a source sent.
 import type { Reason, SourceReason } from '../api/index.ts';
+import { CodedError } from '../base/index.ts';
 
 /** A reason that a publisher can end with. */
 export type PublishErrorCode = SourceReason | Extract<Reason, 'TooManyFiles' | 'InsufficientStorage'>;
@@ -13,15 +14,13 @@ interface PublishErrorOptions extends ErrorOptions {
 }
 
 /** Publishing failed. */
-export class PublishError extends Error {
-  readonly code: PublishErrorCode;
+export class PublishError extends CodedError<PublishErrorCode> {
+  override readonly name = 'PublishError';
   readonly passing: boolean;
   readonly retryAfterMs: number | undefined;
 
   constructor(code: PublishErrorCode, message: string, options: PublishErrorOptions = {}) {
-    super(message, options);
-    this.name = 'PublishError';
-    this.code = code;
+    super(code, message, options);
     this.passing = options.passing ?? false;
     this.retryAfterMs = options.retryAfterMs;
   }

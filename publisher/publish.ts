@@ -2,7 +2,6 @@
 //
 // Invariant: a byte that the agent has is not read again, unless the source changed or the agent lost it.
 // Memory stays flat: the agent takes a chunk before the next one is read.
-
 import {
   checkPaths,
   comparePaths,
@@ -11,11 +10,10 @@ import {
   type PlanFile,
   SourceReason,
 } from '../api/index.ts';
-import { sleep } from '../base/index.ts';
-import { type AgentClient, AgentError, finalError } from './agent-client.ts';
+import { backoffMilliseconds, sleep } from '../base/index.ts';
+import { AGENT_BACKOFF, type AgentClient, AgentError, finalError } from './agent-client.ts';
 import { PublishError, type PublishErrorCode } from './errors.ts';
 import { type RetryContext, readToEnd, withRetries } from './retry.ts';
-import { backoffMs } from './runtime.ts';
 import type { Source, SourceFile } from './sources/source.ts';
 
 /** A source that changes under our hands is resolved anew this often in all. */
@@ -175,7 +173,7 @@ async function transfer(options: PublishOptions, plans: number): Promise<void> {
           { code: error.code, path: file.path, failures },
           `${error.message}; going on where it stopped`,
         );
-        await sleep(clock, backoffMs(failures, random, 5000), signal);
+        await sleep(clock, backoffMilliseconds(failures, AGENT_BACKOFF, random), signal);
         signal.throwIfAborted();
         // The agent may have ended the publication while it could not answer.
         await expectReceiving(agent);

@@ -1,9 +1,8 @@
 // How often a source is asked again. Passing trouble is met with a few attempts; an attempt that brought
 // bytes counts as a fresh start, so that a flaky line gets through and a dead one is given up.
 import { SourceReason } from '../api/index.ts';
-import { type Clock, type Logger, sleep } from '../base/index.ts';
+import { type BackoffBounds, backoffMilliseconds, type Clock, type Logger, sleep } from '../base/index.ts';
 import { PublishError } from './errors.ts';
-import { backoffMs } from './runtime.ts';
 import type { Source, SourceFile } from './sources/source.ts';
 
 /** Attempts in a row without a single byte. Silence already took its time, so it gets fewer. */
@@ -11,6 +10,9 @@ const MAX_FAILURES = 5;
 const MAX_STALLS = 2;
 /** Attempts at one file in all, lest a server that gives a byte at a time keeps us for ever. */
 const MAX_ATTEMPTS = 100;
+
+/** When a source that failed is asked again. */
+const SOURCE_BACKOFF: BackoffBounds = { firstMilliseconds: 700, maxMilliseconds: 15_000 };
 
 /** What waiting and telling takes. */
 export interface RetryContext {
@@ -30,7 +32,10 @@ function gaveUp(error: PublishError, failures: number): PublishError {
 }
 
 async function waitBefore(error: PublishError, failures: number, context: RetryContext): Promise<void> {
-  const waitMs = Math.max(error.retryAfterMs ?? 0, backoffMs(failures, context.random));
+  const waitMs = Math.max(
+    error.retryAfterMs ?? 0,
+    backoffMilliseconds(failures, SOURCE_BACKOFF, context.random),
+  );
   context.logger.warn(
     { reason: error.code, failures, waitMs: Math.round(waitMs) },
     `${error.message}; trying again`,

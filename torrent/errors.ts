@@ -1,5 +1,6 @@
 // The one error class of this room. Invariant: whatever a remote, a file or a disk does to us ends as a
 // TorrentError with a code, so that callers decide by code and never by reading messages.
+import { CodedError } from '../base/index.ts';
 
 /** What went wrong, as a stable word. Callers branch on it; the message is for people. */
 export type TorrentErrorCode =
@@ -43,14 +44,8 @@ export type TorrentErrorCode =
   | 'InvalidTrackerReply';
 
 /** An error of the torrent engine; `code` says which, `cause` keeps what was underneath. */
-export class TorrentError extends Error {
-  readonly code: TorrentErrorCode;
-
-  constructor(code: TorrentErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options);
-    this.name = 'TorrentError';
-    this.code = code;
-  }
+export class TorrentError extends CodedError<TorrentErrorCode> {
+  override readonly name = 'TorrentError';
 }
 
 /** True for a TorrentError, of the given code where one is given. */

@@ -2,6 +2,7 @@
  * What can be wrong with what a tracker is asked, started with or told. For announce and scrape the message is
  * the `failure reason` of BEP 3: it says to a person what was wrong with the request.
  */
+import { CodedError } from '../base/index.ts';
 
 export type TrackerErrorCode =
   /** A parameter that BEP 3 requires is not in the query. */
@@ -27,12 +28,6 @@ export type TrackerErrorCode =
   | 'HolderFailed';
 
 /** The one error class of tracker/. */
-export class TrackerError extends Error {
-  readonly code: TrackerErrorCode;
-
-  constructor(code: TrackerErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = 'TrackerError';
-    this.code = code;
-  }
+export class TrackerError extends CodedError<TrackerErrorCode> {
+  override readonly name = 'TrackerError';
 }

@@ -7,7 +7,7 @@ import { type IncomingMessage, METHODS } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
-import type { Logger } from '../base/index.ts';
+import { type Logger, systemCode } from '../base/index.ts';
 import { AnnounceConnections } from './announce-connections.ts';
 import type { Announcer, Answer, RawAnnounce } from './announcer.ts';
 import { type IndexEntry, indexPage, MAX_INDEX_ENTRIES } from './index-page.ts';
@@ -174,7 +174,7 @@ export async function listen(server: FastifyInstance, host: string, port: number
     await server.listen({ host, port });
   } catch (error) {
     // A machine without IPv6: the dual-stack default then means IPv4.
-    if (host !== '::' || (error as NodeJS.ErrnoException).code !== 'EAFNOSUPPORT') throw error;
+    if (host !== '::' || systemCode(error) !== 'EAFNOSUPPORT') throw error;
     await server.listen({ host: '0.0.0.0', port });
   }
   return (server.server.address() as AddressInfo).port;

@@ -11,6 +11,7 @@ import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { networkInterfaces } from 'node:os';
 import ipaddr from 'ipaddr.js';
+import { systemCode } from '../base/index.ts';
 import { UdpTracker, type UdpTrackerParts } from './udp-tracker.ts';
 
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
@@ -174,7 +175,7 @@ export async function startUdpServer(
         await sockets.listenOnAll(address);
       } catch (error) {
         // A machine without IPv6: the dual-stack default then means IPv4.
-        if (address !== '::' || (error as NodeJS.ErrnoException).code !== 'EAFNOSUPPORT') throw error;
+        if (address !== '::' || systemCode(error) !== 'EAFNOSUPPORT') throw error;
         await sockets.listenOnAll('0.0.0.0');
       }
     }

@@ -1,7 +1,6 @@
 // The content root, and the only code that changes it. Invariant: a crash at any instant leaves the old state
 // or the new one, never a mix: things are made aside, flushed, renamed, and the folder is flushed; what is then
 // still open is closed by the next start. Nothing outside the root is touched and no symlink in it is followed.
-
 import { type Clock, type Logger, Mutex } from '../../base/index.ts';
 import { AgentError } from '../errors.ts';
 import { ensureFolder, nodeRootDisk, type RootDisk, removeIfThere, replaceFile } from './disk.ts';

@@ -1,7 +1,7 @@
 // The few operations that the content root needs of an operating system, as an interface, so that a test can
 // let any one of them fail. Invariant: none of them follows a symlink in the last part of its path.
 import { constants, promises as fs } from 'node:fs';
-import { systemCode } from '../errors.ts';
+import { systemCode } from '../../base/index.ts';
 
 /** What lies at a path. */
 type EntryKind = 'file' | 'folder' | 'link' | 'other';

@@ -1,7 +1,8 @@
 // The symlinks that make content visible. Invariant: a link is replaced by renaming a new one over it, so that
 // whoever looks sees the old target or the new one, never nothing and never a mix.
 import { dirname, join } from 'node:path';
-import { AgentError, systemCode } from '../errors.ts';
+import { systemCode } from '../../base/index.ts';
+import { AgentError } from '../errors.ts';
 import { type RootDisk, removeIfThere } from './disk.ts';
 import { NEW_LINK_PREFIX } from './layout.ts';
 

@@ -2,8 +2,8 @@
 // that ends, and works between Pods, which have process tables and networks of their own.
 import { promises as fs } from 'node:fs';
 import { createConnection, createServer, type Server } from 'node:net';
-import { type Clock, sleep } from '../../base/index.ts';
-import { AgentError, systemCode } from '../errors.ts';
+import { type Clock, sleep, systemCode } from '../../base/index.ts';
+import { AgentError } from '../errors.ts';
 
 const RETRY_MILLISECONDS = 200;
 

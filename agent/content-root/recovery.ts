@@ -1,7 +1,8 @@
 // What a start of the agent does with what the last one left behind. Invariant: afterwards every revision in
 // content/ is whole and closed, every `current` names one of them, and nothing half-made is left.
 import { join } from 'node:path';
-import { AgentError, systemCode } from '../errors.ts';
+import { systemCode } from '../../base/index.ts';
+import { AgentError } from '../errors.ts';
 import { ensureFolder, type RootDisk, removeIfThere, replaceFile } from './disk.ts';
 import { CURRENT, isNamespace, isRevision, isUid, type Layout, NEW_LINK_PREFIX } from './layout.ts';
 import { dropLink } from './links.ts';

@@ -6,7 +6,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { constants, promises as fs } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { systemCode } from '../errors.ts';
+import { systemCode } from '../../base/index.ts';
 
 const READ_BYTES = 1024 * 1024;
 const FOLDER_MODE = 0o755;

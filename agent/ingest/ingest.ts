@@ -1,6 +1,5 @@
 // The publications of this node, one for each reservation in its NodeContent. Invariant: what a publisher
 // streamed is kept for as long as its reservation stands, and thrown away when that is gone.
-
 import { promises as fs } from 'node:fs';
 import type { Publication as PublicationStatus, Reservation } from '../../api/index.ts';
 import { type Clock, type Logger, Mutex } from '../../base/index.ts';

@@ -3,7 +3,6 @@
 // Invariant: what arrived is kept for as long as the reservation and the source state are the same, over broken
 // connections, other publisher Pods and restarts of the agent; and nothing is called published before it is
 // complete, flushed and held. Where room lacks, everything is given back: another node is elected.
-
 import type { Readable } from 'node:stream';
 import {
   type FileFinishResponse,
@@ -15,8 +14,8 @@ import {
   Reason,
   type Reservation,
 } from '../../api/index.ts';
-import { type Logger, Mutex } from '../../base/index.ts';
-import { AgentError, systemCode } from '../errors.ts';
+import { type Logger, Mutex, systemCode } from '../../base/index.ts';
+import { AgentError } from '../errors.ts';
 import { type DescribedContent, describe } from './describe.ts';
 import { IngestRefusal } from './errors.ts';
 import { type FileOpener, IngestFolder } from './folder.ts';

@@ -4,7 +4,7 @@
 // Invariant: what was written last is what is compared with, so that a status that did not change costs nothing;
 // and a write that failed is tried again until one succeeds.
 import type { NodeContentStatus } from '../../api/index.ts';
-import type { Clock, Logger } from '../../base/index.ts';
+import { type BackoffBounds, backoffMilliseconds, type Clock, type Logger } from '../../base/index.ts';
 
 /** What a writer needs. */
 export interface StatusWriterOptions {
@@ -23,8 +23,7 @@ const MAX_BURST = 3;
 /** Many nodes come to hold a revision in the same moment. */
 const JITTER_MILLISECONDS = 250;
 const STORAGE_EVERY_MILLISECONDS = 60_000;
-const FIRST_RETRY_MILLISECONDS = 1000;
-const LONGEST_RETRY_MILLISECONDS = 30_000;
+const BACKOFF: BackoffBounds = { firstMilliseconds: 1000, maxMilliseconds: 30_000 };
 
 /** Storage figures change with every piece: alone they are no reason to write. */
 function transitions({ storage: _, summary: __, ...rest }: NodeContentStatus): string {
@@ -52,7 +51,7 @@ export class StatusWriter {
   /** Something changed that the status may tell of; `isUrgent` if somebody waits for it. */
   changed(isUrgent = false): void {
     if (this.#isClosed) return;
-    // After a failure the back-off says when, whatever happens meanwhile.
+    // After a failure the backoff says when, whatever happens meanwhile.
     if (this.#failures > 0 && this.#cancelTimer !== undefined) return;
     if (this.#writing !== undefined) {
       if (isUrgent || this.#isWantedAgain === 'no') this.#isWantedAgain = isUrgent ? 'urgently' : 'soon';
@@ -113,10 +112,8 @@ export class StatusWriter {
       this.#failures = 0;
       this.#schedule(STORAGE_EVERY_MILLISECONDS * (0.9 + 0.2 * random()));
     } catch (error) {
-      const wait =
-        Math.min(LONGEST_RETRY_MILLISECONDS, FIRST_RETRY_MILLISECONDS * 2 ** Math.min(this.#failures, 10)) *
-        (0.75 + 0.5 * random());
       this.#failures += 1;
+      const wait = backoffMilliseconds(this.#failures, BACKOFF, random);
       logger.warn(
         { err: error, waitMilliseconds: Math.round(wait) },
         'the status cannot be written; trying again',

@@ -1,7 +1,8 @@
 // Why a try at a transfer failed, as people see it in NodeContent.status: a reason of the API and a sentence.
 import { Reason } from '../../api/index.ts';
+import { systemCode } from '../../base/index.ts';
 import { isTorrentError } from '../../torrent/index.ts';
-import { AgentError, systemCode } from '../errors.ts';
+import { AgentError } from '../errors.ts';
 
 /** Failures of a try, with the reason that people see. */
 export class TransferFailure extends Error {

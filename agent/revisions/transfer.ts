@@ -3,7 +3,7 @@
 // Invariant: a transfer is in exactly one phase; it says Held only while the revision lies complete in content/.
 // It never gives up by itself: what fails is tried again, sooner when somebody says that things have changed.
 import { formatBytes, Reason } from '../../api/index.ts';
-import type { Clock, Logger } from '../../base/index.ts';
+import { type BackoffBounds, backoffMilliseconds, type Clock, type Logger } from '../../base/index.ts';
 import { type Discovery, type Metainfo, openStorage, type PieceStorage } from '../../torrent/index.ts';
 import type { Torrent, TorrentProgress, TorrentSession } from '../../torrent/session/types.ts';
 import type { ContentRoot } from '../content-root/content-root.ts';
@@ -50,8 +50,7 @@ export interface PayloadTotals {
 
 /** The metainfo of a revision that was just published appears within moments. */
 const QUICK_RETRY_MILLISECONDS = [200, 500, 1000];
-const FIRST_RETRY_MILLISECONDS = 2000;
-const LONGEST_RETRY_MILLISECONDS = 30_000;
+const BACKOFF: BackoffBounds = { firstMilliseconds: 2000, maxMilliseconds: 30_000 };
 const SAVE_EVERY_MILLISECONDS = 30_000;
 
 /** A joined swarm. */
@@ -224,8 +223,7 @@ export class Transfer {
     );
     const waitMilliseconds = isQuick
       ? (QUICK_RETRY_MILLISECONDS[failures] ?? 0)
-      : Math.min(LONGEST_RETRY_MILLISECONDS, FIRST_RETRY_MILLISECONDS * 2 ** Math.min(late, 10)) *
-        (0.75 + 0.5 * this.#host.random());
+      : backoffMilliseconds(late + 1, BACKOFF, this.#host.random);
     await this.#wait(waitMilliseconds);
   }
 
@@ -249,7 +247,7 @@ export class Transfer {
     if (!root.isHeld(uid, revision)) {
       while (this.#settings.paused && !this.#isStopped) {
         this.#enter(this.#transferring());
-        await this.#wait(LONGEST_RETRY_MILLISECONDS);
+        await this.#wait(BACKOFF.maxMilliseconds);
       }
       if (this.#isStopped) return;
     }

@@ -2,8 +2,8 @@
 // elsewhere, when that fails.
 import type { V1Pod } from '@kubernetes/client-node';
 import { type Publication, parseQuantity } from '../../api/index.ts';
+import { type BackoffBounds, backoffMilliseconds } from '../../base/index.ts';
 import { isSelected, type NodeState } from '../nodes/node-state.ts';
-import { retryDelay } from './back-off.ts';
 import type { PlacedReservation, PublishingDecision, PublishingState } from './decision.ts';
 import { type Draft, REPORT_GRACE_MILLISECONDS } from './draft.ts';
 import { electNode } from './election.ts';
@@ -17,6 +17,11 @@ const NODE_GRACE_MILLISECONDS = 60_000;
 const TERMINATION_GRACE_MILLISECONDS = 30_000;
 /** When to look for a node again where there was none. */
 const NO_NODE_MILLISECONDS = 10_000;
+
+/** How long the operator waits after a failed attempt: 10 s, 20 s, … up to 5 minutes. */
+const BACKOFF: BackoffBounds = { firstMilliseconds: 10_000, maxMilliseconds: 300_000 };
+
+const retryDelay = (attempt: number): number => backoffMilliseconds(attempt, BACKOFF);
 
 /** What is to be done for the present attempt, or to begin one. */
 export class Attempt {

@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SourceReason } from '../../api/index.ts';
+import { systemCode } from '../../base/index.ts';
 import { PublishError } from '../errors.ts';
 import type { Source, SourceFile } from './source.ts';
 
@@ -12,7 +13,7 @@ async function snapshotFolder(mountPath: string): Promise<string> {
   try {
     return await realpath(join(mountPath, '..data'));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    if (systemCode(error) !== 'ENOENT') throw error;
     // Not a kubelet's mount: a plain folder.
     return mountPath;
   }

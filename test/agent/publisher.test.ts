@@ -1,5 +1,4 @@
 // The publisher and the agent, each as it is: one read of the source, whatever happens to the agent meanwhile.
-
 import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

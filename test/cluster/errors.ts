@@ -1,3 +1,5 @@
+import { CodedError } from '../../base/index.ts';
+
 /** What can go wrong with a test cluster, by kind. */
 export type ClusterErrorCode =
   /** Programs, packages or rights that this machine lacks; the message names all of them. */
@@ -10,8 +12,8 @@ export type ClusterErrorCode =
   | 'NotReady';
 
 /** The error of `test/cluster/`: what was wrong, where, and what to do about it. */
-export class ClusterError extends Error {
-  readonly code: ClusterErrorCode;
+export class ClusterError extends CodedError<ClusterErrorCode> {
+  override readonly name = 'ClusterError';
   /** What the program printed, where the error is that of a program. */
   readonly stdout: string;
   readonly stderr: string;
@@ -21,9 +23,7 @@ export class ClusterError extends Error {
     message: string,
     options: { cause?: unknown; stdout?: string; stderr?: string } = {},
   ) {
-    super(message, { cause: options.cause });
-    this.name = 'ClusterError';
-    this.code = code;
+    super(code, message, { cause: options.cause });
     this.stdout = options.stdout ?? '';
     this.stderr = options.stderr ?? '';
   }

@@ -7,6 +7,7 @@ import { closeSync, openSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { systemCode } from '../../base/index.ts';
 import { ClusterError } from './errors.ts';
 import { startTime } from './lock.ts';
 
@@ -45,7 +46,7 @@ export async function killAll(pids: () => Promise<readonly number[]>): Promise<v
       try {
         process.kill(pid, 'SIGKILL');
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+        if (systemCode(error) !== 'ESRCH') throw error;
       }
     }
     await delay(50);

@@ -1,21 +1,20 @@
 // Peers from trackers: when to announce, to which tracker, with which event. Invariant: at most one announce of a
 // torrent is under way (leave-taking apart), each tracker hears `started` before all else and `stopped` only after
 // it, and without an event nothing is asked before a tracker's `min interval` (an empty first list apart).
-
-import { type Clock, systemClock } from '../../base/index.ts';
+import { type BackoffBounds, type Clock, systemClock } from '../../base/index.ts';
 import { TorrentError } from '../errors.ts';
 import type { AnnounceReply } from './announce-reply.ts';
 import type { Discovery, PeerAddress, SwarmIdentity } from './discovery.ts';
 import { HttpTrackerClient, type TrackerClient } from './tracker-client.ts';
-import { type BackOff, type Tracker, TrackerTiers } from './tracker-tiers.ts';
+import { type Tracker, TrackerTiers } from './tracker-tiers.ts';
 import { UdpTrackerClient } from './udp-tracker-client.ts';
 
 /** An empty first list is asked for again after these seconds (own trackers only): other nodes start just now too. */
 const FIRST_LIST_RETRY_SECONDS = [0.2, 0.5, 1];
 
-/** Back-off of our own trackers, which are near and few, and of other people's. */
-const OWN_BACK_OFF: BackOff = { firstSeconds: 0.5, maxSeconds: 30 };
-const FOREIGN_BACK_OFF: BackOff = { firstSeconds: 15, maxSeconds: 30 * 60 };
+/** Backoff of our own trackers, which are near and few, and of other people's. */
+const OWN_BACKOFF: BackoffBounds = { firstMilliseconds: 500, maxMilliseconds: 30_000 };
+const FOREIGN_BACKOFF: BackoffBounds = { firstMilliseconds: 15_000, maxMilliseconds: 30 * 60_000 };
 
 /** Part of the interval by which an announce may come early or late, so that not all come at once. */
 const INTERVAL_JITTER = 0.05;
@@ -153,7 +152,7 @@ class Announcer implements TrackerDiscovery {
     this.#random = options.random ?? Math.random;
     this.#tiers = new TrackerTiers(
       options.tiers,
-      options.ownTrackers ? OWN_BACK_OFF : FOREIGN_BACK_OFF,
+      options.ownTrackers ? OWN_BACKOFF : FOREIGN_BACKOFF,
       this.#random,
     );
     if (!options.ownTrackers) this.#firstListRetry = FIRST_LIST_RETRY_SECONDS.length;

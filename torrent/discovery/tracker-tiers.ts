@@ -1,6 +1,7 @@
 // The trackers of one torrent, in tiers (BEP 12). Invariant: of the trackers that may be asked now, the first of
 // the first tier is asked first; one that answers moves to the front of its tier, one that fails is left alone
 // for a while that doubles.
+import { type BackoffBounds, backoffMilliseconds } from '../../base/index.ts';
 
 /** What is remembered of one tracker. */
 export interface Tracker {
@@ -18,12 +19,6 @@ export interface Tracker {
   notBeforeMilliseconds: number;
 }
 
-/** How long a tracker that fails is left alone. */
-export interface BackOff {
-  firstSeconds: number;
-  maxSeconds: number;
-}
-
 function newTracker(url: string): Tracker {
   return {
     url,
@@ -38,12 +33,13 @@ function newTracker(url: string): Tracker {
 
 /** Ordered tiers of trackers. */
 export class TrackerTiers {
-  readonly #backOff: BackOff;
+  readonly #backoff: BackoffBounds;
   readonly #random: () => number;
   #tiers: Tracker[][] = [];
 
-  constructor(tiers: readonly (readonly string[])[], backOff: BackOff, random: () => number) {
-    this.#backOff = backOff;
+  /** @param backoff how long a tracker that fails is left alone */
+  constructor(tiers: readonly (readonly string[])[], backoff: BackoffBounds, random: () => number) {
+    this.#backoff = backoff;
     this.#random = random;
     this.replace(tiers);
   }
@@ -101,13 +97,14 @@ export class TrackerTiers {
     }
   }
 
-  /** A tracker failed; it said when to come back, or is left alone by the back-off (with jitter, so that not all come at once). */
+  /** A tracker failed; it said when to come back, or is left alone by the backoff. */
   failed(tracker: Tracker, nowMilliseconds: number, retryInSeconds: number | undefined): void {
     tracker.failures++;
-    const { firstSeconds, maxSeconds } = this.#backOff;
-    const doubled = Math.min(firstSeconds * 2 ** Math.min(tracker.failures - 1, 30), maxSeconds);
-    const seconds = retryInSeconds ?? doubled * (0.5 + 0.5 * this.#random());
-    tracker.notBeforeMilliseconds = nowMilliseconds + seconds * 1000;
+    const wait =
+      retryInSeconds === undefined
+        ? backoffMilliseconds(tracker.failures, this.#backoff, this.#random)
+        : retryInSeconds * 1000;
+    tracker.notBeforeMilliseconds = nowMilliseconds + wait;
   }
 
   #all(): Tracker[] {

@@ -1,6 +1,5 @@
 // What a connection and its torrent need of each other. Invariant: types only, so that connection, inbound messages
 // and torrent know these and not one another.
-
 import type { Logger } from '../../base/index.ts';
 import type { PeerAddress } from '../discovery/discovery.ts';
 import type { PieceStorage } from '../storage/piece-storage.ts';

@@ -1,11 +1,11 @@
 // Which files of a torrent a web seed cannot give just now. Invariant: a fault is that of its file: pieces that no such
 // file has a part in can be had. A file is tried again after a time that doubles.
+import { type BackoffBounds, backoffMilliseconds } from '../../base/index.ts';
 import { Bitfield } from '../bitfield.ts';
 import type { Metainfo } from '../metainfo.ts';
 
-/** A file is left alone for this long, doubled each time, with jitter. */
-const FIRST_BACK_OFF_MILLISECONDS = 60_000;
-const LONGEST_BACK_OFF_MILLISECONDS = 60 * 60_000;
+/** A file is left alone for this long. */
+const BACKOFF: BackoffBounds = { firstMilliseconds: 60_000, maxMilliseconds: 60 * 60_000 };
 
 interface Fault {
   failures: number;
@@ -28,9 +28,8 @@ export class FileFaults {
   /** The file could not be had; `retrySeconds` where the server said when to come back. */
   failed(file: number, now: number, retrySeconds?: number): void {
     const failures = (this.#faults.get(file)?.failures ?? 0) + 1;
-    const doubled = FIRST_BACK_OFF_MILLISECONDS * 2 ** Math.min(failures - 1, 20);
-    const jittered = Math.min(doubled, LONGEST_BACK_OFF_MILLISECONDS) * (0.5 + this.#random());
-    const wait = retrySeconds === undefined ? jittered : Math.max(jittered, retrySeconds * 1000);
+    const backoff = backoffMilliseconds(failures, BACKOFF, this.#random);
+    const wait = Math.max(backoff, (retrySeconds ?? 0) * 1000);
     this.#faults.set(file, { failures, retryAt: now + wait });
   }
 

@@ -3,7 +3,7 @@
 // was taken back; after an error it is left alone for a time that doubles, and so is a file that it cannot give, apart
 // from others; each trouble is told once; what stands in its URL besides the origin is told nobody.
 import type { Dispatcher } from 'undici';
-import type { Logger } from '../../base/index.ts';
+import { type BackoffBounds, backoffMilliseconds, type Logger } from '../../base/index.ts';
 import type { Metainfo } from '../metainfo.ts';
 import type { PeerLink } from '../swarm/host.ts';
 import type { Neighbour } from '../swarm/neighbour.ts';
@@ -25,9 +25,8 @@ const LEAST_RANGE_BYTES = 256 * 1024;
 /** A range that nobody asks for is kept open this long. */
 const IDLE_MILLISECONDS = 10_000;
 
-/** A server that failed is left alone for this long, doubled each time, with jitter. */
-const FIRST_BACK_OFF_MILLISECONDS = 1000;
-const LONGEST_BACK_OFF_MILLISECONDS = 10 * 60_000;
+/** A server that failed is left alone for this long. */
+const BACKOFF: BackoffBounds = { firstMilliseconds: 1000, maxMilliseconds: 10 * 60_000 };
 
 /** After so many files that cannot be had, and none that can, it is the server that is left alone. */
 const MAX_FRUITLESS = 8;
@@ -309,12 +308,12 @@ export class WebSeed implements PeerLink {
   }
 
   #leaveAlone(now: number, seconds: number | undefined): void {
-    const backOff = Math.min(
-      FIRST_BACK_OFF_MILLISECONDS * 2 ** Math.min(this.#failures++, 20),
-      LONGEST_BACK_OFF_MILLISECONDS,
-    );
-    this.#notBefore =
-      now + (seconds === undefined ? backOff * (0.5 + this.#around.random()) : seconds * 1000);
+    this.#failures++;
+    const wait =
+      seconds === undefined
+        ? backoffMilliseconds(this.#failures, BACKOFF, this.#around.random)
+        : seconds * 1000;
+    this.#notBefore = now + wait;
   }
 
   #warnOfFile({ message, scope }: WebSeedFailure, file: number): void {

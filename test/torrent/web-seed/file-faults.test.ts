@@ -17,7 +17,7 @@ const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 
 test('pieces that a file has a part in cannot be had, or can in part', () => {
-  const faults = new FileFaults(metainfo, () => 0.5);
+  const faults = new FileFaults(metainfo, () => 1);
   expect([pieces(faults, false), pieces(faults, true)]).toEqual(['++++', '++++']);
   faults.failed(1, 0);
   expect([pieces(faults, false), pieces(faults, true)]).toEqual(['+-++', '++++']);
@@ -35,7 +35,7 @@ test('bytes can be had where no such file has a part in them', () => {
   const out = fc.uniqueArray(fc.constantFrom(0, 1, 3, 4));
   fc.assert(
     fc.property(out, fc.nat(190), fc.integer({ min: 1, max: 50 }), (numbers, kib, length) => {
-      const faults = new FileFaults(metainfo, () => 0.5);
+      const faults = new FileFaults(metainfo, () => 1);
       for (const number of numbers) faults.failed(number, 0);
       const [start, end] = [kib * KIB, (kib + length) * KIB];
       const isFree = numbers.every((number) => {
@@ -48,7 +48,7 @@ test('bytes can be had where no such file has a part in them', () => {
 });
 
 test('a file is tried again after a minute, two, four, up to an hour, and from the start once it came', () => {
-  const faults = new FileFaults(metainfo, () => 0.5);
+  const faults = new FileFaults(metainfo, () => 1);
   let now = 0;
   for (const minutes of [1, 2, 4, 8, 16, 32, 60, 60]) {
     faults.failed(1, now);
@@ -64,7 +64,7 @@ test('a file is tried again after a minute, two, four, up to an hour, and from t
 });
 
 test('never before the server said', () => {
-  const faults = new FileFaults(metainfo, () => 0.5);
+  const faults = new FileFaults(metainfo, () => 1);
   faults.failed(1, 0, 600);
   expect([faults.release(599 * SECOND), faults.release(600 * SECOND)]).toEqual([false, true]);
 });
