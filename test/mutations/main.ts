@@ -16,7 +16,7 @@ import { type Mutation, mutate, readMutations } from './mutation.ts';
 const ROOT = join(import.meta.dirname, '..', '..');
 
 /** A change that makes a test hang is noticed. */
-const LONGEST_MILLISECONDS = 600_000;
+const LONGEST_MILLISECONDS = 300_000;
 
 type Outcome = 'killed' | 'survived' | 'broken';
 

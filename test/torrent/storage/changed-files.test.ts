@@ -85,6 +85,14 @@ const DAMAGES: [string, () => void, number[]][] = [
   ['renamed', () => renameSync(file, `${file}.away`), [0, 1, 2, 3, 4, 5]],
   ['overwritten in place', () => overwrite(file), [0, 1]],
   [
+    'overwritten in place and given another mode',
+    () => {
+      overwrite(file);
+      chmodSync(file, 0o600);
+    },
+    [0, 1],
+  ],
+  [
     'overwritten in place with its time kept',
     () => {
       writeFileSync(join(folder, 'time'), '');
@@ -339,6 +347,16 @@ test('a file that changes whenever it is read ends the look', async () => {
   disk.before = undefined;
   expect((await storage.look()).isSettled).toBe(true);
   expect((await storage.readBlock(0, 0, 10)).length).toBe(10);
+});
+
+test('a file that was replaced by one of its length and time is found by a look', async () => {
+  const storage = await open();
+  await fill(storage, Array(12).keys());
+  writeFileSync(`${file}.new`, Buffer.alloc(8 * PIECE), { mode: 0o600 });
+  execFileSync('touch', ['-r', file, `${file}.new`]);
+  renameSync(`${file}.new`, file);
+  expect((await storage.look()).damaged).toEqual([]);
+  expect(missing(storage)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
 });
 
 test('content that is only served is not written to, and is reached over symlinks', async () => {

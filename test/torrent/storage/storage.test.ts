@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   constants,
@@ -827,8 +828,12 @@ describe('never leaves the root', () => {
     expect(existsSync(join(folder, 'made'))).toBe(false);
   });
 
-  test('and opens nothing that is no regular file', async () => {
-    mkdirSync(join(root, 'bin/run'), { recursive: true });
+  test.each<[string, (path: string) => void]>([
+    ['folder', (path) => mkdirSync(path)],
+    ['pipe', (path) => execFileSync('mkfifo', [path])],
+  ])('and opens nothing that is no regular file: a %s', async (_, make) => {
+    mkdirSync(join(root, 'bin'), { recursive: true });
+    make(join(root, 'bin/run'));
     expect((await rejectionOf(open())).code).toBe('UnsafePath');
   });
 });
@@ -893,5 +898,13 @@ describe('the thread for pieces', () => {
     piece(0).copy(data);
     expect(await storage.writePiece(0, data)).toBe('verified');
     expect(given.map((write) => write.parts.length)).toEqual([parts]);
+  });
+
+  test('and a piece that it hashes only and that fails is not written', async () => {
+    const { metainfo } = makeTorrent(Array.from({ length: 9 }, (_, i) => ({ path: `f${i}`, length: 1000 })));
+    const pieceThread = { wants: () => true, write: async () => 'corrupt' } as unknown as PieceThread;
+    const storage = await open({ metainfo, pieceThread });
+    expect(await storage.writePiece(0, storage.allocatePiece(9000))).toBe('corrupt');
+    expect([storage.have.isEmpty, existsSync(join(root, 'f0'))]).toEqual([true, false]);
   });
 });

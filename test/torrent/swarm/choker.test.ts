@@ -360,6 +360,17 @@ describe('requests of a peer', () => {
     expect(sent()).toBe(4);
   });
 
+  test.each(['classic', 'cluster'] as const)('come from nobody while a %s torrent is paused', (policy) => {
+    const world = makeSwarm({ pieces: 4, have: [0], policy, paused: true });
+    const agent = world.connect({ ownAgent: true });
+    const peers = [agent, ...interestedPeers(world, 2)];
+    world.swarm.interested(agent.neighbour);
+    world.pass(20_000);
+    expect(unchoked(peers)).toEqual([]);
+    world.swarm.resume();
+    expect(unchoked(peers)).toHaveLength(3);
+  });
+
   test('are all refused when the torrent is paused', () => {
     const world = seed();
     world.limits.upload = 0;
@@ -429,6 +440,13 @@ describe('connections', () => {
     expect(leecher.link.said).toContain('have 0');
     world.swarm.have(leecher.neighbour, 0);
     expect(leecher.link.closedBecause).toMatch(/every piece/);
+  });
+
+  test('two that only upload part (BEP 21)', () => {
+    const world = makeSwarm({ pieces: 2, have: [0, 1] });
+    const { link, neighbour } = world.connect({ pieces: [0] });
+    world.swarm.introduced(neighbour, { ownAgent: false, requestQueue: 250, uploadOnly: true });
+    expect(link.closedBecause).toMatch(/only upload/);
   });
 
   test('what we have is said as BEP 6 says it, or as a bitfield', () => {

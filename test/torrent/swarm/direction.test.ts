@@ -1,7 +1,7 @@
 // The seed directs: which pieces it suggests to whom.
 import { expect, test } from '@jest/globals';
 import { seededRandom } from '../../../simulation/random.ts';
-import { BLOCK, makeSwarm, type Peer } from './harness.ts';
+import { BLOCK, makeSwarm, type Peer, type TestSwarm } from './harness.ts';
 
 const PIECES = 12;
 const all = Array.from({ length: PIECES }, (_, piece) => piece);
@@ -77,6 +77,47 @@ test('what was suggested and not taken up returns to the pool; so does what a pe
   // The lazy one's piece is free again, unless the other was told of it in the meantime.
   world.pass(2000);
   expect(new Set([...suggestions(peer), ...suggestions(lazy)]).size).toBe(PIECES);
+});
+
+test.each<[string, (world: TestSwarm, agent: () => Peer) => number]>([
+  [
+    'what was suggested and not taken up',
+    (world, agent) => {
+      const lazy = agent();
+      world.pass(3000);
+      return suggestions(lazy)[0] as number;
+    },
+  ],
+  [
+    'what was suggested to one that left',
+    (world, agent) => {
+      const gone = agent();
+      world.swarm.disconnected(gone.neighbour);
+      return suggestions(gone)[0] as number;
+    },
+  ],
+  [
+    'what one that left had asked for by itself',
+    (world) => {
+      const gone = world.connect({ pieces: [] });
+      world.swarm.interested(gone.neighbour);
+      for (const begin of [0, BLOCK]) world.swarm.request(gone.neighbour, 5, begin, BLOCK);
+      world.swarm.disconnected(gone.neighbour);
+      return 5;
+    },
+  ],
+])('%s is assigned to nobody again, and comes first', (_, leave) => {
+  const { world, agent, ask } = seed();
+  const free = leave(world, agent);
+  // A foreign peer asks for each other piece, without being told.
+  const foreign = world.connect({ pieces: [] });
+  world.swarm.interested(foreign.neighbour);
+  for (const piece of all) if (piece !== free) ask(foreign, piece);
+  for (let i = 0; i < 3; i++) {
+    const peer = agent();
+    expect(suggestions(peer)).toEqual([free]);
+    world.swarm.disconnected(peer.neighbour);
+  }
 });
 
 test('who is quick to act on a suggestion has half a second for the next one', () => {

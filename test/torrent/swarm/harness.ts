@@ -81,6 +81,8 @@ export interface SwarmSetup {
   pieces: number;
   /** Blocks of a piece; default 2. */
   blocksPerPiece?: number;
+  /** Default 16 KiB. */
+  blockBytes?: number;
   /** Bytes that the last piece is short of; default 100. */
   shortBy?: number;
   policy?: PolicyName;
@@ -117,13 +119,15 @@ export function makeSwarm(setup: SwarmSetup) {
       limits.download += bytes;
     },
   };
-  const pieceLength = (setup.blocksPerPiece ?? 2) * BLOCK;
+  const { blockBytes = BLOCK } = setup;
+  const pieceLength = (setup.blocksPerPiece ?? 2) * blockBytes;
   const have = new Bitfield(setup.pieces);
   for (const piece of setup.have ?? []) have.set(piece);
   const swarm = new Swarm({
     infoHash: setup.infoHash,
     pieceLength,
     totalBytes: setup.pieces * pieceLength - (setup.shortBy ?? 100),
+    blockBytes,
     have,
     policy: POLICIES[setup.policy ?? 'classic'],
     clock,

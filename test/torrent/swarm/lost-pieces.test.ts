@@ -98,6 +98,13 @@ test('a block that cannot be read is refused, and its place at the uplink is fre
   expect(peer.neighbour.handedBytes).toBe(0);
 });
 
+test('a loss of a piece beyond the last one ends the connection', () => {
+  const { world, connect } = serving();
+  const peer = connect([1]);
+  world.swarm.lost(peer.neighbour, 4);
+  expect(peer.link.closedBecause).toMatch(/lost piece 4/);
+});
+
 describe('a peer that loses pieces and gets them again', () => {
   test.each([0, 1])('costs nothing that grows with the torrent (it lacks %s pieces at first)', (lacks) => {
     const pieces = 2 * MAX_LOST_PIECES;

@@ -85,6 +85,15 @@ test('is bounded, and prefers addresses that did not fail', () => {
   expect(dialled).not.toContainEqual(expect.objectContaining({ port: 5 }));
 });
 
+test('an address that turned out to be ourselves is never dialled again', () => {
+  const peers = list();
+  peers.add([a]);
+  peers.next(0, false);
+  peers.forget(a);
+  peers.add([a]);
+  expect(peers.next(1e9, false)).toBeUndefined();
+});
+
 test('a banned host is not dialled, whatever its port', () => {
   const peers = list();
   peers.add([a, b]);

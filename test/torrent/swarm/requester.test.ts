@@ -104,6 +104,18 @@ describe('which piece', () => {
     expect(piecesAsked(giver)).toEqual([7, 5, 4, 6]);
   });
 
+  test('of pieces that are as rare the draw decides', () => {
+    const firsts = [0, 0.3, 0.6, 0.9].map((last) => {
+      let draw = 0;
+      const world = makeSwarm({ pieces: 8, have: [0, 1, 2, 3], random: () => draw });
+      const giver = world.connect({ pieces: 'all' });
+      draw = last;
+      world.swarm.unchoke(giver.neighbour);
+      return piecesAsked(giver)[0];
+    });
+    expect(new Set(firsts)).toEqual(new Set([4, 5, 6, 7]));
+  });
+
   test('random first: without pieces, rarity does not decide', () => {
     const firsts = new Set<number>();
     for (let seed = 0; seed < 40; seed++) {
@@ -243,6 +255,16 @@ describe('pipelining', () => {
     expect(receiveRate.perMillisecond(world.clock.time + 1000) / before).toBeCloseTo(Math.exp(-1), 2);
   });
 
+  test('what is refused does not count against a limit on downloads', () => {
+    const world = makeSwarm({ pieces: 100 });
+    world.limits.download = 10 * BLOCK;
+    const { link, neighbour } = world.connect({ pieces: 'all' });
+    world.swarm.unchoke(neighbour);
+    expect(world.limits.download).toBe(6 * BLOCK);
+    world.swarm.reject(neighbour, ...(link.wanted.shift() as [number, number, number]));
+    expect(world.limits.download).toBe(7 * BLOCK);
+  });
+
   test('a limit on downloads is kept by asking for less', () => {
     const world = makeSwarm({ pieces: 100 });
     world.limits.download = 2 * BLOCK;
@@ -371,6 +393,47 @@ describe('memory', () => {
     for (const peer of peers) expect(peer.neighbour.outstanding.size).toBe(1);
   });
 
+  describe('of 16 MiB each', () => {
+    const world = (pieces: number) =>
+      makeSwarm({ pieces, blocksPerPiece: 1, blockBytes: 16 * 1024 * 1024, shortBy: 0 });
+
+    /** Peers with a piece each, that begin to give it and go on or not. */
+    function begun(swarm: TestSwarm, count: number): Peer[] {
+      return Array.from({ length: count }, (_, piece) => {
+        const peer = swarm.connect({ pieces: [piece], fast: false });
+        swarm.swarm.unchoke(peer.neighbour);
+        swarm.swarm.choke(peer.neighbour);
+        return peer;
+      });
+    }
+
+    test('twice as many may be started as peers unchoke us, also beyond 64 MiB', () => {
+      const swarm = world(20);
+      const peers = Array.from({ length: 6 }, () => swarm.connect({ pieces: 'all' }));
+      for (const { neighbour } of peers) swarm.swarm.unchoke(neighbour);
+      expect(peers.map(({ link }) => link.wanted.length)).toEqual(Array(6).fill(1));
+    });
+
+    test('whoever can give none of those that are started may start one', () => {
+      const swarm = world(20);
+      begun(swarm, 4);
+      const other = swarm.connect({ pieces: [9] });
+      swarm.swarm.unchoke(other.neighbour);
+      expect(piecesAsked(other)).toEqual([9]);
+    });
+
+    test('beyond 256 MiB one that nobody has any more makes room', () => {
+      const swarm = world(20);
+      const [first] = begun(swarm, 16) as [Peer];
+      const other = swarm.connect({ pieces: [18] });
+      swarm.swarm.unchoke(other.neighbour);
+      expect(piecesAsked(other)).toEqual([]);
+      swarm.swarm.disconnected(first.neighbour);
+      expect(piecesAsked(other)).toEqual([18]);
+      expect(swarm.events).toContain('dropped 0');
+    });
+  });
+
   test('one peer, however quick, is asked for blocks of 64 MiB of pieces at most', () => {
     const world = makeSwarm({ pieces: 400, blocksPerPiece: 64 });
     const { link, neighbour } = world.connect({ pieces: 'all' });
@@ -490,6 +553,10 @@ describe('endgame', () => {
       expect(loser.link.said).toContain(`cancel ${piece} ${begin} ${length}`);
       expect(loser.link.wanted.some(([, at]) => at === begin)).toBe(false);
       expect(world.swarm.totals.duplicateBytes).toBe(0);
+      // It had left already: it is here twice, and stored once.
+      world.swarm.block(loser.neighbour, piece, begin, length);
+      expect(world.events.filter((event) => event === `store ${piece} ${begin}`)).toHaveLength(1);
+      expect(world.swarm.totals.duplicateBytes).toBe(length);
     },
   );
 });
