@@ -12,7 +12,7 @@ import {
   parseNodeContent,
 } from '../api/index.ts';
 import { type Clock, type Logger, Mutex, systemClock, systemCode } from '../base/index.ts';
-import { trackerDiscovery } from '../torrent/index.ts';
+import { processMemory, trackerDiscovery } from '../torrent/index.ts';
 import { Session } from '../torrent/session/session.ts';
 import { announceHeaders } from './announce-token.ts';
 import { ContentRoot } from './content-root/content-root.ts';
@@ -309,7 +309,7 @@ export async function startAgent(
     ingest,
     authenticator: new Authenticator((token, audiences) => cluster.reviewToken(token, audiences), clock),
     metainfo: (infoHash) => engine.metainfo(infoHash),
-    metrics: agentMetrics(engine, space),
+    metrics: agentMetrics(engine, space, processMemory),
     notReady: () =>
       nodeContent() === undefined ? 'the NodeContent of this node is not there yet' : undefined,
     logger,

@@ -303,6 +303,11 @@ function withSwarmOptions(command: Command): Command {
       "a tracker to ask before the torrent's own; may be given several times",
       gather,
     )
+    .option(
+      '--memory <bytes>',
+      'keep at most so many bytes in memory of what is on its way; 256Mi by default, at least 64Mi',
+      parseBytes,
+    )
     .option('--up <bytes>', 'send at most so many bytes per second; 0 is no limit', parseRate)
     .addOption(
       new Option('--policy <policy>', 'how to treat other Enxame peers; others always get the classic way')

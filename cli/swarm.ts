@@ -1,7 +1,15 @@
 /** What download and seed have in common: a session that listens, where its peers come from, and its log. */
 import ipaddr from 'ipaddr.js';
 import type { Logger } from '../base/index.ts';
-import { type Discovery, type PeerAddress, staticPeers, trackerDiscovery } from '../torrent/index.ts';
+import {
+  DEFAULT_MEMORY_BYTES,
+  type Discovery,
+  MIN_MEMORY_BYTES,
+  type PeerAddress,
+  processMemory,
+  staticPeers,
+  trackerDiscovery,
+} from '../torrent/index.ts';
 import { Session } from '../torrent/session/session.ts';
 import type { PolicyName, Torrent, TransferLimits } from '../torrent/session/types.ts';
 import { inOneLine, UsageError } from './errors.ts';
@@ -28,6 +36,8 @@ export interface SwarmOptions {
   readonly up?: number;
   readonly down?: number;
   readonly policy: PolicyName;
+  /** Bytes. */
+  readonly memory?: number;
   readonly json?: boolean;
 }
 
@@ -51,6 +61,7 @@ export async function listen(
   context: ProgramContext,
   report: Report,
 ): Promise<Session> {
+  processMemory.setBudget(budgetOf(options));
   const address =
     options.listen === undefined ? DEFAULT_LISTEN : parseListenAddress('--listen', options.listen);
   const start = async (port: number) => {
@@ -73,6 +84,11 @@ export async function listen(
       { cause: error },
     );
   }
+}
+
+function budgetOf({ memory = DEFAULT_MEMORY_BYTES }: SwarmOptions): number {
+  if (memory >= MIN_MEMORY_BYTES) return memory;
+  throw new UsageError(`--memory is ${memory} bytes; it must be at least 64Mi`);
 }
 
 function limitsOf({ up, down }: SwarmOptions): TransferLimits {

@@ -12,6 +12,7 @@ export * from './discovery/tracker-discovery.ts';
 export * from './errors.ts';
 export { hashContent } from './hash-content.ts';
 export * from './magnet.ts';
+export * from './memory-ledger.ts';
 export * from './metainfo.ts';
 export { nameFault } from './paths.ts';
 export * from './storage/memory.ts';

@@ -11,6 +11,9 @@ export const MIN_MEMORY_BYTES = 64 * MEBIBYTE;
 /** What each purpose has of the budget. */
 const SHARES = { pieces: 8 / 16, reads: 3 / 16, staging: 2 / 16, unsent: 2 / 16, metadata: 1 / 16 } as const;
 
+/** What memory is for: see the fields of MemoryLedger. */
+export const MEMORY_PURPOSES = Object.keys(SHARES) as readonly (keyof typeof SHARES)[];
+
 /** The memory for one purpose, for those who share it. */
 export class MemoryShare {
   limitBytes: number;
@@ -121,10 +124,22 @@ export class MemoryLedger {
   /** Replaces the budget; what is in use stays in use. Less than MIN_MEMORY_BYTES counts as that. */
   setBudget(bytes: number): void {
     this.#budgetBytes = Math.max(MIN_MEMORY_BYTES, bytes);
-    for (const [purpose, share] of Object.entries(SHARES)) {
-      this[purpose as keyof typeof SHARES].limitBytes = Math.trunc(this.#budgetBytes * share);
-    }
+    for (const purpose of MEMORY_PURPOSES)
+      this[purpose].limitBytes = Math.trunc(this.#budgetBytes * SHARES[purpose]);
   }
+}
+
+/** What a process holds at rest, and what its buffers cost besides: not for what is on its way. */
+const REST_BYTES = 192 * MEBIBYTE;
+
+/** Above this more memory speeds nothing up. */
+const MAX_MEMORY_BYTES = 1024 * MEBIBYTE;
+
+/** The budget of a process that is ended where it needs more than `limitBytes`; undefined, 0 or huge is no limit. */
+export function budgetWithin(limitBytes: number | undefined): number {
+  if (limitBytes === undefined || limitBytes === 0 || limitBytes > 2 ** 50) return DEFAULT_MEMORY_BYTES;
+  const budgetBytes = Math.trunc((limitBytes - REST_BYTES) / 1.5);
+  return Math.min(Math.max(MIN_MEMORY_BYTES, budgetBytes), MAX_MEMORY_BYTES);
 }
 
 /** The ledger of this process: descriptors, threads and memory are the process's, not a torrent's. */

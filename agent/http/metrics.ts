@@ -1,10 +1,11 @@
 // The agent's metrics: totals of the node; per-distribution series come from the operator alone.
 import { Counter, Gauge, Registry } from 'prom-client';
+import { MEMORY_PURPOSES, type MemoryLedger } from '../../torrent/index.ts';
 import type { RevisionEngine } from '../revisions/engine.ts';
 import type { Space } from '../space/space.ts';
 
 /** Metrics of one agent, collected when they are asked for. */
-export function agentMetrics(engine: RevisionEngine, space: Space): Registry {
+export function agentMetrics(engine: RevisionEngine, space: Space, memory: MemoryLedger): Registry {
   const registry = new Registry();
   const registers = [registry];
   const phases = ['Pending', 'Downloading', 'Held', 'Failed'] as const;
@@ -61,6 +62,23 @@ export function agentMetrics(engine: RevisionEngine, space: Space): Registry {
     'Payload received that was of no use: duplicates, and pieces that failed their hash.',
     () => engine.totals().wastedBytes,
   );
+  counted(
+    'enxame_agent_memory_waits_total',
+    'Times that a peer was asked for less than its path holds, because memory for transfers was short.',
+    () => engine.totals().memoryWaits,
+  );
+  new Gauge({
+    name: 'enxame_agent_transfer_memory_bytes',
+    help: 'Memory for what is on its way, by purpose, and what each may have at most.',
+    labelNames: ['purpose', 'kind'],
+    registers,
+    collect() {
+      for (const purpose of MEMORY_PURPOSES) {
+        this.set({ purpose, kind: 'used' }, memory[purpose].usedBytes);
+        this.set({ purpose, kind: 'limit' }, memory[purpose].limitBytes);
+      }
+    },
+  });
   new Gauge({
     name: 'enxame_agent_storage_bytes',
     help: 'Room on the disk: what content may use in all, uses, will still need, and may newly use.',

@@ -35,7 +35,7 @@ import {
   type TransferSettings,
   targetOf,
 } from './target.ts';
-import { type PayloadTotals, Transfer, type TransferHost } from './transfer.ts';
+import { addTotals, NO_TOTALS, Transfer, type TransferHost, type TransferTotals } from './transfer.ts';
 
 /** What the engine sees of the cluster; all of it as last seen. */
 interface EngineView {
@@ -71,12 +71,6 @@ const LOOK_AGAIN_MILLISECONDS = 5000;
 /** What was on its way may still arrive; then the next look is made. */
 const SHORTEST_WAIT_MILLISECONDS = 100;
 
-function addTotals(to: PayloadTotals, totals: PayloadTotals): void {
-  to.downloadedBytes += totals.downloadedBytes;
-  to.uploadedBytes += totals.uploadedBytes;
-  to.wastedBytes += totals.wastedBytes;
-}
-
 /** The engine of one node. */
 export class RevisionEngine {
   readonly #options: EngineOptions;
@@ -85,7 +79,7 @@ export class RevisionEngine {
   readonly #logger: Logger;
   readonly #removal: Removal;
   readonly #transfers = new Map<string, Transfer>();
-  readonly #leftTotals: PayloadTotals = { downloadedBytes: 0, uploadedBytes: 0, wastedBytes: 0 };
+  readonly #leftTotals: TransferTotals = { ...NO_TOTALS };
   /** Which held revision cannot be shown as it should, and why, by UID. */
   readonly #activationFailures = new Map<string, { revision: string; message: string }>();
   #seen: SeenRevisions = { valid: [], invalid: [] };
@@ -150,7 +144,7 @@ export class RevisionEngine {
   }
 
   /** Bytes of payload since the start, swarms that were left included. */
-  totals(): PayloadTotals {
+  totals(): TransferTotals {
     const totals = { ...this.#leftTotals };
     for (const transfer of this.#transfers.values()) addTotals(totals, transfer.totals());
     return totals;

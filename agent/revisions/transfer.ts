@@ -41,11 +41,27 @@ export interface TransferHost {
   changed(): void;
 }
 
-/** Payload since the start. */
-export interface PayloadTotals {
+/** Counts since the start; bytes are payload. */
+export interface TransferTotals {
   downloadedBytes: number;
   uploadedBytes: number;
   wastedBytes: number;
+  memoryWaits: number;
+}
+
+export const NO_TOTALS: Readonly<TransferTotals> = {
+  downloadedBytes: 0,
+  uploadedBytes: 0,
+  wastedBytes: 0,
+  memoryWaits: 0,
+};
+
+/** Adds counts to others. */
+export function addTotals(to: TransferTotals, totals: TransferTotals): void {
+  to.downloadedBytes += totals.downloadedBytes;
+  to.uploadedBytes += totals.uploadedBytes;
+  to.wastedBytes += totals.wastedBytes;
+  to.memoryWaits += totals.memoryWaits;
 }
 
 /** The metainfo of a revision that was just published appears within moments. */
@@ -69,7 +85,7 @@ export class Transfer {
   #state: TransferState = { phase: 'Pending' };
   #joined: Joined | undefined;
   /** Payload of swarms that were left. */
-  readonly #leftTotals: PayloadTotals = { downloadedBytes: 0, uploadedBytes: 0, wastedBytes: 0 };
+  readonly #leftTotals: TransferTotals = { ...NO_TOTALS };
   /** Bytes of the download that are on the disk, joined or not. */
   #stagedBytes: () => number = () => 0;
   #metainfoBytes: Uint8Array | undefined;
@@ -98,15 +114,11 @@ export class Transfer {
     return this.#joined?.torrent.progress();
   }
 
-  /** Payload since it began, also of earlier times in the swarm. */
-  totals(): PayloadTotals {
-    const { downloadedBytes = 0, uploadedBytes = 0, wastedBytes = 0 } = this.progress() ?? {};
-    const left = this.#leftTotals;
-    return {
-      downloadedBytes: left.downloadedBytes + downloadedBytes,
-      uploadedBytes: left.uploadedBytes + uploadedBytes,
-      wastedBytes: left.wastedBytes + wastedBytes,
-    };
+  /** Counts since it began, also of earlier times in the swarm. */
+  totals(): TransferTotals {
+    const totals = { ...this.#leftTotals };
+    addTotals(totals, this.progress() ?? NO_TOTALS);
+    return totals;
   }
 
   /** How it is in the swarm; fixed for its life. */

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { MemoryLedger, MemoryShare, MIN_MEMORY_BYTES } from '../../torrent/memory-ledger.ts';
+import { budgetWithin, MemoryLedger, MemoryShare, MIN_MEMORY_BYTES } from '../../torrent/memory-ledger.ts';
 
 const MIB = 1024 * 1024;
 
@@ -13,6 +13,18 @@ test('the shares of all purposes together are the budget', () => {
   ledger.setBudget(1);
   expect(ledger.budgetBytes).toBe(MIN_MEMORY_BYTES);
   expect(pieces.limitBytes).toBe(32 * MIB);
+});
+
+test.each([
+  [undefined, 256],
+  [0, 256],
+  [2 ** 63, 256],
+  [128 * MIB, 64],
+  [512 * MIB, 213],
+  [1024 * MIB, 554],
+  [64 * 1024 * MIB, 1024],
+])('a process that may have %p bytes has a budget of %d MiB', (limit, mebibytes) => {
+  expect(Math.trunc(budgetWithin(limit) / MIB)).toBe(mebibytes);
 });
 
 test('one alone may have everything, and of two each a half', () => {

@@ -48,6 +48,7 @@ export class ShownState {
       downloadedBytes: totals.downloadedBytes,
       uploadedBytes: totals.uploadedBytes,
       wastedBytes: totals.duplicateBytes + totals.corruptBytes,
+      memoryWaits: totals.memoryWaits,
       downloadBytesPerSecond: this.#downloadRate.perMillisecond(now) * 1000,
       uploadBytesPerSecond: this.#uploadRate.perMillisecond(now) * 1000,
       peers,

@@ -115,6 +115,8 @@ export interface TorrentProgress {
   uploadedBytes: number;
   /** Of downloadedBytes: duplicates and pieces that failed their hash. */
   wastedBytes: number;
+  /** How often a peer was asked for less than its path holds, because memory was short. */
+  memoryWaits: number;
   /** Averaged over some seconds. */
   downloadBytesPerSecond: number;
   uploadBytesPerSecond: number;
