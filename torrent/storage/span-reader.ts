@@ -57,6 +57,8 @@ export class SpanReader {
    * @throws TorrentError FileChanged, DiskIo, UnsafePath, Closed
    */
   async read(piece: number, offset: number, length: number): Promise<Buffer> {
+    if (this.#cache.memory.isShort && !this.#isAtHand(piece, offset))
+      return this.#readRange(piece * this.#metainfo.pieceLength + offset, Buffer.allocUnsafeSlow(length));
     const parts: Buffer[] = [];
     for (let at = offset; at < offset + length; ) {
       const start = at % SPAN_BYTES;
@@ -86,6 +88,12 @@ export class SpanReader {
   /** Waits for what is being read. */
   async idle(): Promise<void> {
     await Promise.allSettled([...this.#loading.values()].map(({ span }) => span));
+  }
+
+  /** True if a block's span is in memory, or on its way there. */
+  #isAtHand(piece: number, offset: number): boolean {
+    const key = this.#firstKey + this.#spanIndex(piece, offset);
+    return this.#loading.has(key) || this.#cache.get(key) !== undefined;
   }
 
   #spanIndex(piece: number, offset: number): number {
@@ -124,14 +132,16 @@ export class SpanReader {
     return span;
   }
 
-  async #load(index: number): Promise<Buffer> {
+  #load(index: number): Promise<Buffer> {
     const { start, end } = this.#rangeOf(index);
+    return this.#readRange(start, this.#cache.memory.take(end - start));
+  }
+
+  /** Fills a buffer with the torrent's bytes from `start` on. */
+  async #readRange(start: number, buffer: Buffer): Promise<Buffer> {
     const { files, layout } = this.#source;
-    const buffer = this.#cache.memory.take(end - start);
-    for (const { fileIndex, fileOffset, rangeOffset, lengthBytes, padding } of layout.segments(
-      start,
-      end - start,
-    )) {
+    const segments = layout.segments(start, buffer.length);
+    for (const { fileIndex, fileOffset, rangeOffset, lengthBytes, padding } of segments) {
       const part = buffer.subarray(rangeOffset, rangeOffset + lengthBytes);
       if (padding) {
         part.fill(0);

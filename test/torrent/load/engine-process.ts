@@ -2,6 +2,7 @@
 // it does what its parent asks, one answer for each question, and ends with its parent.
 import { join } from 'node:path';
 import type { Logger } from '../../../base/index.ts';
+import { DEFAULT_MEMORY_BYTES, processMemory } from '../../../torrent/memory-ledger.ts';
 import { parseInfo } from '../../../torrent/metainfo.ts';
 import { Session } from '../../../torrent/session/session.ts';
 import type { Torrent } from '../../../torrent/session/types.ts';
@@ -20,7 +21,10 @@ const logger: Logger = {
   },
 };
 
-const settings = JSON.parse(process.argv[2] ?? '{}') as EngineSettings;
+const { memoryBytes = DEFAULT_MEMORY_BYTES, ...settings } = JSON.parse(
+  process.argv[2] ?? '{}',
+) as EngineSettings;
+processMemory.setBudget(memoryBytes);
 const session = new Session({ logger, listen: { host: '127.0.0.1' }, ...settings });
 const storages = new Map<string, PieceStorage>();
 

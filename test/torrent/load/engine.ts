@@ -1,6 +1,7 @@
 // The parent's end of an engine in a process of its own. Invariant: a process that ends unasked fails whatever
 // waits for it.
 import { type ChildProcess, fork } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PeerAddress } from '../../../torrent/discovery/discovery.ts';
 import type { TorrentProgress } from '../../../torrent/session/types.ts';
@@ -74,6 +75,12 @@ export class EngineProcess {
     const { memory } = await this.#ask({ kind: 'memory' });
     if (memory === undefined) throw new Error('no answer about memory');
     return memory;
+  }
+
+  /** Resident memory as the system counts it, garbage included. */
+  residentBytes(): number {
+    const status = readFileSync(`/proc/${this.#child.pid}/status`, 'utf8');
+    return Number(/^VmRSS:\s+([0-9]+) kB$/m.exec(status)?.[1]) * 1024;
   }
 
   stop(): void {

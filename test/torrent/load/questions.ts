@@ -6,6 +6,8 @@ import type { PolicyName, TorrentProgress, TransferLimits } from '../../../torre
 export interface EngineSettings {
   maxConnections?: number;
   limits?: TransferLimits;
+  /** The budget of the process. */
+  memoryBytes?: number;
 }
 
 /** To join a swarm. */
