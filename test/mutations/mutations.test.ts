@@ -1,4 +1,4 @@
-// The list of changes that `npm run mutate` makes: whether it fits the sources. To run it takes hours.
+// The list of changes that `npm run mutate` makes: whether it fits the sources. To run it takes too long for here.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';

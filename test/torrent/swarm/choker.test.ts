@@ -245,7 +245,8 @@ describe('requests of a peer', () => {
 
   test.each([
     ['beyond the last piece', 64, 0, BLOCK],
-    ['beyond the end of its piece', 0, BLOCK, BLOCK + 1],
+    ['beyond the end of its piece', 0, 2 * BLOCK, BLOCK],
+    ['over the end of its piece', 0, BLOCK + 1, BLOCK],
     ['of no bytes', 0, 0, 0],
     ['of more than 16 KiB', 0, 0, BLOCK + 1],
     ['with numbers of 32 bits', 0xffffffff, 0xffffffff, 0xffffffff],

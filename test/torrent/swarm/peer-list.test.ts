@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { PeerList } from '../../../torrent/swarm/peer-list.ts';
 import { peerPriority } from '../../../torrent/swarm/peer-priority.ts';
+import { POLICIES } from '../../../torrent/swarm/policy/policies.ts';
 
 // Written out, so that a changed number is noticed.
 const MAX_KNOWN_ADDRESSES = 1000;
@@ -35,6 +36,17 @@ test('an address that fails waits longer each time, up to the longest wait, and 
   expect(waits).toEqual([...waits].sort((x, y) => x - y));
   expect(waits[0]).toBeLessThanOrEqual(1000);
   expect(waits.at(-1)).toBe(LONGEST);
+});
+
+test.each([
+  ['classic', 60_000],
+  ['cluster', 15_000],
+] as const)('%s: an address that always fails is dialled again after %d ms', (policy, longest) => {
+  const peers = new PeerList(POLICIES[policy].longestRedialMilliseconds, () => 0.5);
+  peers.add([a]);
+  for (let i = 0; i < 20; i++) peers.failed(a, 0);
+  expect(peers.next(longest - 1, false)).toBeUndefined();
+  expect(peers.next(longest, false)).toMatchObject(a);
 });
 
 test('a peer that was connected is dialled again soon', () => {
