@@ -6,8 +6,9 @@ import { MemoryStorage } from '../../../torrent/storage/memory.ts';
 import type { PolicyName } from '../../../torrent/swarm/policy/policy.ts';
 import { parseExtensionHandshake } from '../../../torrent/wire/extension.ts';
 import { encodePeerExchange } from '../../../torrent/wire/peer-exchange.ts';
+import { until } from '../../base/until.ts';
 import { makeTorrent } from '../storage/content.ts';
-import { addressOf, closeAll, completion, startSession, ticks, until } from './harness.ts';
+import { addressOf, closeAll, completion, startSession, ticks } from './harness.ts';
 import { dialRaw, listenRaw, type RawPeer } from './raw-peer.ts';
 
 const { metainfo } = makeTorrent([{ path: 'a', length: 300_000 }]);

@@ -5,8 +5,9 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { encodeBencode } from '../../../torrent/bencode.ts';
 import { Bitfield } from '../../../torrent/bitfield.ts';
 import { MemoryStorage } from '../../../torrent/storage/memory.ts';
+import { until } from '../../base/until.ts';
 import { makeTorrent } from '../storage/content.ts';
-import { addressOf, closeAll, completion, startSession, ticks, until } from './harness.ts';
+import { addressOf, closeAll, completion, startSession, ticks } from './harness.ts';
 import { dialRaw, listenRaw, type RawPeer } from './raw-peer.ts';
 
 const BLOCK = 16 * 1024;

@@ -11,9 +11,10 @@ import {
   parseMetadataMessage,
 } from '../../../torrent/wire/metadata-message.ts';
 import { encodePeerExchange } from '../../../torrent/wire/peer-exchange.ts';
+import { until } from '../../base/until.ts';
 import { failureOf } from '../failure.ts';
 import { makeTorrent, PIECE } from '../storage/content.ts';
-import { addressOf, closeAll, completion, FakeDiscovery, startSession, ticks, until } from './harness.ts';
+import { addressOf, closeAll, completion, FakeDiscovery, startSession, ticks } from './harness.ts';
 import { dialRaw, listenRaw, type RawPeer } from './raw-peer.ts';
 
 /** So many pieces that the metadata has several pieces itself. */

@@ -6,8 +6,9 @@ import type { PeerAddress } from '../../../torrent/discovery/discovery.ts';
 import { MemoryStorage } from '../../../torrent/storage/memory.ts';
 import type { PolicyName } from '../../../torrent/swarm/policy/policy.ts';
 import { encodeHandshake } from '../../../torrent/wire/handshake.ts';
+import { until } from '../../base/until.ts';
 import { makeTorrent } from '../storage/content.ts';
-import { addressOf, afterwards, closeAll, FakeDiscovery, startSession, ticks, until } from './harness.ts';
+import { addressOf, afterwards, closeAll, FakeDiscovery, startSession, ticks } from './harness.ts';
 import { dialRaw } from './raw-peer.ts';
 
 const { metainfo } = makeTorrent([{ path: 'a', length: 300_000 }]);

@@ -4,15 +4,8 @@ import { encodeBencode } from '../../../torrent/bencode.ts';
 import { PieceHasher } from '../../../torrent/create.ts';
 import { type Metainfo, parseInfo } from '../../../torrent/metainfo.ts';
 import { MemoryStorage } from '../../../torrent/storage/memory.ts';
-import {
-  addressOf,
-  afterwards,
-  closeAll,
-  completion,
-  startSession,
-  ticks,
-  until,
-} from '../session/harness.ts';
+import { until } from '../../base/until.ts';
+import { addressOf, afterwards, closeAll, completion, startSession, ticks } from '../session/harness.ts';
 import { makeTorrent } from '../storage/content.ts';
 import { type Answer, type FileServer, ranges, serveFiles } from './file-server.ts';
 
