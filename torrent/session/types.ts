@@ -1,6 +1,6 @@
 // What a session of the engine gives its caller. Invariant: nothing here throws because of what a peer, a
 // tracker or a disk did: that ends as an event, a number in progress() or a line in the log.
-import type { Logger } from '../../base/index.ts';
+import type { Logger, Stopwatch } from '../../base/index.ts';
 import type { Discovery, PeerAddress } from '../discovery/discovery.ts';
 import type { TorrentError } from '../errors.ts';
 import type { Metainfo } from '../metainfo.ts';
@@ -14,11 +14,6 @@ export interface TransferLimits {
 }
 
 export type { PolicyName } from '../swarm/policy/policy.ts';
-
-/** Monotonic time in milliseconds, from any origin. */
-export interface Clock {
-  now(): number;
-}
 
 /** Settings of a session; all but the logger have defaults. */
 export interface SessionOptions {
@@ -34,7 +29,7 @@ export interface SessionOptions {
   /** Connections of all torrents together, those being made included; default 500. */
   maxConnections?: number;
   logger: Logger;
-  clock?: Clock;
+  clock?: Stopwatch;
   /** Numbers 0 ≤ x < 1. */
   random?: () => number;
 }

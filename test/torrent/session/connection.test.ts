@@ -33,7 +33,7 @@ test('what waits to be written keeps few buffers of the storage, and the rest as
   const owner: Partial<ConnectionOwner> = {
     swarm: makeSwarm({ pieces }).swarm,
     storage: storage as Partial<ConnectionOwner['storage']> as ConnectionOwner['storage'],
-    clock: { now: () => 0 },
+    clock: { monotonic: () => 0 },
     logger: silent,
     flushSoon() {},
   };

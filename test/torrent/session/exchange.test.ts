@@ -23,7 +23,7 @@ test('the torrents of this file are what they are called', () => {
 });
 
 async function startLeecher(policy: PolicyName, torrentOf = metainfo, now?: () => number) {
-  const session = await startSession(now === undefined ? {} : { clock: { now } });
+  const session = await startSession(now === undefined ? {} : { clock: { monotonic: now } });
   const storage = new MemoryStorage(torrentOf);
   const torrent = session.add({ metainfo: torrentOf, storage, policy, discovery: [] });
   return { session, torrent, address: addressOf(session) };

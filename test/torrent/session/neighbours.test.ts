@@ -84,7 +84,7 @@ describe.each<[PolicyName, { dialled: number; most: number }]>([
   test('below 20 neighbours more are asked for, from 20 on not', async () => {
     let ahead = 0;
     const { session, discovery } = await startLeecher(policy, {
-      clock: { now: () => performance.now() + ahead },
+      clock: { monotonic: () => performance.now() + ahead },
     });
     const asked = () => discovery.asked.filter((what) => what === 'needMore').length;
     while (peersOf(session) < 19) await dial(session.port);
@@ -136,7 +136,7 @@ describe('one peer, one connection', () => {
   test('a peer that comes back after its connection broke unseen replaces it', async () => {
     let ahead = 0;
     const { session, torrent } = await startLeecher('classic', {
-      clock: { now: () => performance.now() + ahead },
+      clock: { monotonic: () => performance.now() + ahead },
     });
     const peerId = newPeerId();
     const first = await dial(session.port, peerId);

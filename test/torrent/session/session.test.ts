@@ -377,7 +377,7 @@ describe('discovery', () => {
   test('is started, told of the end of the download, asked for more, and stopped', async () => {
     const seed = await startSeed();
     let ahead = 0;
-    const session = await startSession({ clock: { now: () => performance.now() + ahead } });
+    const session = await startSession({ clock: { monotonic: () => performance.now() + ahead } });
     const discovery = new FakeDiscovery();
     const torrent = session.add({
       metainfo,

@@ -59,7 +59,7 @@ async function download(
   };
   const warn = (fields: object, message: string) => void warnings.push(log(fields, message));
   const logger = { debug: log, info: log, warn, error: warn };
-  const session = await startSession(now === undefined ? { logger } : { logger, clock: { now } });
+  const session = await startSession(now === undefined ? { logger } : { logger, clock: { monotonic: now } });
   const storage = new MemoryStorage(of);
   for (const piece of options.has ?? []) {
     content.copy(
