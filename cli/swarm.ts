@@ -2,8 +2,7 @@
 import ipaddr from 'ipaddr.js';
 import type { Logger } from '../base/index.ts';
 import { type Discovery, type PeerAddress, staticPeers, trackerDiscovery } from '../torrent/index.ts';
-import { Session } from '../torrent/session/session.ts';
-import type { PolicyName, Torrent, TransferLimits } from '../torrent/session/types.ts';
+import { type PolicyName, Session, type Torrent, type TransferLimits } from '../torrent/session/index.ts';
 import { inOneLine, UsageError } from './errors.ts';
 import { parseListenAddress } from './listen-address.ts';
 import type { Report } from './report.ts';
