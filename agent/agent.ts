@@ -13,7 +13,7 @@ import {
 } from '../api/index.ts';
 import { type Clock, type Logger, Mutex, systemClock, systemCode } from '../base/index.ts';
 import { processMemory, trackerDiscovery } from '../torrent/index.ts';
-import { Session } from '../torrent/session/session.ts';
+import { Session } from '../torrent/session/index.ts';
 import { announceHeaders } from './announce-token.ts';
 import { ContentRoot } from './content-root/content-root.ts';
 import { replaceFile } from './content-root/disk.ts';

@@ -10,6 +10,9 @@ export interface Clock {
   after(delayMilliseconds: number, callback: () => void): () => void;
 }
 
+/** As much of a clock as measures how long something takes. */
+export type Stopwatch = Pick<Clock, 'monotonic'>;
+
 /** The machine's clock. Its timers keep the process alive. */
 export const systemClock: Clock = {
   now: () => Date.now(),

@@ -8,8 +8,7 @@ import {
   type PeerAddress,
   type PieceStorage,
 } from '../torrent/index.ts';
-import type { Session } from '../torrent/session/session.ts';
-import type { Torrent } from '../torrent/session/types.ts';
+import type { Session, Torrent } from '../torrent/session/index.ts';
 import { withAdvice } from './advice.ts';
 import { Destination } from './destination.ts';
 import { EXIT_FAILURE, UsageError } from './errors.ts';

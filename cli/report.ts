@@ -3,7 +3,7 @@
  * Invariant: with --json stdout carries nothing but events; warnings go to stderr in both forms.
  */
 import { formatBytes, formatSeconds } from '../api/quantity.ts';
-import type { TorrentProgress } from '../torrent/session/types.ts';
+import type { TorrentProgress } from '../torrent/session/index.ts';
 import { progressLine } from './progress-line.ts';
 import { Screen } from './screen.ts';
 

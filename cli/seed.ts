@@ -9,7 +9,7 @@ import {
   openStorage,
   type PieceStorage,
 } from '../torrent/index.ts';
-import type { Torrent } from '../torrent/session/types.ts';
+import type { Torrent } from '../torrent/session/index.ts';
 import { ADVICE_FOR_READERS, withAdvice } from './advice.ts';
 import { EXIT_FAILURE, UsageError } from './errors.ts';
 import { loadTorrent } from './load-torrent.ts';

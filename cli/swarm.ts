@@ -10,8 +10,7 @@ import {
   staticPeers,
   trackerDiscovery,
 } from '../torrent/index.ts';
-import { Session } from '../torrent/session/session.ts';
-import type { PolicyName, Torrent, TransferLimits } from '../torrent/session/types.ts';
+import { type PolicyName, Session, type Torrent, type TransferLimits } from '../torrent/session/index.ts';
 import { inOneLine, UsageError } from './errors.ts';
 import { parseListenAddress } from './listen-address.ts';
 import type { Report } from './report.ts';

@@ -1,6 +1,7 @@
 // One simulated node: the product's swarm core between virtual links. Invariants: an uplink sends one block at a
 // time and takes its links in turn; a downlink receives in order of arrival; a message arrives after the delay,
 // and nothing arrives over a link that has ended.
+import type { Stopwatch } from '../base/index.ts';
 import { Bitfield } from '../torrent/bitfield.ts';
 import type { PeerLink, SwarmHost } from '../torrent/swarm/host.ts';
 import type { Neighbour } from '../torrent/swarm/neighbour.ts';
@@ -45,7 +46,7 @@ export type SimulatedQueue = EventQueue<SimulatedNode | SimulatedLink>;
 /** The same for all nodes of a simulation. */
 export interface Surroundings {
   readonly queue: SimulatedQueue;
-  readonly clock: { now(): number };
+  readonly clock: Stopwatch;
   readonly random: () => number;
   readonly policy: Policy;
   readonly pieceLength: number;
@@ -112,7 +113,7 @@ export class SimulatedNode {
    */
   #spreadHaves(pieces: readonly number[]): void {
     const { clock, delayMilliseconds, queue } = this.around;
-    queue.push(clock.now() + delayMilliseconds, this, EVENT.spread, 0, 0, 0, pieces);
+    queue.push(clock.monotonic() + delayMilliseconds, this, EVENT.spread, 0, 0, 0, pieces);
   }
 
   /** The HAVEs arrive. Hot. */
@@ -143,7 +144,7 @@ export class SimulatedNode {
       if (link.isClosed || link.blocks.size === 0) continue;
       this.#isSending = true;
       const { clock, queue } = this.around;
-      queue.push(clock.now() + link.blocks.firstLength / this.uplink, link, EVENT.sent);
+      queue.push(clock.monotonic() + link.blocks.firstLength / this.uplink, link, EVENT.sent);
     }
   }
 
@@ -152,16 +153,16 @@ export class SimulatedNode {
     return {
       storeBlock: () => undefined,
       pieceReceived: (piece) => {
-        around.queue.push(around.clock.now() + around.hashMilliseconds, this, EVENT.verified, piece);
+        around.queue.push(around.clock.monotonic() + around.hashMilliseconds, this, EVENT.verified, piece);
       },
       pieceDropped: () => undefined,
       completed: () => {
-        this.completedAt = around.clock.now();
+        this.completedAt = around.clock.monotonic();
         around.completed(this);
       },
       banned: () => undefined,
       // The engine does so at the end of a turn of its loop, long before it must.
-      wakeForHaves: () => around.queue.push(around.clock.now() + 1, this, EVENT.flush),
+      wakeForHaves: () => around.queue.push(around.clock.monotonic() + 1, this, EVENT.flush),
       tellAll: (pieces) => {
         if (around.delaySpreadMilliseconds > 0) return false;
         this.#spreadHaves(pieces);
@@ -240,7 +241,7 @@ export class SimulatedLink implements PeerLink {
   hearHaves(pieces: readonly number[]): void {
     const { swarm } = this.node;
     const neighbour = this.neighbour as Neighbour;
-    swarm.heard(neighbour, this.node.around.clock.now());
+    swarm.heard(neighbour, this.node.around.clock.monotonic());
     for (let i = 0; i < pieces.length; i++) swarm.have(neighbour, pieces[i] as number);
   }
 
@@ -303,7 +304,7 @@ export class SimulatedLink implements PeerLink {
   /** A block comes to this end: it is there when the downlink has room for it. Hot. */
   arrive(piece: number, begin: number, length: number): void {
     const { downlink, downlinkFreeAt, around } = this.node;
-    const arrival = Math.max(around.clock.now() + this.#delay, downlinkFreeAt + length / downlink);
+    const arrival = Math.max(around.clock.monotonic() + this.#delay, downlinkFreeAt + length / downlink);
     this.node.downlinkFreeAt = arrival;
     around.queue.push(arrival, this, EVENT.block, piece, begin, length);
   }
@@ -317,7 +318,7 @@ export class SimulatedLink implements PeerLink {
       return;
     }
     const freeAt = around.zoneUplinkFreeAt[zone] as number;
-    const crossed = Math.max(around.clock.now(), freeAt) + length / around.zoneUplink;
+    const crossed = Math.max(around.clock.monotonic(), freeAt) + length / around.zoneUplink;
     around.zoneUplinkFreeAt[zone] = crossed;
     around.queue.push(crossed, this.other, EVENT.crossed, piece, begin, length);
   }
@@ -332,7 +333,7 @@ export class SimulatedLink implements PeerLink {
     }
     const { neighbour } = this;
     if (neighbour === undefined || this.isClosed) return;
-    swarm.heard(neighbour, this.node.around.clock.now());
+    swarm.heard(neighbour, this.node.around.clock.monotonic());
     switch (kind) {
       case EVENT.introduce:
         swarm.introduced(neighbour, { ownAgent: true, requestQueue: 2000, uploadOnly: undefined });
@@ -389,6 +390,6 @@ export class SimulatedLink implements PeerLink {
 
   #send(kind: number, a = 0, b = 0, c = 0, extra?: unknown): void {
     const { clock, queue } = this.node.around;
-    queue.push(clock.now() + this.#delay, this.other, kind, a, b, c, extra);
+    queue.push(clock.monotonic() + this.#delay, this.other, kind, a, b, c, extra);
   }
 }

@@ -110,7 +110,7 @@ export function* simulationSteps(
   const timeline = new Timeline(options.pieceCount, idealSeconds);
   const around: Surroundings = {
     queue,
-    clock: { now: () => queue.time },
+    clock: { monotonic: () => queue.time },
     random,
     policy: POLICIES[options.policy],
     pieceLength: options.pieceLength,

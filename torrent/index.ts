@@ -1,10 +1,12 @@
-// The door of the BitTorrent engine: what other rooms may use.
+// The door of the BitTorrent engine: what other rooms may use. Who runs swarms enters by session/index.ts as well, and the
+// simulation alone by swarm/.
 export * from './bencode.ts';
 export * from './bitfield.ts';
 export { type Content, contentFault, type FindOptions, findContent, refuseChanges } from './content-files.ts';
 export * from './create.ts';
 export * from './discovery/announce-reply.ts';
 export * from './discovery/discovery.ts';
+export * from './discovery/own-client.ts';
 export * from './discovery/rendezvous.ts';
 export * from './discovery/static-peers.ts';
 export * from './discovery/tracker-client.ts';

@@ -5,7 +5,7 @@
  * A tracker takes the address that a connection comes from. `ip` is read for those alone who prove that they are
  * agents; from others it is ignored, like `ipv4` and `ipv6`, because anyone could name a third party.
  */
-import { CLIENT_PARAMETER, OWN_CLIENT } from '../torrent/discovery/own-client.ts';
+import { CLIENT_PARAMETER, OWN_CLIENT } from '../torrent/index.ts';
 import { TrackerError } from './errors.ts';
 import { checkQueryLength, decodePercent, readBytes, readDigits } from './query.ts';
 

@@ -3,7 +3,7 @@
  * bounded, and whoever calls checks what came.
  */
 import { get } from 'node:http';
-import { MAX_METAINFO_BYTES } from '../torrent/metainfo.ts';
+import { MAX_METAINFO_BYTES } from '../torrent/index.ts';
 import { TrackerError } from './errors.ts';
 
 /** An agent's HTTP port. */

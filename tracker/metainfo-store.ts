@@ -7,7 +7,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { Logger } from '../base/index.ts';
-import { parseMetainfo } from '../torrent/metainfo.ts';
+import { parseMetainfo } from '../torrent/index.ts';
 import { ByteCache } from './byte-cache.ts';
 import { TrackerError } from './errors.ts';
 import type { AskHolder } from './holder.ts';

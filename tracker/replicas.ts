@@ -9,7 +9,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { Pool } from 'undici';
 import type { Logger } from '../base/index.ts';
-import { rankReplicas } from '../torrent/discovery/rendezvous.ts';
+import { rankReplicas } from '../torrent/index.ts';
 import type { RawAnnounce } from './announcer.ts';
 
 /** The header by which a replica tells another who asks: the compact address, a space, the proof; in hex. */

@@ -6,7 +6,7 @@ import { type FSWatcher, watch } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '../base/index.ts';
-import { MAX_METAINFO_BYTES, parseMetainfo } from '../torrent/metainfo.ts';
+import { MAX_METAINFO_BYTES, parseMetainfo } from '../torrent/index.ts';
 import { TrackerError } from './errors.ts';
 import {
   type KnownTorrent,

@@ -2,7 +2,7 @@
  * The messages of the UDP tracker protocol (BEP 15, 41): a datagram as a checked request, and answers as
  * datagrams. What is no request at all is undefined: nobody is answered who may not have asked.
  */
-import { CLIENT_PARAMETER, OWN_CLIENT } from '../torrent/discovery/own-client.ts';
+import { CLIENT_PARAMETER, OWN_CLIENT } from '../torrent/index.ts';
 import { type AnnounceEvent, type AnnounceRequest, HASH_BYTES, wantedOf } from './announce-request.ts';
 import { TrackerError } from './errors.ts';
 import type { Intervals } from './intervals.ts';

@@ -1,6 +1,6 @@
 // What a transfer is about: a revision, as an object says it or as the disk remembers it.
 import { type ContentRevision, parseLimits } from '../../api/index.ts';
-import type { PolicyName, TransferLimits } from '../../torrent/session/types.ts';
+import type { PolicyName, TransferLimits } from '../../torrent/session/index.ts';
 
 /** The identity of a revision; never changes. */
 export interface Target {

@@ -5,7 +5,7 @@
 import { formatBytes, Reason } from '../../api/index.ts';
 import { type BackoffBounds, backoffMilliseconds, type Clock, type Logger } from '../../base/index.ts';
 import { type Discovery, type Metainfo, openStorage, type PieceStorage } from '../../torrent/index.ts';
-import type { Torrent, TorrentProgress, TorrentSession } from '../../torrent/session/types.ts';
+import type { Torrent, TorrentProgress, TorrentSession } from '../../torrent/session/index.ts';
 import type { ContentRoot } from '../content-root/content-root.ts';
 import { AgentError } from '../errors.ts';
 import { checkMetainfo } from './check-metainfo.ts';

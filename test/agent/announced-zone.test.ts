@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from '@jest/globals';
-import { until } from './harness.ts';
+import { until } from '../base/until.ts';
 import { World } from './world.ts';
 
 /** A tracker that knows nobody and remembers what it was asked. */
@@ -30,6 +30,6 @@ test('an agent announces its node, and the zone that the node is labelled with',
   const { cluster } = await world.start('a');
   cluster.labels = { 'topology.kubernetes.io/zone': 'east-1' };
   await world.distribute('a', [{ path: 'file', bytes: randomBytes(100_000) }]);
-  await until(() => asked.length > 0);
+  await until('it announces', () => asked.length > 0);
   expect([asked[0]?.get('node'), asked[0]?.get('zone')]).toEqual(['a', 'east-1']);
 });

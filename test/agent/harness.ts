@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type RunningAgent, startAgent } from '../../agent/agent.ts';
 import { ingestPath, type PlanRequest, type Reservation } from '../../api/index.ts';
 import type { Logger } from '../../base/index.ts';
-import { PATIENCE } from '../patience.ts';
+import { until } from '../base/until.ts';
 import { type FakeCluster, SOURCE_STATE, UID } from './fake-cluster.ts';
 
 /** Collects lines, so that a failing test can show them. */
@@ -48,19 +48,6 @@ async function openAll(folder: string): Promise<void> {
   await chmod(folder, 0o755);
   for (const entry of await readdir(folder, { withFileTypes: true }))
     if (entry.isDirectory()) await openAll(join(folder, entry.name));
-}
-
-/** Waits until a condition holds; fails with what `describe` says. */
-export async function until(
-  condition: () => boolean | Promise<boolean>,
-  describe: () => string = () => 'the condition does not hold',
-  timeoutMilliseconds = 15_000,
-): Promise<void> {
-  const deadline = performance.now() + PATIENCE * timeoutMilliseconds;
-  while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(describe());
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 }
 
 export interface TestAgent {
@@ -131,7 +118,7 @@ export function logsOfTestAgents(): string {
 export async function reserveOn({ agent, cluster }: TestAgent, reservation: Reservation): Promise<void> {
   cluster.reserve(reservation);
   agent.clusterChanged();
-  await until(() => {
+  await until('the agent follows the reservation', () => {
     try {
       return agent.ingest.publication(reservation.uid).reservation === reservation;
     } catch {
@@ -144,7 +131,7 @@ export async function reserveOn({ agent, cluster }: TestAgent, reservation: Rese
 export async function looked({ agent, cluster }: TestAgent): Promise<void> {
   const before = cluster.looks;
   agent.clusterChanged();
-  await until(() => cluster.looks > before);
+  await until('the agent has looked', () => cluster.looks > before);
   await agent.engine.settled();
 }
 
@@ -225,7 +212,7 @@ export class TestPublisher {
       expectGood(await this.finishFile(index, bytes.length));
     }
     expectGood(await this.finish());
-    await until(async () => {
+    await until('it is published', async () => {
       const { body } = await this.status();
       if (body.phase === 'Failed') throw new Error(JSON.stringify(body));
       return body.phase === 'Published';

@@ -9,9 +9,10 @@ import { afterEach, expect, test } from '@jest/globals';
 import type { ContentRevision } from '../../api/index.ts';
 import { parseMetainfo } from '../../torrent/index.ts';
 import { decodeResume } from '../../torrent/storage/resume.ts';
+import { until } from '../base/until.ts';
 import type { ProcessReport, ProcessSettings } from './agent-process.ts';
 import { UID } from './fake-cluster.ts';
-import { temporaryFolder, until } from './harness.ts';
+import { temporaryFolder } from './harness.ts';
 import { World } from './world.ts';
 
 const SIZE = 3 * 1024 ** 2;
@@ -37,9 +38,9 @@ class AgentProcess {
 
   async until(condition: (report: ProcessReport) => boolean): Promise<void> {
     await until(
-      () => condition(this.report),
       () => `${JSON.stringify(this.report)}\n${this.#errors}`,
-      40_000,
+      () => condition(this.report),
+      40,
     );
   }
 

@@ -4,9 +4,10 @@ import { chmod, readdir, readFile, readlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import type { ContentRevision } from '../../api/index.ts';
+import { until } from '../base/until.ts';
 import { PATIENCE } from '../patience.ts';
 import { FakeCluster, OTHER_UID, UID } from './fake-cluster.ts';
-import { logsOfTestAgents, looked, until } from './harness.ts';
+import { logsOfTestAgents, looked } from './harness.ts';
 import { World } from './world.ts';
 
 let world: World;
@@ -73,8 +74,8 @@ describe('activation', () => {
     await looked(world.agent('a'));
     expect(await shown('a')).toBe('second');
     // Once the API server has confirmed it, the older one is what there is.
-    await until(async () => (await shown('a')) === 'first', logsOfTestAgents);
-    await until(() => !agent.root.isHeld(UID, second.spec.revision), logsOfTestAgents);
+    await until(logsOfTestAgents, async () => (await shown('a')) === 'first');
+    await until(logsOfTestAgents, () => !agent.root.isHeld(UID, second.spec.revision));
     await world.untilStatus(['a'], first, { active: true });
   });
 
@@ -95,6 +96,7 @@ describe('activation', () => {
     await looked(fresh);
     expect(await shown('a')).toBe('second');
     await until(
+      'both transfers are under way',
       () => [...again.agent.engine.transfers].filter((each) => each.progress() !== undefined).length === 2,
     );
     // Of a part of the objects, an old revision is the newest.
@@ -117,9 +119,9 @@ describe('retention', () => {
     const old = join('content', UID, first.spec.revision, 'file');
     expect(await shown('b', old)).toBe('first');
     world.delete(first);
-    await until(async () => (await shown('b', old)) === undefined, logsOfTestAgents);
+    await until(logsOfTestAgents, async () => (await shown('b', old)) === undefined);
     expect(await shown('b')).toBe('second');
-    await until(() => world.status('b', first) === undefined);
+    await until('the status does not show the first revision', () => world.status('b', first) === undefined);
     expect(await readdir(join(world.agent('b').root, 'state', 'content', UID))).toEqual(
       expect.arrayContaining(['content.json', `${second.spec.revision}.torrent`]),
     );
@@ -151,7 +153,7 @@ describe('retention', () => {
     ];
     cluster.claimed = [{ namespace: 'ml', claim: 'weights', uid: UID }];
     agent.clusterChanged();
-    await until(async () =>
+    await until('the pin is written down', async () =>
       (await readFile(join(root, 'state', 'pins.json'), 'utf8').catch(() => '')).includes('reader'),
     );
     const second = await publishOne('second', { activation: { epoch: 2 }, sequence: 2 }, 2);
@@ -163,12 +165,12 @@ describe('retention', () => {
     const again = await world.start('a', { cluster, root, ...QUICK });
     again.agent.revisionGone(first, false);
     const old = join('content', UID, first.spec.revision, 'file');
-    await until(() => cluster.confirmed > 0, logsOfTestAgents);
+    await until(logsOfTestAgents, () => cluster.confirmed > 0);
     await looked(again);
     expect(await shown('a', old)).toBe('first');
     cluster.podObjects = [];
     again.agent.clusterChanged();
-    await until(async () => (await shown('a', old)) === undefined, logsOfTestAgents);
+    await until(logsOfTestAgents, async () => (await shown('a', old)) === undefined);
   });
 });
 
@@ -180,12 +182,12 @@ describe('a distribution that was deleted', () => {
     world.delete(object);
     for (const name of ['a', 'b']) {
       const { agent, root } = world.agent(name);
-      await until(() => agent.root.uids().length === 0, logsOfTestAgents);
+      await until(logsOfTestAgents, () => agent.root.uids().length === 0);
       await looked(world.agent(name));
       for (const folder of ['content', 'by-name/ml', 'staging/download', 'staging/trash', 'state/content'])
         expect(await readdir(join(root, folder)).catch((): string[] => [])).toEqual([]);
       expect([...agent.engine.transfers]).toEqual([]);
-      await until(() => world.status(name, object) === undefined);
+      await until('the status does not show the revision', () => world.status(name, object) === undefined);
     }
   });
 
@@ -196,9 +198,9 @@ describe('a distribution that was deleted', () => {
     });
     await world.untilStatus(['b'], object, { phase: 'Downloading' });
     const { agent, root } = world.agent('b');
-    await until(() => agent.engine.usedBytes > 0);
+    await until('something is on the disk', () => agent.engine.usedBytes > 0);
     world.delete(object);
-    await until(() => agent.root.uids().length === 0, logsOfTestAgents);
+    await until(logsOfTestAgents, () => agent.root.uids().length === 0);
     await looked(world.agent('b'));
     expect(await readdir(join(root, 'staging', 'download'))).toEqual([]);
     expect(agent.engine.usedBytes).toBe(0);
@@ -214,7 +216,7 @@ describe('a distribution that was deleted', () => {
     world.agents.delete('b');
 
     world.delete(old);
-    await until(async () => (await shown('a')) === undefined, logsOfTestAgents);
+    await until(logsOfTestAgents, async () => (await shown('a')) === undefined);
     expect(await shown('a', join('content', UID, old.spec.revision, 'file'))).toBe('old');
     const fresh = await world.distribute('a', [{ path: 'file', bytes: Buffer.from('new') }], {
       reservation: { uid: OTHER_UID },
@@ -228,9 +230,9 @@ describe('a distribution that was deleted', () => {
     const { cluster, root } = away;
     const back = await world.start('b', { cluster, root });
     // A list that lacks everything is too odd to act on.
-    await until(() => back.agent.engine.deletionHold !== undefined, logsOfTestAgents);
+    await until(logsOfTestAgents, () => back.agent.engine.deletionHold !== undefined);
     world.see([fresh]);
-    await until(async () => (await shown('b')) !== 'old', logsOfTestAgents);
+    await until(logsOfTestAgents, async () => (await shown('b')) !== 'old');
     expect([undefined, 'new']).toContain(await shown('b'));
     await world.untilStatus(['b'], fresh, { active: true });
     expect(await shown('b')).toBe('new');
@@ -246,7 +248,7 @@ describe('a distribution that was deleted', () => {
       const { cluster } = world.agent('a');
       cluster.confirmation = answer;
       world.delete(object);
-      await until(() => cluster.confirmed >= 2, logsOfTestAgents);
+      await until(logsOfTestAgents, () => cluster.confirmed >= 2);
       await looked(world.agent('a'));
       expect(await shown('a')).toBe('text');
       // Seen again, it is as if nothing had been.
@@ -267,11 +269,11 @@ describe('a distribution that was deleted', () => {
     world.see([]);
     agent.revisionGone(object, true);
     await until(
+      logsOfTestAgents,
       () =>
         cluster.status?.conditions?.some(
           ({ type, status }) => type === 'DeletionHeld' && status === 'True',
         ) === true,
-      logsOfTestAgents,
     );
     expect(await shown('a')).toBe('text');
     expect(cluster.confirmed).toBe(0);
@@ -331,9 +333,9 @@ describe('a transfer', () => {
     const [before] = world.agent('b').agent.engine.transfers;
     world.change(object, { limits: {}, swarm: { policy: 'Classic' } });
     // The swarm was left and joined anew.
-    await until(() => policies('b')[0] === 'classic');
+    await until('the policy is the classic one', () => policies('b')[0] === 'classic');
     expect([...world.agent('b').agent.engine.transfers]).not.toContain(before);
-    await world.untilStatus(['a', 'b'], object, { phase: 'Held', active: true }, 30_000);
+    await world.untilStatus(['a', 'b'], object, { phase: 'Held', active: true });
     expect(policies('a')).toEqual(['classic']);
   });
 
@@ -363,7 +365,7 @@ describe('a transfer', () => {
     await chmod(file, 0o644);
     await writeFile(file, Buffer.concat([bytes.subarray(0, 100_000), Buffer.alloc(300_000)]));
     const again = await world.start('b', { cluster, root });
-    await until(() => again.agent.engine.totals().downloadedBytes > 0, logsOfTestAgents);
+    await until(logsOfTestAgents, () => again.agent.engine.totals().downloadedBytes > 0);
     await world.untilStatus(['b'], object, { phase: 'Held', active: true });
     expect((await readFile(file)).equals(bytes)).toBe(true);
     expect(again.agent.engine.totals().downloadedBytes).toBeLessThan(400_000);

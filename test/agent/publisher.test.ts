@@ -7,6 +7,7 @@ import { Agent } from 'undici';
 import { PublisherEnv } from '../../api/index.ts';
 import { systemClock } from '../../base/index.ts';
 import { runPublisher } from '../../publisher/main.ts';
+import { until } from '../base/until.ts';
 import { WebServer } from '../publisher/web-server.ts';
 import { FakeCluster, reservationOf, SOURCE_STATE, UID } from './fake-cluster.ts';
 import {
@@ -17,7 +18,6 @@ import {
   type TestAgent,
   TestLogger,
   temporaryFolder,
-  until,
 } from './harness.ts';
 
 const FILES = { 'a.bin': randomBytes(700_000), 'b/c.bin': randomBytes(2_500_000) };
@@ -91,12 +91,12 @@ test('a source that breaks off and an agent that restarts meanwhile do not make 
   large.stallAfter = [1_000_000];
   const logger = new TestLogger();
   const publishing = publish(first, logger);
-  await until(() => first.agent.ingest.writtenBytes >= 1_600_000, logsOfTestAgents, 30_000);
+  await until(logsOfTestAgents, () => first.agent.ingest.writtenBytes >= 1_600_000);
   const { cluster, root, agent } = first;
   const { httpPort } = agent;
   await agent.close();
   const second = await openTestAgent(cluster, { root, httpPort });
-  await until(() => second.agent.ingest.status().length === 1);
+  await until('the other agent has the publication', () => second.agent.ingest.status().length === 1);
   expect(await publishing).toBe(0);
   await expectPublished(second);
   expect(web.sentBytes / SIZE).toBeLessThan(1.05);

@@ -3,8 +3,9 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readFile, readlink, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, test } from '@jest/globals';
+import { until } from '../base/until.ts';
 import { UID } from './fake-cluster.ts';
-import { looked, until } from './harness.ts';
+import { looked } from './harness.ts';
 import { World } from './world.ts';
 
 let world: World;
@@ -22,7 +23,7 @@ test('content that was published on one node is held, active and read-only on th
   const { revision, infoHash, sizeBytes } = object.spec;
   expect(sizeBytes).toBe(3_000_010);
   const { cluster } = world.agent('b');
-  await until(() => cluster.status?.revisions?.[0]?.active === true);
+  await until('the revision is active', () => cluster.status?.revisions?.[0]?.active === true);
   expect(cluster.status?.revisions).toEqual([
     {
       namespace: 'ml',
@@ -122,5 +123,5 @@ test('an update while the first is still on its way: the newest is fetched, the 
   const { agent, root } = world.agent('b');
   expect((await readFile(join(root, 'by-name/ml/model/current/file'))).equals(bytes)).toBe(true);
   expect(agent.root.isHeld(UID, first.spec.revision)).toBe(false);
-  await until(() => [...agent.engine.transfers].length === 1);
+  await until('there is a transfer', () => [...agent.engine.transfers].length === 1);
 });

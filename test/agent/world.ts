@@ -3,6 +3,7 @@
 import type { ContentRevision, NodeRevision, Publication, Reservation } from '../../api/index.ts';
 import { OPEN_LIST } from '../../tracker/torrents.ts';
 import { type RunningTracker, startTracker } from '../../tracker/tracker.ts';
+import { until } from '../base/until.ts';
 import { FakeCluster, reservationOf, revisionOf } from './fake-cluster.ts';
 import {
   closeTestAgents,
@@ -12,7 +13,6 @@ import {
   type TestAgent,
   TestLogger,
   TestPublisher,
-  until,
 } from './harness.ts';
 
 type AgentOptions = Parameters<typeof openTestAgent>[1];
@@ -74,7 +74,7 @@ export class World {
       agent.agent.ingest
         .status()
         .find((entry) => entry.uid === uid && entry.attempt === attempt && entry.phase === 'Published');
-    await until(() => published() !== undefined, logsOfTestAgents);
+    await until(logsOfTestAgents, () => published() !== undefined);
     return published()!;
   }
 
@@ -130,13 +130,13 @@ export class World {
     names: readonly string[],
     object: ContentRevision,
     expected: Partial<NodeRevision>,
-    timeoutMilliseconds?: number,
+    seconds?: number,
   ): Promise<void> {
     const holds = (name: string) => {
       const status = this.status(name, object);
       return Object.entries(expected).every(([key, value]) => status?.[key as keyof NodeRevision] === value);
     };
-    await until(() => names.every(holds), logsOfTestAgents, timeoutMilliseconds);
+    await until(logsOfTestAgents, () => names.every(holds), seconds);
   }
 
   #tell({ agent, cluster }: TestAgent): void {

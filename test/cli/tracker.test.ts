@@ -5,8 +5,8 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { promisify } from 'node:util';
 import { afterEach, expect, test } from '@jest/globals';
+import { until } from '../base/until.ts';
 import { announceQuery } from '../tracker/announce-query.ts';
-import { eventually } from '../tracker/eventually.ts';
 import { connectDatagram } from '../tracker/udp-datagrams.ts';
 import { type Run, Runs } from './enxame-process.ts';
 
@@ -22,7 +22,7 @@ const start = (...options: string[]) => runs.start(['tracker', '--open', '--json
 
 /** An event that it prints, by its place. */
 async function event(run: Run, place: number): Promise<{ event: string; port: number }> {
-  await eventually(() => run.lines.length > place, 60_000);
+  await until('the program says a line', () => run.lines.length > place, 60);
   return JSON.parse(run.lines[place] as string) as { event: string; port: number };
 }
 
@@ -87,9 +87,11 @@ test('without file descriptors it says so once, and answers as soon as there are
     log += text;
   });
   const complaints = () => log.split('\n').filter((line) => line.includes('no file descriptors are left'));
-  await eventually(() => complaints().length > 0);
+  await until('it complains', () => complaints().length > 0);
   for (const socket of sockets.splice(0)) socket.destroy();
-  await eventually(async () => (await announce(port).catch(() => '')).includes('8:interval'));
+  await until('it answers an announce', async () =>
+    (await announce(port).catch(() => '')).includes('8:interval'),
+  );
   run.child.kill('SIGTERM');
   expect((await run.ended).code).toBe(0);
   expect(complaints()).toHaveLength(1);

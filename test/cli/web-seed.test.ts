@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { formatMagnet, parseMetainfo } from '../../torrent/index.ts';
+import { until } from '../base/until.ts';
 import { type FileServer, ranges, serveFiles } from '../torrent/web-seed/file-server.ts';
-import { eventually } from '../tracker/eventually.ts';
 import { enxame, eventOf, LOOPBACK, Runs } from './enxame-process.ts';
 
 const bytes = randomBytes(300_000);
@@ -84,7 +84,7 @@ test('a file that a web seed lacks is said in one line, which shows no password,
     });
     const wanted = Math.floor(bytes.length / pieceLength) * pieceLength;
     await eventOf(run, (event) => event.bytes >= wanted);
-    await eventually(() => said !== '', 60_000);
+    await until('it says something', () => said !== '', 60);
     run.child.kill('SIGTERM');
     const { stdout } = await run.ended;
     expect(said.split('\n').filter((line) => line.includes('seed:'))).toEqual([

@@ -1,5 +1,5 @@
 /** Waiting for a condition, with a time-out whose error says what was waited for and why it is not there. */
-import { setTimeout as delay } from 'node:timers/promises';
+import { within } from '../base/until.ts';
 import { ClusterError } from './errors.ts';
 
 /**
@@ -14,21 +14,18 @@ export async function until(
   isSo: () => Promise<boolean>,
   { timeout, poll }: { timeout: number; poll: number },
 ): Promise<void> {
-  const end = Date.now() + timeout;
-  for (;;) {
-    let reason = 'not yet';
-    let cause: unknown;
+  let reason = 'not yet';
+  let cause: unknown;
+  const isReady = await within(timeout, poll, async () => {
     try {
-      if (await isSo()) return;
+      return await isSo();
     } catch (error) {
       if (error instanceof ClusterError && error.code === 'NotReady') throw error;
       reason = (error as Error).message;
       cause = error;
+      return false;
     }
-    if (Date.now() > end)
-      throw new ClusterError('NotReady', `not ready within ${timeout / 1000} s: ${what} (${reason})`, {
-        cause,
-      });
-    await delay(poll);
-  }
+  });
+  if (isReady) return;
+  throw new ClusterError('NotReady', `not ready within ${timeout / 1000} s: ${what} (${reason})`, { cause });
 }

@@ -7,8 +7,8 @@ import { trackerDiscovery } from '../../torrent/discovery/tracker-discovery.ts';
 import { UdpTrackerClient } from '../../torrent/discovery/udp-tracker-client.ts';
 import { MutableTorrentList, OPEN_LIST } from '../../tracker/torrents.ts';
 import { type RunningTracker, startTracker } from '../../tracker/tracker.ts';
+import { until } from '../base/until.ts';
 import { collectedLog } from './collected-log.ts';
-import { eventually } from './eventually.ts';
 
 const INFO_HASH = Buffer.from('00ff25262b3d20e28099c3a90d0a7f80fe41422e', 'hex');
 
@@ -51,9 +51,9 @@ test('clients find each other, whatever bytes are in the info hash, and are gone
   tracker = await startTracker({ torrents, listen: { host: '127.0.0.1', port: 0 }, logger: collectedLog() });
   const { port } = tracker;
   client(7001, 0, port);
-  await eventually(async () => (await swarm(port)).peers === 1);
+  await until('the peer is in the swarm', async () => (await swarm(port)).peers === 1);
   const leecher = client(7002, 10, port);
-  await eventually(() => leecher.told.has(7001));
+  await until('the leecher hears of the peer', () => leecher.told.has(7001));
   expect(leecher.told).toEqual(new Set([7001]));
   expect((await swarm(port)).slowest).toEqual([{ node: 'node-7002', bytesLeft: 10 }]);
   await Promise.all(discoveries.splice(0).map((discovery) => discovery.stop()));
@@ -73,7 +73,7 @@ test('a client whose torrent the tracker learns of a moment later is not sent aw
   client(7001, 0, port);
   const leecher = client(7002, 10, port);
   setTimeout(() => torrents.add('test', { infoHashHex: INFO_HASH.toString('hex') }), 100);
-  await eventually(() => leecher.told.has(7001));
+  await until('the leecher hears of the peer', () => leecher.told.has(7001));
   expect((await swarm(port)).peers).toBe(2);
 });
 

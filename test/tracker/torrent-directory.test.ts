@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { TorrentDirectory } from '../../tracker/torrent-directory.ts';
+import { until } from '../base/until.ts';
 import { type CollectedLog, collectedLog } from './collected-log.ts';
-import { eventually } from './eventually.ts';
 import { torrentFile } from './torrent-bytes.ts';
 
 let folder: string;
@@ -49,13 +49,13 @@ test('files that come, change and go change the list', async () => {
   directory.onChange((change) => removed.push(...change.removed));
   const served = () => [...(directory?.list() ?? [])].map(({ name }) => name).sort();
   await put('b.torrent', two.bytes);
-  await eventually(() => served().length === 2);
+  await until('both are served', () => served().length === 2);
   // Replaced by rename, as careful writers do.
   await put('b.tmp', three.bytes);
   await rename(join(folder, 'b.tmp'), join(folder, 'b.torrent'));
-  await eventually(() => served().includes('three'));
+  await until('the third is served', () => served().includes('three'));
   await rm(join(folder, 'a.torrent'));
-  await eventually(() => served().length === 1);
+  await until('one is left', () => served().length === 1);
   expect(served()).toEqual(['three']);
   expect(removed).toEqual([two.infoHashHex, one.infoHashHex]);
   expect(await directory.readMetainfo(one.infoHashHex)).toBeUndefined();
@@ -68,7 +68,7 @@ test('a torrent in two files stays while one of them does', async () => {
   directory = await TorrentDirectory.open(folder, log);
   await rm(join(folder, 'a.torrent'));
   await put('c.torrent', torrentFile('two').bytes);
-  await eventually(() => [...(directory as TorrentDirectory).list()].length === 2);
+  await until('both are listed', () => [...(directory as TorrentDirectory).list()].length === 2);
   expect(directory.get(one.infoHashHex)).toBeDefined();
   expect(await directory.readMetainfo(one.infoHashHex)).toEqual(one.bytes);
 });

@@ -1,12 +1,11 @@
 // What a connection and its torrent need of each other. Invariant: types only, so that connection, inbound messages
 // and torrent know these and not one another.
-import type { Logger } from '../../base/index.ts';
+import type { Logger, Stopwatch } from '../../base/index.ts';
 import type { PeerAddress } from '../discovery/discovery.ts';
 import type { PieceStorage } from '../storage/piece-storage.ts';
 import type { Neighbour } from '../swarm/neighbour.ts';
 import type { Swarm } from '../swarm/swarm.ts';
 import type { PeerExtensionIds } from '../wire/extension.ts';
-import type { Clock } from './types.ts';
 
 /** An established connection as its torrent and its inbound messages see it. */
 export interface PeerConnection {
@@ -52,7 +51,7 @@ export interface ExtensionMessages {
 export interface ConnectionOwner {
   readonly swarm: Swarm;
   readonly storage: PieceStorage;
-  readonly clock: Clock;
+  readonly clock: Stopwatch;
   readonly logger: Logger;
   readonly extensions: ExtensionMessages;
   /** The block that the next SwarmHost.storeBlock is about. */

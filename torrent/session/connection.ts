@@ -108,7 +108,7 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
   data(chunk: Buffer): void {
     const { swarm, clock, logger } = this.#owner;
     try {
-      swarm.heard(this.neighbour, clock.now());
+      swarm.heard(this.neighbour, clock.monotonic());
       this.#reader.push(chunk);
     } catch (error) {
       if (!isTorrentError(error, 'PeerProtocol')) {

@@ -91,7 +91,7 @@ export class Connections {
 
   /** Takes a connection, or closes it. An older one of the same peer may give way. */
   take(greeting: Greeting, handshake: Handshake): PeerConnection | undefined {
-    const now = this.#around.clock.now();
+    const now = this.#around.clock.monotonic();
     const { logger } = this.#around;
     const refusal = this.#refusal(greeting, handshake, now);
     if (refusal !== undefined) {
@@ -127,7 +127,7 @@ export class Connections {
     if (connection.listenAddress !== undefined) {
       this.#peers.disconnected(
         connection.listenAddress,
-        this.#around.clock.now(),
+        this.#around.clock.monotonic(),
         connection.neighbour.isSeed,
       );
     }
@@ -177,7 +177,7 @@ export class Connections {
   /** Of the connections that the same side dialled, the one to end for a new one; undefined if all are worth more. */
   #leastWanted(address: PeerAddress, outgoing: boolean): PeerConnection | undefined {
     const own = this.#own;
-    const now = this.#around.clock.now();
+    const now = this.#around.clock.monotonic();
     if (own === undefined || now - this.#replacedAt < REPLACEMENT_MILLISECONDS) return undefined;
     let lowest = peerPriority(own, address);
     if (lowest === undefined) return undefined;

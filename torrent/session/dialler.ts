@@ -47,7 +47,7 @@ export class Dialler {
       address,
       this.#around.localAddress(),
       { infoHash: this.#infoHash, peerId: this.#around.peerId },
-      () => this.#around.clock.now(),
+      () => this.#around.clock.monotonic(),
       {
         answer: () => undefined,
         established: (done, handshake, rest) => {
@@ -67,6 +67,6 @@ export class Dialler {
     if (!this.#dialling.delete(greeting)) return;
     greeting.socket.close();
     this.#around.logger.debug({ peer: greeting.address, reason }, 'dial failed');
-    this.#peers.failed(greeting.address, this.#around.clock.now());
+    this.#peers.failed(greeting.address, this.#around.clock.monotonic());
   }
 }

@@ -75,7 +75,7 @@ export class ExtensionProtocol implements ExtensionMessages {
     const { around, metadata, swarm } = this.#options;
     if (id === 0) this.#introduced(connection, payload);
     else if (id === METADATA_ID) {
-      metadata.heard(connection, parseMetadataMessage(payload), around.clock.now());
+      metadata.heard(connection, parseMetadataMessage(payload), around.clock.monotonic());
     } else if (id === EXCHANGE_ID) this.#told(connection, payload);
     else if (id === DONT_HAVE_ID) {
       if (payload.length !== 4) throw protocolFault(`lt_donthave of ${payload.length} bytes instead of 4`);
@@ -137,7 +137,7 @@ export class ExtensionProtocol implements ExtensionMessages {
 
   #told(connection: PeerConnection, payload: Buffer): void {
     if (!this.#exchangesWith(connection)) return;
-    const now = this.#options.around.clock.now();
+    const now = this.#options.around.clock.monotonic();
     const { host } = connection.address;
     const believed = this.#partnerOf(connection).believed(parsePeerExchange(payload), host, now);
     if (believed.length > 0) this.#options.addPeers(believed.map(({ host, port }) => ({ host, port })));

@@ -2,7 +2,7 @@
 // torrents together never exceed maxConnections; connections without a handshake are bounded in number and time.
 import { randomBytes } from 'node:crypto';
 import { createServer, type Server, type Socket } from 'node:net';
-import type { Logger } from '../../base/index.ts';
+import { type Logger, type Stopwatch, systemClock } from '../../base/index.ts';
 import { TorrentError } from '../errors.ts';
 import { type MemoryLedger, processMemory } from '../memory-ledger.ts';
 import { parseInfo } from '../metainfo.ts';
@@ -20,7 +20,6 @@ import { JoinedTorrent } from './torrent.ts';
 import type {
   AddMagnet,
   AddTorrent,
-  Clock,
   MagnetJoin,
   SessionOptions,
   Torrent,
@@ -44,15 +43,13 @@ const EVERY_ADDRESS: readonly string[] = ['::', '0.0.0.0'];
 const PEER_ID_PREFIX = '-EX0100-';
 const CLIENT_NAME = 'Enxame 0.1.0';
 
-const monotonicClock: Clock = { now: () => performance.now() };
-
 /** See TorrentSession. */
 export class Session implements TorrentSession {
   readonly peerId: Buffer;
   readonly #listen: { host?: string; port: number };
   readonly #maxConnections: number;
   readonly #logger: Logger;
-  readonly #clock: Clock;
+  readonly #clock: Stopwatch;
   readonly #random: () => number;
   readonly #memory: MemoryLedger;
   readonly #upload: TokenBucket;
@@ -76,10 +73,10 @@ export class Session implements TorrentSession {
     this.#listen = { host: options.listen?.host, port: options.listen?.port ?? 0 };
     this.#maxConnections = options.maxConnections ?? DEFAULT_MAX_CONNECTIONS;
     this.#logger = options.logger;
-    this.#clock = options.clock ?? monotonicClock;
+    this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
     this.#memory = options.memory ?? processMemory;
-    const now = this.#clock.now();
+    const now = this.#clock.monotonic();
     this.#upload = new TokenBucket(options.limits?.uploadBytesPerSecond, now);
     this.#download = new TokenBucket(options.limits?.downloadBytesPerSecond, now);
   }
@@ -193,7 +190,7 @@ export class Session implements TorrentSession {
   }
 
   setLimits(limits: TransferLimits): void {
-    const now = this.#clock.now();
+    const now = this.#clock.monotonic();
     this.#upload.setRate(limits.uploadBytesPerSecond, now);
     this.#download.setRate(limits.downloadBytesPerSecond, now);
   }
@@ -244,7 +241,7 @@ export class Session implements TorrentSession {
   }
 
   #tick(): void {
-    const now = this.#clock.now();
+    const now = this.#clock.monotonic();
     for (const greeting of this.#dialled) {
       if (now >= greeting.deadline) greeting.abandon('no answer in time');
     }
@@ -268,7 +265,7 @@ export class Session implements TorrentSession {
       return;
     }
     let member: SwarmMember | undefined;
-    const greeting = Greeting.accept(socket, this.#clock.now(), {
+    const greeting = Greeting.accept(socket, this.#clock.monotonic(), {
       answer: (infoHash) => {
         member = this.#members.get(infoHash.toString('hex'));
         return member?.admits(address) === true ? this.peerId : undefined;
@@ -302,7 +299,7 @@ export class Session implements TorrentSession {
       return;
     }
     greeting.socket.refuse();
-    greeting.deadline = this.#clock.now() + REFUSED_MILLISECONDS;
+    greeting.deadline = this.#clock.monotonic() + REFUSED_MILLISECONDS;
     this.#refused.add(greeting);
   }
 

@@ -1,14 +1,13 @@
 // What a torrent needs of its session. Invariant: a torrent reaches its session through this and in no other way.
-import type { Logger } from '../../base/index.ts';
+import type { Logger, Stopwatch } from '../../base/index.ts';
 import type { MemoryLedger } from '../memory-ledger.ts';
 import type { TokenBucket } from '../swarm/token-bucket.ts';
 import type { Greeting } from './greeting.ts';
-import type { Clock } from './types.ts';
 
 /** The session as one of its torrents sees it. */
 export interface TorrentSurroundings {
   readonly peerId: Buffer;
-  readonly clock: Clock;
+  readonly clock: Stopwatch;
   readonly random: () => number;
   readonly logger: Logger;
   readonly memory: MemoryLedger;

@@ -1,7 +1,7 @@
 // One torrent of a session: its swarm put together with connections, storage, discovery and limits. Invariant: it
 // decides nothing itself; each event is handed to the one part that owns it.
 import { EventEmitter } from 'node:events';
-import type { Logger } from '../../base/index.ts';
+import type { Logger, Stopwatch } from '../../base/index.ts';
 import type { Discovery, PeerAddress } from '../discovery/discovery.ts';
 import { TorrentError } from '../errors.ts';
 import type { Metainfo } from '../metainfo.ts';
@@ -28,7 +28,6 @@ import type { TorrentSurroundings } from './surroundings.ts';
 import type { SwarmMember } from './swarm-member.ts';
 import type {
   AddTorrent,
-  Clock,
   LossPolicy,
   PeerSnapshot,
   Torrent,
@@ -45,7 +44,7 @@ export class JoinedTorrent
   readonly metainfo: Metainfo;
   readonly storage: PieceStorage;
   readonly swarm: Swarm;
-  readonly clock: Clock;
+  readonly clock: Stopwatch;
   readonly logger: Logger;
   readonly extensions: ExtensionProtocol;
   readonly #around: TorrentSurroundings;
@@ -70,7 +69,7 @@ export class JoinedTorrent
   constructor(options: AddTorrent, around: TorrentSurroundings) {
     super();
     const { metainfo, storage } = options;
-    const now = around.clock.now();
+    const now = around.clock.monotonic();
     this.metainfo = metainfo;
     this.storage = storage;
     this.clock = around.clock;
@@ -151,16 +150,16 @@ export class JoinedTorrent
   }
 
   progress(): TorrentProgress {
-    return this.#shown.progress(this.#connections.all(), this.#bytesLeft, this.clock.now());
+    return this.#shown.progress(this.#connections.all(), this.#bytesLeft, this.clock.monotonic());
   }
 
   peers(): PeerSnapshot[] {
-    const now = this.clock.now();
+    const now = this.clock.monotonic();
     return [...this.#connections.all()].map((connection) => snapshotOf(connection, now));
   }
 
   setLimits(limits: TransferLimits): void {
-    this.#limits.set(limits, this.clock.now());
+    this.#limits.set(limits, this.clock.monotonic());
   }
 
   pause(): void {
@@ -177,7 +176,7 @@ export class JoinedTorrent
   addPeers(addresses: readonly PeerAddress[]): void {
     if (this.#stopped !== undefined) return;
     this.#peers.add(addresses);
-    this.#dial(this.clock.now());
+    this.#dial(this.clock.monotonic());
   }
 
   async checkFiles(): Promise<void> {
@@ -349,7 +348,7 @@ export class JoinedTorrent
   }
 
   #completed(): void {
-    this.#intake.completed(this.clock.now());
+    this.#intake.completed(this.clock.monotonic());
     if (!this.#hasCompleted) void this.#confirm();
   }
 

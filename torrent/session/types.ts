@@ -1,6 +1,6 @@
 // What a session of the engine gives its caller. Invariant: nothing here throws because of what a peer, a
 // tracker or a disk did: that ends as an event, a number in progress() or a line in the log.
-import type { Logger } from '../../base/index.ts';
+import type { Logger, Stopwatch } from '../../base/index.ts';
 import type { Discovery, PeerAddress } from '../discovery/discovery.ts';
 import type { TorrentError } from '../errors.ts';
 import type { MemoryLedger } from '../memory-ledger.ts';
@@ -15,11 +15,6 @@ export interface TransferLimits {
 }
 
 export type { PolicyName } from '../swarm/policy/policy.ts';
-
-/** Monotonic time in milliseconds, from any origin. */
-export interface Clock {
-  now(): number;
-}
 
 /** Settings of a session; all but the logger have defaults. */
 export interface SessionOptions {
@@ -37,7 +32,7 @@ export interface SessionOptions {
   /** What may be kept in memory of what is on its way; by default the process's ledger, 256 MiB in all. */
   memory?: MemoryLedger;
   logger: Logger;
-  clock?: Clock;
+  clock?: Stopwatch;
   /** Numbers 0 ≤ x < 1. */
   random?: () => number;
 }

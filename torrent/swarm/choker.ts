@@ -32,7 +32,7 @@ export class Choker {
   constructor(context: SwarmContext, uplink: Uplink) {
     this.#context = context;
     this.#uplink = uplink;
-    this.#roundAt = context.clock.now() + CHOKER_ROUND_MILLISECONDS;
+    this.#roundAt = context.clock.monotonic() + CHOKER_ROUND_MILLISECONDS;
   }
 
   /** Ranks anew every 10 s. */

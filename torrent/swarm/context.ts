@@ -1,7 +1,8 @@
 // What the swarm's modules share. Invariant: there is one of these per torrent, and its parts are never replaced.
+import type { Stopwatch } from '../../base/index.ts';
 import type { Geometry } from './geometry.ts';
 import type { Holders } from './holders.ts';
-import type { SwarmClock, SwarmHost } from './host.ts';
+import type { SwarmHost } from './host.ts';
 import type { Neighbour } from './neighbour.ts';
 import type { PiecePicker } from './piece-picker.ts';
 import type { Policy } from './policy/policy.ts';
@@ -28,7 +29,7 @@ export interface SwarmContext {
   readonly picker: PiecePicker;
   /** Of own agents; everybody else meets the classic one (Neighbour.policy). */
   readonly policy: Policy;
-  readonly clock: SwarmClock;
+  readonly clock: Stopwatch;
   readonly random: () => number;
   readonly host: SwarmHost;
   /** Connected peers, in order of arrival. */

@@ -1,11 +1,6 @@
 // What the swarm is given: a clock, links to peers, and somebody who stores. Invariant: none of these calls back
 // into the swarm before it returns, and none blocks.
 
-/** Monotonic time in milliseconds. */
-export interface SwarmClock {
-  now(): number;
-}
-
 /**
  * The way to one peer. Messages leave in the order of the calls; a block that has to be read first may come later
  * than messages behind it.

@@ -1,6 +1,7 @@
 // One torrent's swarm: takes what peers say and what became of pieces, and decides. No I/O: messages come in by
 // calls and leave by links. Invariants: a neighbour's `useful` and `pickable` agree with its bitfield and ours;
 // we are interested in exactly those that are useful, unless paused; after drop() a neighbour is never touched.
+import type { Stopwatch } from '../../base/index.ts';
 import { Bitfield } from '../bitfield.ts';
 import { BLOCK_BYTES } from '../wire/messages.ts';
 import { Evidence } from './bans.ts';
@@ -10,7 +11,7 @@ import { Direction } from './direction.ts';
 import { fastSet, fastSetSize } from './fast-set.ts';
 import { Geometry } from './geometry.ts';
 import { Holders } from './holders.ts';
-import type { PeerLink, SwarmClock, SwarmHost } from './host.ts';
+import type { PeerLink, SwarmHost } from './host.ts';
 import { Identities } from './identities.ts';
 import { type Introduction, Neighbour } from './neighbour.ts';
 import { PiecePicker } from './piece-picker.ts';
@@ -41,7 +42,7 @@ export interface SwarmOptions {
   have: Bitfield;
   /** What own agents meet; everybody else meets the classic policy. */
   policy: Policy;
-  clock: SwarmClock;
+  clock: Stopwatch;
   random: () => number;
   host: SwarmHost;
   paused?: boolean;
@@ -100,7 +101,7 @@ export class Swarm {
     this.#uplink = new Uplink(this.#context, Math.max(BLOCK_BYTES, this.geometry.blockBytes));
     this.#choker = new Choker(this.#context, this.#uplink);
     this.#direction = new Direction(this.#context);
-    this.#direction.begin(clock.now());
+    this.#direction.begin(clock.monotonic());
   }
 
   /** Connected peers, in order of arrival. Read only. */
@@ -140,7 +141,7 @@ export class Swarm {
         neighbours.some((other) => other.identity === identity),
       ),
       this.geometry.pieceCount,
-      clock.now(),
+      clock.monotonic(),
     );
     neighbour.window.begin(FIRST_REQUESTED_BYTES / this.geometry.blockBytes);
     neighbours.push(neighbour);
@@ -166,7 +167,7 @@ export class Swarm {
     this.#requester.releaseAll(neighbour);
     this.#uplink.gone(neighbour);
     this.#direction.gone(neighbour);
-    const now = clock.now();
+    const now = clock.monotonic();
     if (!neighbour.amChoking) this.#choker.admitAny(now);
     this.#requester.fillAll(now);
   }
@@ -183,7 +184,7 @@ export class Swarm {
     neighbour: Neighbour,
     said: { ownAgent: boolean; requestQueue: number | undefined; uploadOnly: boolean | undefined },
   ): void {
-    const now = this.#context.clock.now();
+    const now = this.#context.clock.monotonic();
     neighbour.ownAgent = said.ownAgent;
     neighbour.policy = said.ownAgent ? this.policy : classicPolicy;
     // transmission drops the request that fills its queue, without a word: the last place stays free.
@@ -224,13 +225,13 @@ export class Swarm {
     if (neighbour.peerChoking || !neighbour.connected) return;
     neighbour.peerChoking = true;
     this.#requester.choked(neighbour);
-    this.#requester.fillAll(this.#context.clock.now());
+    this.#requester.fillAll(this.#context.clock.monotonic());
   }
 
   unchoke(neighbour: Neighbour): void {
     this.#idle(neighbour);
     if (!neighbour.peerChoking || !neighbour.connected) return;
-    const now = this.#context.clock.now();
+    const now = this.#context.clock.monotonic();
     neighbour.peerChoking = false;
     neighbour.restsUntil = 0;
     neighbour.gaveAt = now;
@@ -241,13 +242,13 @@ export class Swarm {
   interested(neighbour: Neighbour): void {
     this.#idle(neighbour);
     neighbour.peerInterested = true;
-    this.#choker.admit(neighbour, this.#context.clock.now());
+    this.#choker.admit(neighbour, this.#context.clock.monotonic());
   }
 
   notInterested(neighbour: Neighbour): void {
     this.#idle(neighbour);
     neighbour.peerInterested = false;
-    if (neighbour.connected && !neighbour.amChoking) this.#choker.admitAny(this.#context.clock.now());
+    if (neighbour.connected && !neighbour.amChoking) this.#choker.admitAny(this.#context.clock.monotonic());
   }
 
   have(neighbour: Neighbour, piece: number): void {
@@ -260,7 +261,7 @@ export class Swarm {
       this.#idle(neighbour);
       return;
     }
-    const now = this.#context.clock.now();
+    const now = this.#context.clock.monotonic();
     this.#context.holders.add(neighbour, piece);
     neighbour.sixteenths = sixteenthsOf(neighbour.pieces);
     this.#picker.peerGot(piece, neighbour);
@@ -295,7 +296,7 @@ export class Swarm {
     neighbour.useful--;
     if (this.#picker.isWanted(piece)) neighbour.pickable--;
     this.#updateInterest(neighbour);
-    this.#requester.fillAll(this.#context.clock.now());
+    this.#requester.fillAll(this.#context.clock.monotonic());
   }
 
   /** `bits` is copied. */
@@ -320,7 +321,7 @@ export class Swarm {
 
   request(neighbour: Neighbour, piece: number, begin: number, length: number): void {
     if (!this.#uplink.requested(neighbour, piece, begin, length)) return;
-    this.#direction.requested(neighbour, piece, this.#uplink.idleAt, this.#context.clock.now());
+    this.#direction.requested(neighbour, piece, this.#uplink.idleAt, this.#context.clock.monotonic());
   }
 
   cancel(neighbour: Neighbour, piece: number, begin: number, length: number): void {
@@ -329,12 +330,12 @@ export class Swarm {
   }
 
   reject(neighbour: Neighbour, piece: number, begin: number, length: number): void {
-    this.#requester.rejected(neighbour, piece, begin, length, this.#context.clock.now());
+    this.#requester.rejected(neighbour, piece, begin, length, this.#context.clock.monotonic());
   }
 
   /** SwarmHost.storeBlock is called, before this returns, if the block is of use. */
   block(neighbour: Neighbour, piece: number, begin: number, length: number): void {
-    this.#requester.blockReceived(neighbour, piece, begin, length, this.#context.clock.now());
+    this.#requester.blockReceived(neighbour, piece, begin, length, this.#context.clock.monotonic());
   }
 
   suggest(neighbour: Neighbour, piece: number): void {
@@ -342,7 +343,7 @@ export class Swarm {
       this.drop(neighbour, `it suggests piece ${piece} of ${this.geometry.pieceCount}`);
       return;
     }
-    this.#requester.suggested(neighbour, piece, this.#context.clock.now());
+    this.#requester.suggested(neighbour, piece, this.#context.clock.monotonic());
   }
 
   /** The peer lets us ask for the piece while it chokes us (BEP 6). */
@@ -355,7 +356,7 @@ export class Swarm {
     if (!neighbour.connected || neighbour.allowedFast.length >= MAX_ALLOWED_FAST) return;
     if (neighbour.allowedFast.includes(piece)) return;
     neighbour.allowedFast.push(piece);
-    this.#requester.fill(neighbour, this.#context.clock.now());
+    this.#requester.fill(neighbour, this.#context.clock.monotonic());
   }
 
   /** A block that was handed to a link cannot be read: the peer is refused it. */
@@ -365,12 +366,12 @@ export class Swarm {
 
   /** After a burst of messages: serves whoever can be served. */
   settle(): void {
-    this.#uplink.serve(this.#context.clock.now());
+    this.#uplink.serve(this.#context.clock.monotonic());
   }
 
   /** A block that was handed to a link has left. */
   uploaded(neighbour: Neighbour, bytes: number): void {
-    const now = this.#context.clock.now();
+    const now = this.#context.clock.monotonic();
     neighbour.spokeAt = now;
     if (!neighbour.connected) return;
     this.#uplink.uploaded(neighbour, bytes, now);
@@ -387,7 +388,7 @@ export class Swarm {
   /** The piece passed its hash and is written. */
   pieceVerified(piece: number, blockDigests: readonly string[] = []): void {
     const { clock, holders, host, neighbours } = this.#context;
-    const now = clock.now();
+    const now = clock.monotonic();
     this.#picker.verified(piece);
     this.#requester.settled(piece);
     if (blockDigests.length > 0) this.#ban(this.#evidence.verified(piece, blockDigests));
@@ -416,7 +417,7 @@ export class Swarm {
     this.#wantAgain(piece);
     if (guilty.length === 0) this.#requester.suspect(piece);
     this.#ban(guilty);
-    this.#requester.fillAll(this.#context.clock.now());
+    this.#requester.fillAll(this.#context.clock.monotonic());
   }
 
   /** The piece could not be written: it is wanted again. */
@@ -440,7 +441,7 @@ export class Swarm {
       if (neighbour.fast && neighbour.link.dontHave(piece)) this.#uplink.withdraw(neighbour, piece);
       else this.drop(neighbour, 'it cannot be told that we lost a piece');
     }
-    this.#requester.fillAll(this.#context.clock.now());
+    this.#requester.fillAll(this.#context.clock.monotonic());
   }
 
   /** Tells all neighbours of the pieces verified since the last time. */
@@ -449,7 +450,7 @@ export class Swarm {
     const pieces = this.#unannounced;
     this.#unannounced = [];
     const { clock, host, neighbours } = this.#context;
-    this.#toldAllAt = clock.now();
+    this.#toldAllAt = clock.monotonic();
     if (host.tellAll?.(pieces)) return;
     for (const neighbour of neighbours) neighbour.link.haves(pieces);
   }
@@ -459,7 +460,7 @@ export class Swarm {
   /** Every 100 ms: all time-outs, rounds and limits. */
   tick(): void {
     const { clock, neighbours } = this.#context;
-    const now = clock.now();
+    const now = clock.monotonic();
     for (const neighbour of [...neighbours]) this.#watch(neighbour, now);
     this.#choker.tick(now);
     this.#direction.tick(now);
@@ -481,7 +482,7 @@ export class Swarm {
   resume(): void {
     if (!this.#context.paused) return;
     this.#context.paused = false;
-    const now = this.#context.clock.now();
+    const now = this.#context.clock.monotonic();
     for (const neighbour of this.#context.neighbours) {
       this.#updateInterest(neighbour);
       this.#direction.direct(neighbour, now);
@@ -495,7 +496,7 @@ export class Swarm {
       this.#shownAgain(neighbour, pieces);
       return;
     }
-    const now = this.#context.clock.now();
+    const now = this.#context.clock.monotonic();
     neighbour.piecesShown = true;
     neighbour.pieces = pieces;
     neighbour.sixteenths = sixteenthsOf(pieces);
@@ -574,7 +575,7 @@ export class Swarm {
 
   /** A message that says nothing new, or may say it only so often. */
   #idle(neighbour: Neighbour): void {
-    const now = this.#context.clock.now();
+    const now = this.#context.clock.monotonic();
     if (now - neighbour.idleSince > 1000) {
       neighbour.idleSince = now;
       neighbour.idleMessages = 0;
@@ -586,7 +587,7 @@ export class Swarm {
 
   /** Each piece that is lost is looked for elsewhere: that may happen, but not again and again. */
   #mayLose(neighbour: Neighbour): boolean {
-    const now = this.#context.clock.now();
+    const now = this.#context.clock.monotonic();
     const forgotten = ((now - neighbour.lostAt) / 1000) * LOST_PIECES_PER_SECOND;
     neighbour.lostPieces = Math.max(0, neighbour.lostPieces - forgotten) + 1;
     neighbour.lostAt = now;

@@ -73,7 +73,7 @@ export class Uplink {
       else if (isFull) this.#context.drop(neighbour, 'it asked for more than it was told that we let wait');
       return neighbour.connected;
     }
-    if (this.#waiting.length === 0 && this.#handedBytes === 0) this.#idleAt = this.#context.clock.now();
+    if (this.#waiting.length === 0 && this.#handedBytes === 0) this.#idleAt = this.#context.clock.monotonic();
     neighbour.requests.push(piece, begin, length);
     this.#noteWaiting(neighbour);
     return true;

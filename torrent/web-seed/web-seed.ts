@@ -3,7 +3,7 @@
 // was taken back; after an error it is left alone for a time that doubles, and so is a file that it cannot give, apart
 // from others; each trouble is told once; what stands in its URL besides the origin is told nobody.
 import type { Dispatcher } from 'undici';
-import { type BackoffBounds, backoffMilliseconds, type Logger } from '../../base/index.ts';
+import { type BackoffBounds, backoffMilliseconds, type Logger, type Stopwatch } from '../../base/index.ts';
 import type { Metainfo } from '../metainfo.ts';
 import type { PeerLink } from '../swarm/host.ts';
 import type { Neighbour } from '../swarm/neighbour.ts';
@@ -48,7 +48,7 @@ function nothing(): void {}
 export interface WebSeedSurroundings {
   readonly metainfo: Metainfo;
   readonly swarm: Swarm;
-  readonly clock: { now(): number };
+  readonly clock: Stopwatch;
   readonly random: () => number;
   readonly logger: Pick<Logger, 'debug' | 'warn'>;
   readonly dispatcher?: Dispatcher;
@@ -282,7 +282,7 @@ export class WebSeed implements PeerLink {
     this.#failures = 0;
     this.#fruitless = 0;
     this.#around.receiving(buffer, start);
-    swarm.heard(this.#neighbour, clock.now());
+    swarm.heard(this.#neighbour, clock.monotonic());
     swarm.block(this.#neighbour, piece, begin, length);
     swarm.settle();
   }
@@ -293,7 +293,7 @@ export class WebSeed implements PeerLink {
     if (neighbour === undefined) return;
     const failure = error instanceof WebSeedFailure ? error : undefined;
     const reason = error instanceof Error ? error.message : String(error);
-    const now = clock.now();
+    const now = clock.monotonic();
     const isOfFile = failure !== undefined && failure.scope !== 'server' && span !== undefined;
     if (isOfFile) {
       this.#faults.failed(span.file, now, failure.retryInSeconds);

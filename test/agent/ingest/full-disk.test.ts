@@ -9,8 +9,9 @@ import type { FileOpener } from '../../../agent/ingest/folder.ts';
 import { Ingest } from '../../../agent/ingest/ingest.ts';
 import type { PlanFile } from '../../../api/index.ts';
 import { FakeClock } from '../../base/fake-clock.ts';
+import { until } from '../../base/until.ts';
 import { reservationOf, SOURCE_STATE, UID } from '../fake-cluster.ts';
-import { removeTemporaryFolders, TestLogger, temporaryFolder, until } from '../harness.ts';
+import { removeTemporaryFolders, TestLogger, temporaryFolder } from '../harness.ts';
 
 let path: string;
 let root: ContentRoot;
@@ -166,7 +167,7 @@ test('a file that was changed on the disk is not published as it was received', 
   await fs.writeFile(join(path, 'staging', 'ingest', UID, 'file'), Buffer.alloc(10_000, 2));
   ingest = await open();
   await ingest.publication(UID).finish();
-  await until(() => ingest.publication(UID).phase === 'Failed');
+  await until('the publication failed', () => ingest.publication(UID).phase === 'Failed');
   expect(ingest.publication(UID).status()).toMatchObject({
     reason: 'DiskError',
     message: expect.stringContaining('file is not on the disk as it was received'),

@@ -5,15 +5,9 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { ingestPath } from '../../../api/index.ts';
+import { until } from '../../base/until.ts';
 import { FakeCluster, OTHER_UID, POD_UID, reservationOf, tokenOf, UID } from '../fake-cluster.ts';
-import {
-  closeTestAgents,
-  openTestAgent,
-  reserveOn,
-  type TestAgent,
-  TestPublisher,
-  until,
-} from '../harness.ts';
+import { closeTestAgents, openTestAgent, reserveOn, type TestAgent, TestPublisher } from '../harness.ts';
 
 afterEach(closeTestAgents);
 
@@ -136,14 +130,14 @@ describe('a plan', () => {
     };
     agent.agent.clusterChanged();
     const publisher = new TestPublisher(agent.url);
-    await until(async () => {
+    await until('the metrics show the capacity', async () => {
       const response = await fetch(`${agent.url}/metrics`);
       return /enxame_agent_storage_bytes{kind="capacity"} 1048576/.test(await response.text());
     });
     const { status, body } = await publisher.plan([{ sizeBytes: 5 * 1024 ** 2 }]);
     expect([status, body.code]).toEqual([507, 'InsufficientStorage']);
     expect(body.message).toBe('needs 5.0 MiB, 1.0 MiB free');
-    await until(() => publication(agent)?.phase === 'Failed');
+    await until('the publication failed', () => publication(agent)?.phase === 'Failed');
     expect(publication(agent)).toMatchObject({ reason: 'InsufficientStorage', message: body.message });
     expect(agent.cluster.status?.conditions).toContainEqual(
       expect.objectContaining({ type: 'StorageLow', status: 'True' }),
@@ -198,9 +192,9 @@ describe('bytes', () => {
       const { body } = await publisher.put(0, Number.MAX_SAFE_INTEGER, Buffer.alloc(1));
       return body.offset ?? 0;
     };
-    await until(() => agent.agent.ingest.writtenBytes === 150_000);
+    await until('the first bytes are written', () => agent.agent.ingest.writtenBytes === 150_000);
     call.destroy();
-    await until(async () => (await have()) === 150_000);
+    await until('the agent says that it has them', async () => (await have()) === 150_000);
     await publisher.put(0, 150_000, bytes.subarray(150_000));
     expect((await publisher.finishFile(0, bytes.length)).body.sha256).toBe(sha256(bytes));
     expect(agent.logger.lines.filter((line) => line.includes(' error '))).toEqual([]);
@@ -275,7 +269,10 @@ describe('what is kept', () => {
     await publisher.put(1, offset, b.bytes.subarray(offset));
     await publisher.finishFile(1, b.bytes.length);
     expect((await publisher.finish()).status).toBe(202);
-    await until(async () => (await publisher.status()).body.phase === 'Published');
+    await until(
+      'the publisher is told that it is published',
+      async () => (await publisher.status()).body.phase === 'Published',
+    );
   }
 
   test('by another publisher Pod of another attempt', async () => {
@@ -288,7 +285,7 @@ describe('what is kept', () => {
       { offset: 70_000, complete: false },
     ]);
     await finishWith(publisher, 70_000);
-    await until(() => publication(agent)?.phase === 'Published');
+    await until('it is published', () => publication(agent)?.phase === 'Published');
     expect(publication(agent)).toMatchObject({ attempt: 2, files: 2, sizeBytes: 350_000 });
   });
 
@@ -298,7 +295,10 @@ describe('what is kept', () => {
     const { cluster, root } = first;
     await first.agent.close();
     const agent = await openTestAgent(cluster, { root });
-    await until(() => cluster.status?.publishing?.[0]?.phase === 'Receiving');
+    await until(
+      'the status shows that it is received',
+      () => cluster.status?.publishing?.[0]?.phase === 'Receiving',
+    );
     const publisher = new TestPublisher(agent.url);
     expect((await publisher.plan(plan)).body.files).toEqual([
       { offset: 200_000, complete: true },
@@ -312,6 +312,7 @@ describe('what is kept', () => {
     await new TestPublisher(straight.url).publish(files.map((file) => ({ ...file })));
     expect((await new TestPublisher(straight.url).status()).body.digest).toBe(digest);
     await until(
+      'both are published',
       () => publication(agent)?.phase === 'Published' && publication(straight)?.phase === 'Published',
     );
     expect(publication(agent)?.infoHash).toBe(publication(straight)?.infoHash);
@@ -345,7 +346,7 @@ describe('what is kept', () => {
     await publisher.put(0, 0, a.bytes);
     agent.cluster.reserve();
     agent.agent.clusterChanged();
-    await until(() => agent.agent.ingest.writtenBytes === 0);
+    await until('what was written is gone', () => agent.agent.ingest.writtenBytes === 0);
     await expect(readFile(join(agent.root, 'staging', 'ingest', UID, 'a'))).rejects.toMatchObject({
       code: 'ENOENT',
     });
@@ -359,7 +360,7 @@ test('a failure of the source stands in the status, and another attempt goes on'
   await publisher.plan([{ sizeBytes: 10 }]);
   await publisher.put(0, 0, Buffer.from('12345'));
   await publisher.fail('SourceServerError', 'the source answered 500');
-  await until(() => publication(agent)?.phase === 'Failed');
+  await until('the publication failed', () => publication(agent)?.phase === 'Failed');
   expect(publication(agent)).toMatchObject({
     reason: 'SourceServerError',
     message: 'the source answered 500',
@@ -371,7 +372,7 @@ test('a failure of the source stands in the status, and another attempt goes on'
   await reserveOn(agent, reservationOf({ attempt: 2 }));
   const next = new TestPublisher(agent.url, { attempt: 2 });
   expect((await next.plan([{ sizeBytes: 10 }])).body.files).toEqual([{ offset: 5, complete: false }]);
-  await until(() => publication(agent)?.phase === 'Receiving');
+  await until('it is received', () => publication(agent)?.phase === 'Receiving');
   expect(publication(agent)?.reason).toBeUndefined();
 });
 
@@ -383,7 +384,7 @@ test('files that do not state their size are published all the same', async () =
   await publisher.put(0, 0, bytes);
   await publisher.finishFile(0, bytes.length);
   await publisher.finish();
-  await until(() => publication(agent)?.phase === 'Published');
+  await until('it is published', () => publication(agent)?.phase === 'Published');
   const revision = publication(agent)?.digest?.slice(7, 19) ?? '';
   const published = await readFile(join(agent.root, 'content', UID, revision, 'unknown'));
   expect(published.equals(bytes)).toBe(true);

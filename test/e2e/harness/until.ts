@@ -1,6 +1,5 @@
-/** Waiting for something to become so. */
-import { setTimeout as delay } from 'node:timers/promises';
-import { PATIENCE } from '../../patience.ts';
+/** Waiting for something on a cluster to become so. */
+import * as base from '../../base/until.ts';
 
 const POLL_MILLISECONDS = 200;
 
@@ -16,17 +15,17 @@ export async function until<T>(
   isSo: (answer: T) => boolean = Boolean,
   seconds = 60,
 ): Promise<T> {
-  const end = Date.now() + PATIENCE * seconds * 1000;
   let last: unknown;
-  for (;;) {
+  const lookOnce = async () => {
     try {
       const answer = await look();
-      if (isSo(answer)) return answer;
       last = JSON.stringify(answer);
+      return isSo(answer) && { answer };
     } catch (error) {
       last = error;
+      return false;
     }
-    if (Date.now() > end) throw new Error(`not within ${PATIENCE * seconds} s: ${what}; at last: ${last}`);
-    await delay(POLL_MILLISECONDS);
-  }
+  };
+  const found = await base.until(() => `${what}; at last: ${last}`, lookOnce, seconds, POLL_MILLISECONDS);
+  return found.answer;
 }

@@ -11,7 +11,8 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { ContentRevision, NodeContent } from '../../../api/index.ts';
 import { VERSION } from '../../../cli/version.ts';
 import { reservationOf, revisionOf, SOURCE_STATE, UID } from '../../agent/fake-cluster.ts';
-import { removeTemporaryFolders, TestPublisher, temporaryFolder, until } from '../../agent/harness.ts';
+import { removeTemporaryFolders, TestPublisher, temporaryFolder } from '../../agent/harness.ts';
+import { until } from '../../base/until.ts';
 import { enxame, type Run, shippedProgram } from '../../cli/enxame-process.ts';
 import { type ControlPlane, startControlPlane } from '../../cluster/control-plane.ts';
 import { freeLoopbackPorts } from '../../cluster/loopback-ports.ts';
@@ -39,6 +40,7 @@ async function nodeContent(): Promise<NodeContent> {
 async function untilNodeContent(condition: (object: NodeContent) => boolean): Promise<NodeContent> {
   let last: NodeContent | undefined;
   await until(
+    () => `${JSON.stringify(last, null, 1)}\n${agent.lines.join('\n')}`,
     async () => {
       try {
         last = await nodeContent();
@@ -47,8 +49,6 @@ async function untilNodeContent(condition: (object: NodeContent) => boolean): Pr
       }
       return condition(last);
     },
-    () => `${JSON.stringify(last, null, 1)}\n${agent.lines.join('\n')}`,
-    30_000,
   );
   return last!;
 }
@@ -221,22 +221,22 @@ test('keeps and serves everything while the API server is away, also over a rest
   await endAgent();
   startAgent();
   await until(
-    async () => (await fetch(torrent).catch(() => undefined))?.status === 200,
     () => agent.lines.join('\n'),
+    async () => (await fetch(torrent).catch(() => undefined))?.status === 200,
   );
   expect((await fetch(`${url}/healthz`)).status).toBe(200);
   await server.startApiServer();
   await until(
-    async () => (await fetch(`${url}/readyz`)).status === 200,
     () => agent.lines.join('\n'),
-    60_000,
+    async () => (await fetch(`${url}/readyz`)).status === 200,
+    60,
   );
   const patch = JSON.stringify({ spec: { storage: { capacity: '1Gi' } } });
   await kubectl('patch', 'nodecontent', NODE, '--type=merge', '--patch', patch);
   await until(
+    'the metrics show the capacity',
     async () => /kind="capacity"} 1073741824/.test(await (await fetch(`${url}/metrics`)).text()),
-    undefined,
-    60_000,
+    60,
   );
   const shown = await readFile(join(root, 'by-name', 'ml', 'model', 'current', 'file'));
   expect(shown.equals(BYTES)).toBe(true);
@@ -247,9 +247,8 @@ test('keeps its files when the kind itself is deleted', async () => {
   // Ten seconds after the event it would be due; the answer makes it an absence of an hour.
   const deletions = async () => readFile(join(root, 'state', 'deletions.json'), 'utf8').catch(() => '');
   await until(
-    async () => (await deletions()).includes('"list"'),
     () => agent.lines.join('\n'),
-    30_000,
+    async () => (await deletions()).includes('"list"'),
   );
   expect(await readdir(join(root, 'by-name', 'ml'))).toEqual(['model']);
   const crds = (await render()).filter(({ metadata }) => metadata.name === 'contentrevisions.enxame.dev');
@@ -263,9 +262,9 @@ test('keeps its files when the kind itself is deleted', async () => {
   );
   await create(object, ...OPERATOR);
   await until(
-    async () => !(await deletions()).includes('"list"'),
     () => agent.lines.join('\n'),
-    60_000,
+    async () => !(await deletions()).includes('"list"'),
+    60,
   );
   const shown = await readFile(join(root, 'by-name', 'ml', 'model', 'current', 'file'));
   expect(shown.equals(BYTES)).toBe(true);
@@ -274,9 +273,8 @@ test('keeps its files when the kind itself is deleted', async () => {
 test('removes what was deleted', async () => {
   await kubectl('delete', 'contentrevision', '--namespace=ml', object.metadata.name, ...OPERATOR);
   await until(
-    async () => (await readdir(join(root, 'content'))).length === 0,
     () => agent.lines.join('\n'),
-    30_000,
+    async () => (await readdir(join(root, 'content'))).length === 0,
   );
   expect(await readdir(join(root, 'by-name', 'ml'))).toEqual([]);
   await untilNodeContent(({ status }) => (status?.revisions ?? []).length === 0);
@@ -292,12 +290,11 @@ test('holds less than 120 MB of memory when it has nothing to do', async () => {
   const idle = enxame(['agent'], await environmentOf('node-b', await temporaryFolder()));
   try {
     await until(
+      () => idle.lines.join('\n'),
       async () =>
         (await kubectl('get', 'nodecontent', 'node-b', '-o', 'jsonpath={.status.agent.version}').catch(
           () => '',
         )) !== '',
-      () => idle.lines.join('\n'),
-      30_000,
     );
     const status = await readFile(`/proc/${idle.child.pid}/status`, 'utf8');
     const highest = Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1024;

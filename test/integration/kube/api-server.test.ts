@@ -10,9 +10,9 @@ import { Informer } from '../../../kube/informer.ts';
 import { LeaderElector } from '../../../kube/leader-elector.ts';
 import { EVENTS, LEASES } from '../../../kube/resource-types.ts';
 import { reviewToken } from '../../../kube/token-review.ts';
+import { until } from '../../base/until.ts';
 import { type ControlPlane, startControlPlane } from '../../cluster/control-plane.ts';
 import { recordingLogger } from '../../kube/logs.ts';
-import { PATIENCE } from '../../patience.ts';
 
 const CONFIG_MAPS = { group: '', version: 'v1', kind: 'ConfigMap', plural: 'configmaps', namespaced: true };
 const namespace = 'default';
@@ -49,14 +49,6 @@ const errorOf = (call: Promise<unknown>): Promise<unknown> =>
     () => undefined,
     (error: unknown) => error,
   );
-
-async function until(what: string, isSo: () => boolean | Promise<boolean>, milliseconds = 30_000) {
-  const end = Date.now() + PATIENCE * milliseconds;
-  while (!(await isSo())) {
-    if (Date.now() > end) throw new Error(`not within ${(PATIENCE * milliseconds) / 1000} s: ${what}`);
-    await delay(50);
-  }
-}
 
 function watchConfigMaps(idleMilliseconds?: number) {
   const informer = new Informer<V1ConfigMap>({
@@ -205,7 +197,7 @@ test('of two replicas one leads, through a restart of the API server, and hands 
   expect([...leading]).toEqual(['first']);
   first.stop();
   await first.done;
-  await until('the second leads', () => leading.has('second'), 10_000);
+  await until('the second leads', () => leading.has('second'), 10);
   const lease = await client
     .resource<{ metadata?: object; spec?: { holderIdentity?: string } }>(LEASES)
     .get('test', { namespace });

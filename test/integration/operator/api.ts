@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { createClient, type KubeClient, loadKubeConfig } from '../../../kube/index.ts';
 import { contentRevision } from '../../api/objects.ts';
+import { until } from '../../base/until.ts';
 import { type ControlPlane, startControlPlane } from '../../cluster/control-plane.ts';
 import { PATIENCE } from '../../patience.ts';
 import { NAMESPACE, render } from '../chart/render.ts';
-import { until } from './until.ts';
 
 interface Kubeconfig {
   clusters: unknown[];

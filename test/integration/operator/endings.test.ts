@@ -11,9 +11,9 @@ import {
   persistentVolumeName,
 } from '../../../api/index.ts';
 import { PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES } from '../../../kube/index.ts';
+import { until } from '../../base/until.ts';
 import { PATIENCE } from '../../patience.ts';
 import { Stage } from './stage.ts';
-import { until } from './until.ts';
 
 const source = (name: string): ContentDistributionSpec['source'] => ({
   http: { files: [{ path: 'weights', url: `https://models.example.com/${name}` }] },

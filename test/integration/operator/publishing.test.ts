@@ -3,10 +3,10 @@ import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type ContentDistributionSpec, NODE_CONTENT, sourceState } from '../../../api/index.ts';
 import { DEPLOYMENTS, SERVICES } from '../../../kube/index.ts';
+import { until } from '../../base/until.ts';
 import { PATIENCE } from '../../patience.ts';
 import { NAMESPACE } from '../chart/render.ts';
 import { type Replica, Stage } from './stage.ts';
-import { until } from './until.ts';
 
 const MIB = 1024 * 1024;
 const source = (name: string): ContentDistributionSpec['source'] => ({

@@ -14,11 +14,11 @@ import {
 } from '../../../api/index.ts';
 import { isNotFound, PODS } from '../../../kube/index.ts';
 import { EVENTS } from '../../../kube/resource-types.ts';
+import { until } from '../../base/until.ts';
 import { enxame } from '../../cli/enxame-process.ts';
 import { NAMESPACE } from '../chart/render.ts';
 import { TestApi } from './api.ts';
 import { PlayedCluster } from './played-cluster.ts';
-import { until } from './until.ts';
 
 /** A line of the operator's log. */
 export interface LogLine {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { rankReplicas, trackerDiscovery } from '../../../torrent/index.ts';
+import { until } from '../../base/until.ts';
 import { enxame, type Run } from '../../cli/enxame-process.ts';
 import { announceQuery, escapeBytes } from '../../tracker/announce-query.ts';
 
@@ -69,11 +70,6 @@ async function announce(name: string, swarm: number, changes: Record<string, str
   return Buffer.from(await response.arrayBuffer()).toString('latin1');
 }
 
-/** Asks until the answer is as wanted. */
-async function until(look: () => Promise<boolean>): Promise<void> {
-  while (!(await look())) await new Promise((resolve) => setTimeout(resolve, 50));
-}
-
 test('whichever replica is asked, a swarm is one', async () => {
   for (let swarm = 0; swarm < SWARMS; swarm += 1) {
     for (const [at, name] of NAMES.entries()) {
@@ -123,13 +119,13 @@ test('no swarm stalls while one replica after the other is restarted', async () 
       found[swarm]?.clear();
       join(swarm, 3001 + round, found[swarm]);
     }
-    await until(async () => found.every((heard) => heard.has(2001)));
+    await until('every client hears of the peer', async () => found.every((heard) => heard.has(2001)));
     await start(name);
   }
   // In the end each swarm is whole again at its owner, whoever is asked.
   for (let swarm = 0; swarm < SWARMS; swarm += 1)
     for (const name of NAMES)
-      await until(async () =>
+      await until('the replica counts all peers', async () =>
         (await announce(name, swarm, { port: 4001, numwant: 0 })).includes('10:incompletei5e'),
       );
 });

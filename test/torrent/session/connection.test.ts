@@ -41,7 +41,7 @@ function makeConnection() {
   const owner: Partial<ConnectionOwner> = {
     swarm: makeSwarm({ pieces: PIECES }).swarm,
     storage: storage as Partial<ConnectionOwner['storage']> as ConnectionOwner['storage'],
-    clock: { now: () => 0 },
+    clock: { monotonic: () => 0 },
     logger: silent,
     flushSoon() {},
     closed() {},

@@ -16,7 +16,7 @@ function connections() {
   const dropped: string[] = [];
   const around = {
     peerId: Buffer.from('-EX0200-000000000000'),
-    clock: { now: () => 0 },
+    clock: { monotonic: () => 0 },
     logger: silent,
     hasRoom: () => true,
   } as Partial<TorrentSurroundings> as TorrentSurroundings;

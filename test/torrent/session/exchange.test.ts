@@ -6,8 +6,9 @@ import { MemoryStorage } from '../../../torrent/storage/memory.ts';
 import type { PolicyName } from '../../../torrent/swarm/policy/policy.ts';
 import { parseExtensionHandshake } from '../../../torrent/wire/extension.ts';
 import { encodePeerExchange } from '../../../torrent/wire/peer-exchange.ts';
+import { until } from '../../base/until.ts';
 import { makeTorrent } from '../storage/content.ts';
-import { addressOf, closeAll, completion, startSession, ticks, until } from './harness.ts';
+import { addressOf, closeAll, completion, startSession, ticks } from './harness.ts';
 import { dialRaw, listenRaw, type RawPeer } from './raw-peer.ts';
 
 const { metainfo } = makeTorrent([{ path: 'a', length: 300_000 }]);
@@ -22,7 +23,7 @@ test('the torrents of this file are what they are called', () => {
 });
 
 async function startLeecher(policy: PolicyName, torrentOf = metainfo, now?: () => number) {
-  const session = await startSession(now === undefined ? {} : { clock: { now } });
+  const session = await startSession(now === undefined ? {} : { clock: { monotonic: now } });
   const storage = new MemoryStorage(torrentOf);
   const torrent = session.add({ metainfo: torrentOf, storage, policy, discovery: [] });
   return { session, torrent, address: addressOf(session) };

@@ -1,10 +1,9 @@
 // Sessions on loopback, and waiting for what they do. Invariant: what a test starts is closed by closeAll().
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../../base/index.ts';
 import type { Discovery, PeerAddress } from '../../../torrent/discovery/discovery.ts';
 import { Session } from '../../../torrent/session/session.ts';
 import type { SessionOptions, Torrent } from '../../../torrent/session/types.ts';
-import { PATIENCE } from '../../patience.ts';
+import { until } from '../../base/until.ts';
 
 export const silent: Logger = {
   debug: () => undefined,
@@ -37,14 +36,6 @@ export async function startSession(options: Partial<SessionOptions> = {}): Promi
 /** Where a session of this test listens. */
 export function addressOf(session: Session, host = '127.0.0.1'): PeerAddress {
   return { host, port: session.port };
-}
-
-/** Resolves once the condition holds; fails, saying what it waited for, if that takes too long. */
-export async function until(what: string, holds: () => boolean, seconds = 20): Promise<void> {
-  for (const end = performance.now() + PATIENCE * seconds * 1000; !holds(); ) {
-    if (performance.now() > end) throw new Error(`after ${PATIENCE * seconds} s not yet: ${what}`);
-    await delay(5);
-  }
 }
 
 /** True once the session's tick has passed so often. */

@@ -5,8 +5,9 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { encodeBencode } from '../../../torrent/bencode.ts';
 import { Bitfield } from '../../../torrent/bitfield.ts';
 import { MemoryStorage } from '../../../torrent/storage/memory.ts';
+import { until } from '../../base/until.ts';
 import { makeTorrent } from '../storage/content.ts';
-import { addressOf, closeAll, completion, startSession, ticks, until } from './harness.ts';
+import { addressOf, closeAll, completion, startSession, ticks } from './harness.ts';
 import { dialRaw, listenRaw, type RawPeer } from './raw-peer.ts';
 
 const BLOCK = 16 * 1024;
@@ -95,7 +96,7 @@ describe('before the handshake', () => {
 
   test('a handshake byte by byte is fine; one that takes longer than 10 s is ended', async () => {
     let ahead = 0;
-    const seed = await startSeed({ clock: { now: () => performance.now() + ahead } });
+    const seed = await startSeed({ clock: { monotonic: () => performance.now() + ahead } });
     const slow = await dialRaw(seed.session.port, pieceCount);
     const whole = Buffer.concat([
       Buffer.from('\x13BitTorrent protocol', 'latin1'),

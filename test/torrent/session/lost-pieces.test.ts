@@ -6,6 +6,7 @@ import { encodeBencode } from '../../../torrent/bencode.ts';
 import { MemoryStorage } from '../../../torrent/storage/memory.ts';
 import { openStorage } from '../../../torrent/storage/storage.ts';
 import { BLOCK_BYTES } from '../../../torrent/wire/messages.ts';
+import { until } from '../../base/until.ts';
 import { makeFolder, makeTorrent } from '../storage/content.ts';
 import {
   addressOf,
@@ -15,7 +16,6 @@ import {
   FakeDiscovery,
   startSession,
   ticks,
-  until,
 } from './harness.ts';
 import { dialRaw } from './raw-peer.ts';
 

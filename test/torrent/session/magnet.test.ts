@@ -11,9 +11,10 @@ import {
   parseMetadataMessage,
 } from '../../../torrent/wire/metadata-message.ts';
 import { encodePeerExchange } from '../../../torrent/wire/peer-exchange.ts';
+import { until } from '../../base/until.ts';
 import { failureOf } from '../failure.ts';
 import { makeTorrent, PIECE } from '../storage/content.ts';
-import { addressOf, closeAll, completion, FakeDiscovery, startSession, ticks, until } from './harness.ts';
+import { addressOf, closeAll, completion, FakeDiscovery, startSession, ticks } from './harness.ts';
 import { dialRaw, listenRaw, type RawPeer } from './raw-peer.ts';
 
 /** So many pieces that the metadata has several pieces itself. */
@@ -259,7 +260,7 @@ describe('what we give', () => {
 
   test('keeps to the limit on uploads', async () => {
     let ahead = 0;
-    const clock = { now: () => ahead };
+    const clock = { monotonic: () => ahead };
     const seed = await startSeed({ clock, limits: { uploadBytesPerSecond: 16 * 1024 } });
     const pieces = metadataPieces(infoBytes.length);
     expect(pieces).toBeGreaterThan(2);

@@ -6,8 +6,9 @@ import type { PeerAddress } from '../../../torrent/discovery/discovery.ts';
 import { MemoryStorage } from '../../../torrent/storage/memory.ts';
 import type { PolicyName } from '../../../torrent/swarm/policy/policy.ts';
 import { encodeHandshake } from '../../../torrent/wire/handshake.ts';
+import { until } from '../../base/until.ts';
 import { makeTorrent } from '../storage/content.ts';
-import { addressOf, afterwards, closeAll, FakeDiscovery, startSession, ticks, until } from './harness.ts';
+import { addressOf, afterwards, closeAll, FakeDiscovery, startSession, ticks } from './harness.ts';
 import { dialRaw } from './raw-peer.ts';
 
 const { metainfo } = makeTorrent([{ path: 'a', length: 300_000 }]);
@@ -83,7 +84,7 @@ describe.each<[PolicyName, { dialled: number; most: number; asksAfter: number }]
   test('below 20 neighbours more are asked for now and then, from 20 on not', async () => {
     // Time stands still unless the test moves it.
     let time = 1000;
-    const { session, discovery } = await startLeecher(policy, { clock: { now: () => time } });
+    const { session, discovery } = await startLeecher(policy, { clock: { monotonic: () => time } });
     const asked = () => discovery.asked.filter((what) => what === 'needMore').length;
     while (peersOf(session) < 19) await dial(session.port);
     time += asksAfter;
@@ -139,7 +140,7 @@ describe('one peer, one connection', () => {
   test('a peer that comes back after its connection broke unseen replaces it', async () => {
     let ahead = 0;
     const { session, torrent } = await startLeecher('classic', {
-      clock: { now: () => performance.now() + ahead },
+      clock: { monotonic: () => performance.now() + ahead },
     });
     const peerId = newPeerId();
     const first = await dial(session.port, peerId);

@@ -6,8 +6,9 @@ import { Bitfield } from '../../../torrent/bitfield.ts';
 import { MemoryLedger, MIN_MEMORY_BYTES } from '../../../torrent/memory-ledger.ts';
 import { MemoryStorage } from '../../../torrent/storage/memory.ts';
 import { openStorage } from '../../../torrent/storage/storage.ts';
+import { until } from '../../base/until.ts';
 import { makeFolder, makeTorrent } from '../storage/content.ts';
-import { addressOf, afterwards, closeAll, completion, startSession, until } from './harness.ts';
+import { addressOf, afterwards, closeAll, completion, startSession } from './harness.ts';
 
 const MIB = 1024 * 1024;
 const LENGTH = 8 * MIB;

@@ -5,8 +5,9 @@ import type { PeerAddress } from '../../../torrent/discovery/discovery.ts';
 import { encodeHandshake, HandshakeReader } from '../../../torrent/wire/handshake.ts';
 import { MessageReader } from '../../../torrent/wire/message-reader.ts';
 import { MessageWriter } from '../../../torrent/wire/message-writer.ts';
+import { until } from '../../base/until.ts';
 import { recorder } from '../wire/recorder.ts';
-import { afterwards, until } from './harness.ts';
+import { afterwards } from './harness.ts';
 
 /** One end of a connection to a session. */
 export class RawPeer {

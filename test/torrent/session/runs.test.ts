@@ -4,8 +4,9 @@ import { encodeBencode } from '../../../torrent/bencode.ts';
 import { MemoryStorage } from '../../../torrent/storage/memory.ts';
 import type { PolicyName } from '../../../torrent/swarm/policy/policy.ts';
 import { BLOCK_BYTES, MAX_RUN_BYTES } from '../../../torrent/wire/messages.ts';
+import { until } from '../../base/until.ts';
 import { makeTorrent } from '../storage/content.ts';
-import { closeAll, completion, startSession, until } from './harness.ts';
+import { closeAll, completion, startSession } from './harness.ts';
 import { dialRaw, type RawPeer } from './raw-peer.ts';
 
 const { metainfo, content } = makeTorrent([{ path: 'a', length: 1_000_000 }], {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { MemoryStorage } from '../../../torrent/storage/memory.ts';
 import { openStorage } from '../../../torrent/storage/storage.ts';
+import { until } from '../../base/until.ts';
 import { failureOf } from '../failure.ts';
 import { makeFolder, makeTorrent } from '../storage/content.ts';
 import { FaultyDisk } from '../storage/faulty-disk.ts';
@@ -15,7 +16,6 @@ import {
   FakeDiscovery,
   startSession,
   ticks,
-  until,
 } from './harness.ts';
 import { listenRaw } from './raw-peer.ts';
 
@@ -377,7 +377,7 @@ describe('discovery', () => {
   test('is started, told of the end of the download, asked for more, and stopped', async () => {
     const seed = await startSeed();
     let ahead = 0;
-    const session = await startSession({ clock: { now: () => performance.now() + ahead } });
+    const session = await startSession({ clock: { monotonic: () => performance.now() + ahead } });
     const discovery = new FakeDiscovery();
     const torrent = session.add({
       metainfo,

@@ -95,7 +95,7 @@ export interface SwarmSetup {
 
 /** A swarm, its clock and what its host was told. */
 export function makeSwarm(setup: SwarmSetup) {
-  const clock = { time: 1000, now: () => clock.time };
+  const clock = { time: 1000, monotonic: () => clock.time };
   const events: string[] = [];
   const received: number[] = [];
   const limits = { upload: Number.POSITIVE_INFINITY, download: Number.POSITIVE_INFINITY };

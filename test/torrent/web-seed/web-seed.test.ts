@@ -4,15 +4,8 @@ import { encodeBencode } from '../../../torrent/bencode.ts';
 import { PieceHasher } from '../../../torrent/create.ts';
 import { type Metainfo, parseInfo } from '../../../torrent/metainfo.ts';
 import { MemoryStorage } from '../../../torrent/storage/memory.ts';
-import {
-  addressOf,
-  afterwards,
-  closeAll,
-  completion,
-  startSession,
-  ticks,
-  until,
-} from '../session/harness.ts';
+import { until } from '../../base/until.ts';
+import { addressOf, afterwards, closeAll, completion, startSession, ticks } from '../session/harness.ts';
 import { makeTorrent } from '../storage/content.ts';
 import { type Answer, type FileServer, ranges, serveFiles } from './file-server.ts';
 
@@ -66,7 +59,7 @@ async function download(
   };
   const warn = (fields: object, message: string) => void warnings.push(log(fields, message));
   const logger = { debug: log, info: log, warn, error: warn };
-  const session = await startSession(now === undefined ? { logger } : { logger, clock: { now } });
+  const session = await startSession(now === undefined ? { logger } : { logger, clock: { monotonic: now } });
   const storage = new MemoryStorage(of);
   for (const piece of options.has ?? []) {
     content.copy(

@@ -63,7 +63,7 @@ export class MetadataFetch implements SwarmMember {
       this.established(greeting, handshake, rest),
     );
     this.#assembly = new MetadataAssembly(this.infoHash, around.memory.metadata.open());
-    this.#neededAt = around.clock.now();
+    this.#neededAt = around.clock.monotonic();
     const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
     this.infoBytes = promise;
     this.#settle = { resolve, reject };
@@ -86,7 +86,7 @@ export class MetadataFetch implements SwarmMember {
     this.#heardOf.push(...addresses.slice(0, MAX_KNOWN_ADDRESSES - this.#heardOf.length));
     if (this.#isEnded) return;
     this.#list.add(addresses);
-    this.#dial(this.#around.clock.now());
+    this.#dial(this.#around.clock.monotonic());
   }
 
   /** Addresses that the torrent begins with: first those that offered metadata. */
@@ -105,7 +105,7 @@ export class MetadataFetch implements SwarmMember {
     if (this.#isEnded || !isOurs || this.#list.isBanned(greeting.address.host, isOwnKind)) {
       greeting.socket.close();
       if (isOurselves) this.#list.forget(greeting.address);
-      else if (greeting.outgoing) this.#list.failed(greeting.address, this.#around.clock.now());
+      else if (greeting.outgoing) this.#list.failed(greeting.address, this.#around.clock.monotonic());
       return;
     }
     const { clock, client, port } = this.#around;
@@ -117,9 +117,9 @@ export class MetadataFetch implements SwarmMember {
       ownAgent: false,
       exchangesPeers: true,
     };
-    const peer = new MetadataPeer(greeting, handshake, own, () => clock.now(), {
+    const peer = new MetadataPeer(greeting, handshake, own, () => clock.monotonic(), {
       offers: (from, bytes) => {
-        if (this.#assembly.join(from, bytes, clock.now())) {
+        if (this.#assembly.join(from, bytes, clock.monotonic())) {
           const { host, port } = from.address;
           if (from.outgoing && !this.#exchanged.has(`${host}|${port}`)) this.#offering.push({ host, port });
         } else this.#drop(from, 'there is no room for the size of the metadata that it claims');
@@ -151,7 +151,7 @@ export class MetadataFetch implements SwarmMember {
     for (const discovery of this.discovery) {
       discovery.start(swarm, (addresses) => this.addPeers(addresses));
     }
-    this.#dial(this.#around.clock.now());
+    this.#dial(this.#around.clock.monotonic());
   }
 
   tick(now: number): void {
@@ -202,7 +202,7 @@ export class MetadataFetch implements SwarmMember {
   }
 
   #said(peer: MetadataPeer, message: MetadataMessage): void {
-    const now = this.#around.clock.now();
+    const now = this.#around.clock.monotonic();
     if (message.kind === 'reject') this.#assembly.refused(peer, message.piece, now);
     if (message.kind !== 'data') return;
     const outcome = this.#assembly.received(peer, message.piece, message.data, now);
@@ -225,7 +225,7 @@ export class MetadataFetch implements SwarmMember {
 
   #closed(peer: MetadataPeer, reason: string): void {
     if (!this.#peers.delete(peer)) return;
-    const now = this.#around.clock.now();
+    const now = this.#around.clock.monotonic();
     this.#around.logger.debug({ peer: peer.address, reason }, 'peer disconnected');
     if (peer.outgoing) this.#list.failed(peer.address, now);
     this.#assembly.leave(peer, now);
