@@ -12,7 +12,7 @@
 //   own namespace ""                      services                    list, watch                (trackers, by labelSelector)
 import type { Logger } from '../base/index.ts';
 import { createClient, loadKubeConfig } from '../kube/index.ts';
-import { budgetWithin, processMemory } from '../torrent/index.ts';
+import { boundYoungGeneration, budgetWithin, processMemory } from '../torrent/index.ts';
 import { startAgent } from './agent.ts';
 import { KubeCluster } from './kube-cluster.ts';
 import { readSettings } from './settings.ts';
@@ -37,6 +37,7 @@ export async function runAgent(env: NodeJS.ProcessEnv, { signal, logger }: RunOp
   const settings = readSettings(env, VERSION);
   // What the container may have, by its cgroup.
   processMemory.setBudget(budgetWithin(process.constrainedMemory()));
+  boundYoungGeneration();
   const config = loadKubeConfig(env.KUBECONFIG ? { kubeconfig: env.KUBECONFIG } : {});
   const client = createClient(config, { userAgent: `enxame-agent/${VERSION}`, logger });
   const cluster = new KubeCluster(client, settings, logger);

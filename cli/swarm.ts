@@ -2,6 +2,7 @@
 import ipaddr from 'ipaddr.js';
 import type { Logger } from '../base/index.ts';
 import {
+  boundYoungGeneration,
   DEFAULT_MEMORY_BYTES,
   type Discovery,
   MIN_MEMORY_BYTES,
@@ -61,6 +62,7 @@ export async function listen(
   report: Report,
 ): Promise<Session> {
   processMemory.setBudget(budgetOf(options));
+  boundYoungGeneration();
   const address =
     options.listen === undefined ? DEFAULT_LISTEN : parseListenAddress('--listen', options.listen);
   const start = async (port: number) => {

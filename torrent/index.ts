@@ -20,3 +20,4 @@ export { nameFault } from './paths.ts';
 export * from './storage/memory.ts';
 export * from './storage/piece-storage.ts';
 export * from './storage/storage.ts';
+export { boundYoungGeneration } from './young-generation.ts';

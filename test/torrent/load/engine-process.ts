@@ -8,6 +8,7 @@ import { Session } from '../../../torrent/session/session.ts';
 import type { Torrent } from '../../../torrent/session/types.ts';
 import type { PieceStorage } from '../../../torrent/storage/piece-storage.ts';
 import { openStorage } from '../../../torrent/storage/storage.ts';
+import { boundYoungGeneration } from '../../../torrent/young-generation.ts';
 import type { Answer, EngineSettings, JoinQuestion, MemoryAnswer, Question } from './questions.ts';
 
 const problems: string[] = [];
@@ -25,6 +26,7 @@ const { memoryBytes = DEFAULT_MEMORY_BYTES, ...settings } = JSON.parse(
   process.argv[2] ?? '{}',
 ) as EngineSettings;
 processMemory.setBudget(memoryBytes);
+boundYoungGeneration();
 const session = new Session({ logger, listen: { host: '127.0.0.1' }, ...settings });
 const storages = new Map<string, PieceStorage>();
 
