@@ -17,6 +17,7 @@ import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type Image, makeImage, writeImage } from './archive.ts';
 import { bundle } from './bundle.ts';
+import { IMAGE_ENVIRONMENT } from './environment.ts';
 import { digestOf, type ImageFile, type Layer, makeLayer } from './layer.ts';
 import { type ImageReference, parseImageReference, pushImage } from './push.ts';
 import { baseInputs, rootFileSystem, USER_ID } from './root-file-system.ts';
@@ -93,7 +94,7 @@ async function composeImage(gzip: boolean): Promise<Image> {
       name: `${IMAGE_REPOSITORY}:${version}`,
       entrypoint: ['/usr/local/bin/node', '/app/enxame.js'],
       user: `${USER_ID}:${USER_ID}`,
-      environment: { PATH: '/usr/local/bin', NODE_ENV: 'production' },
+      environment: IMAGE_ENVIRONMENT,
       labels: {
         'org.opencontainers.image.title': 'enxame',
         'org.opencontainers.image.version': version,

@@ -6,6 +6,9 @@ import { SpanMemory } from './span-memory.ts';
 /** Part of the share that is kept for the next readers; the rest is for what is lent and for spare buffers. */
 const CACHE_PART = 2 / 3;
 
+/** What nobody asks for any more for so long is given back. */
+const IDLE_MILLISECONDS = 20_000;
+
 /** Buffers by number, the least recently used ones go first. */
 export class ReadCache {
   /** Where the buffers come from, and go to when they are dropped here. */
@@ -15,9 +18,15 @@ export class ReadCache {
   #bytes = 0;
   #latestKey = -1;
   #torrents = 0;
+  readonly #idleMilliseconds: number;
+  /** Asked since the last look whether nobody asks. */
+  #isAsked = false;
+  #looking: NodeJS.Timeout | undefined;
 
-  constructor(share: MemoryShare = processMemory.reads) {
+  /** @param idleMilliseconds for tests */
+  constructor(share: MemoryShare = processMemory.reads, idleMilliseconds = IDLE_MILLISECONDS) {
     this.#share = share;
+    this.#idleMilliseconds = idleMilliseconds;
     this.memory = new SpanMemory(share);
   }
 
@@ -37,6 +46,7 @@ export class ReadCache {
 
   /** Hot: asked for every block that is served. */
   get(key: number): Buffer | undefined {
+    this.#isAsked = true;
     const buffer = this.#buffers.get(key);
     if (buffer !== undefined && key !== this.#latestKey) {
       this.#buffers.delete(key);
@@ -49,6 +59,7 @@ export class ReadCache {
   set(key: number, buffer: Buffer): void {
     this.delete(key);
     if (buffer.length > this.#maxBytes) return;
+    this.#looking ??= setInterval(() => this.#look(), this.#idleMilliseconds).unref();
     this.memory.retain(buffer);
     this.#buffers.set(key, buffer);
     this.#latestKey = key;
@@ -72,5 +83,16 @@ export class ReadCache {
     for (const key of [...this.#buffers.keys()]) {
       if (key >= firstKey && key < firstKey + 2 ** 32) this.delete(key);
     }
+  }
+
+  #look(): void {
+    if (this.#isAsked) {
+      this.#isAsked = false;
+      return;
+    }
+    for (const key of [...this.#buffers.keys()]) this.delete(key);
+    this.memory.clearSpare();
+    clearInterval(this.#looking);
+    this.#looking = undefined;
   }
 }

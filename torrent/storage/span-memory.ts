@@ -54,11 +54,26 @@ export class SpanMemory {
     this.#users.delete(view.buffer);
     const length = view.buffer.byteLength;
     this.#account.giveBack(length);
-    if (this.#spareBytes + length > this.#maxSpareBytes) return;
+    if (this.#spareBytes + length > this.#maxSpareBytes) {
+      free(view.buffer as ArrayBuffer);
+      return;
+    }
     this.#spareBytes += length;
     const spare = this.#spare.get(length);
     const buffer = Buffer.from(view.buffer as ArrayBuffer);
     if (spare === undefined) this.#spare.set(length, [buffer]);
     else spare.push(buffer);
   }
+
+  /** Frees the spare buffers. */
+  clearSpare(): void {
+    for (const buffers of this.#spare.values()) for (const { buffer } of buffers) free(buffer as ArrayBuffer);
+    this.#spare.clear();
+    this.#spareBytes = 0;
+  }
+}
+
+/** Gives memory back at once: a process at rest collects no garbage, and would keep it. */
+function free(memory: ArrayBuffer): void {
+  memory.transfer(0);
 }

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { MemoryShare } from '../../../torrent/memory-ledger.ts';
 import { ReadCache } from '../../../torrent/storage/read-cache.ts';
+import { until } from '../../base/until.ts';
 
 test('a cache keeps what was used last, within its bound', () => {
   const cache = new ReadCache(new MemoryShare(450));
@@ -30,4 +31,24 @@ test('32 MiB are kept of the default budget', () => {
   for (let key = 0; key < 40; key++) cache.set(key, buffer);
   expect(cache.bytes).toBe(32 * 1024 * 1024);
   expect([cache.get(7), cache.get(8)]).toEqual([undefined, buffer]);
+});
+
+test('what nobody asks for any more is given back', async () => {
+  const share = new MemoryShare(6000);
+  const cache = new ReadCache(share, 5);
+  const buffers = [1, 2, 3].map((key) => {
+    const buffer = cache.memory.take(1000);
+    cache.set(key, buffer);
+    cache.memory.release(buffer);
+    return buffer;
+  });
+  expect([cache.bytes, share.usedBytes]).toEqual([3000, 3000]);
+  await until('it is given back', () => cache.bytes === 0);
+  expect(share.usedBytes).toBe(0);
+  // At once, and not when garbage is collected next; what is lent would still be there.
+  expect(buffers.map(({ length }) => length)).toEqual([0, 0, 0]);
+  const again = cache.memory.take(1000);
+  cache.set(1, again);
+  await until('it is given back', () => cache.bytes === 0);
+  expect(again).toHaveLength(1000);
 });
