@@ -138,6 +138,12 @@ export class SimulatedNode {
     this.#sendNext();
   }
 
+  /** All of a piece has come. */
+  hash(piece: number): void {
+    const { clock, hashMilliseconds, queue } = this.around;
+    queue.push(clock.monotonic() + hashMilliseconds, this, EVENT.verified, piece);
+  }
+
   #sendNext(): void {
     while (!this.#isSending && this.#waiting.length > 0) {
       const link = this.#waiting.shift() as SimulatedLink;
@@ -151,10 +157,6 @@ export class SimulatedNode {
   #host(): SwarmHost {
     const { around } = this;
     return {
-      storeBlock: () => undefined,
-      pieceReceived: (piece) => {
-        around.queue.push(around.clock.monotonic() + around.hashMilliseconds, this, EVENT.verified, piece);
-      },
       pieceDropped: () => undefined,
       completed: () => {
         this.completedAt = around.clock.monotonic();
@@ -379,7 +381,7 @@ export class SimulatedLink implements PeerLink {
         swarm.keepAlive(neighbour);
         break;
       case EVENT.block:
-        swarm.block(neighbour, a, b, c);
+        if (swarm.block(neighbour, a, b, c) === 'finish') this.node.hash(a);
         break;
       case EVENT.closed:
         this.isClosed = true;

@@ -262,7 +262,7 @@ test('a swarm under messages of any kind, in any order and cut anywhere, drops t
               reject: (piece, begin, length) => swarm.reject(neighbour, piece, begin, length),
               suggest: (piece) => swarm.suggest(neighbour, piece),
               allowedFast: (piece) => swarm.allowedFast(neighbour, piece),
-              block: (piece, begin, _, __, length) => swarm.block(neighbour, piece, begin, length),
+              block: (piece, begin, _, __, length) => void swarm.block(neighbour, piece, begin, length),
             },
             { bitfieldBytes: 1, maxBlockBytes: BLOCK },
           );

@@ -3,6 +3,7 @@
 import type { Logger, Stopwatch } from '../../base/index.ts';
 import type { PeerAddress } from '../discovery/discovery.ts';
 import type { PieceStorage } from '../storage/piece-storage.ts';
+import type { BlockIntake } from '../swarm/host.ts';
 import type { Neighbour } from '../swarm/neighbour.ts';
 import type { Swarm } from '../swarm/swarm.ts';
 import type { PeerExtensionIds } from '../wire/extension.ts';
@@ -54,8 +55,7 @@ export interface ConnectionOwner {
   readonly clock: Stopwatch;
   readonly logger: Logger;
   readonly extensions: ExtensionMessages;
-  /** The block that the next SwarmHost.storeBlock is about. */
-  receiving(buffer: Buffer, start: number): void;
+  readonly blocks: BlockIntake;
   /** Something waits in the connection's writer: flush() it before long. */
   flushSoon(connection: PeerConnection): void;
   /** A held piece could not be read. True if the torrent goes on without it. */

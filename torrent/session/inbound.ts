@@ -79,8 +79,9 @@ export class Inbound implements MessageHandler {
   }
 
   block(piece: number, begin: number, buffer: Buffer, start: number, length: number): void {
-    this.#owner.receiving(buffer, start);
-    this.#owner.swarm.block(this.#connection.neighbour, piece, begin, length);
+    const verdict = this.#owner.swarm.block(this.#connection.neighbour, piece, begin, length);
+    if (verdict !== 'discard')
+      this.#owner.blocks.keep(piece, begin, buffer, start, length, verdict === 'finish');
   }
 
   suggest(piece: number): void {

@@ -6,7 +6,7 @@ import { isTorrentError, TorrentError } from '../errors.ts';
 import type { MemoryAccount, MemoryLedger } from '../memory-ledger.ts';
 import type { Metainfo } from '../metainfo.ts';
 import type { PieceStorage } from '../storage/piece-storage.ts';
-import type { PieceMemory } from '../swarm/host.ts';
+import type { BlockIntake, PieceMemory } from '../swarm/host.ts';
 import { BLOCK_BYTES } from '../wire/messages.ts';
 import { PieceBuffers } from './piece-buffers.ts';
 import { StagedPieces } from './staged-pieces.ts';
@@ -33,7 +33,7 @@ export interface IntakeEvents {
 const IDLE_MILLISECONDS = 5_000;
 
 /** The receiving side of one torrent, from block to disk. */
-export class PieceIntake implements PieceMemory {
+export class PieceIntake implements PieceMemory, BlockIntake {
   readonly #metainfo: Metainfo;
   readonly #storage: PieceStorage;
   readonly #events: IntakeEvents;
@@ -45,8 +45,6 @@ export class PieceIntake implements PieceMemory {
   error: TorrentError | undefined;
   /** Bytes of pieces that are verified and written. */
   bytesHeld = 0;
-  #receiveBuffer: Buffer = Buffer.alloc(0);
-  #receiveStart = 0;
   #savedAt: number;
   #unsaved = false;
   #saving: Promise<void> | undefined;
@@ -88,19 +86,13 @@ export class PieceIntake implements PieceMemory {
     return this.#staged.isBehind;
   }
 
-  /** The block that the next store() is about. Hot. */
-  receiving(buffer: Buffer, start: number): void {
-    this.#receiveBuffer = buffer;
-    this.#receiveStart = start;
-  }
-
-  /** Keeps the block that is being received. Hot. */
-  store(piece: number, begin: number, length: number): void {
-    const end = this.#receiveStart + length;
+  /** Hot. See BlockIntake. */
+  keep(piece: number, begin: number, from: Buffer, start: number, length: number, isLast: boolean): void {
+    const end = start + length;
     if (this.#buffers.has(piece)) {
-      const buffer = this.#buffers.of(piece, this.#metainfo.pieceLengthAt(piece));
-      this.#receiveBuffer.copy(buffer, begin, this.#receiveStart, end);
-    } else this.#staged.store(piece, begin, this.#receiveBuffer.subarray(this.#receiveStart, end));
+      from.copy(this.#buffers.of(piece, this.#metainfo.pieceLengthAt(piece)), begin, start, end);
+    } else this.#staged.store(piece, begin, from.subarray(start, end));
+    if (isLast) this.#write(piece);
   }
 
   /** What is here of a piece is of no use any more. */
@@ -110,7 +102,7 @@ export class PieceIntake implements PieceMemory {
   }
 
   /** All blocks of a piece are here: one of the events follows, later. */
-  write(piece: number): void {
+  #write(piece: number): void {
     const isStaged = this.#staged.has(piece);
     if (this.error !== undefined) {
       // What comes in after a failure is wanted again once the torrent is resumed.

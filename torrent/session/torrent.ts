@@ -6,7 +6,7 @@ import type { Discovery, PeerAddress } from '../discovery/discovery.ts';
 import { TorrentError } from '../errors.ts';
 import type { Metainfo } from '../metainfo.ts';
 import type { PieceStorage } from '../storage/piece-storage.ts';
-import type { SwarmHost } from '../swarm/host.ts';
+import type { BlockIntake, SwarmHost } from '../swarm/host.ts';
 import { PeerList } from '../swarm/peer-list.ts';
 import { OwnAddress } from '../swarm/peer-priority.ts';
 import { POLICIES } from '../swarm/policy/policies.ts';
@@ -104,7 +104,7 @@ export class JoinedTorrent
       random: around.random,
       logger: around.logger,
       isAlone: options.discovery.length === 0,
-      receiving: (buffer, start) => this.receiving(buffer, start),
+      blocks: this.blocks,
     });
     const ownAddress = new OwnAddress();
     this.extensions = new ExtensionProtocol({
@@ -252,8 +252,8 @@ export class JoinedTorrent
 
   // ConnectionOwner
 
-  receiving(buffer: Buffer, start: number): void {
-    this.#intake.receiving(buffer, start);
+  get blocks(): BlockIntake {
+    return this.#intake;
   }
 
   flushSoon(connection: PeerConnection): void {
@@ -279,8 +279,6 @@ export class JoinedTorrent
     const limits = this.#limits;
     return {
       memory: this.#intake,
-      storeBlock: (piece, begin, length) => this.#intake.store(piece, begin, length),
-      pieceReceived: (piece) => this.#intake.write(piece),
       pieceDropped: (piece) => this.#intake.drop(piece),
       completed: () => this.#completed(),
       banned: (identity, reason) => {

@@ -41,14 +41,25 @@ export interface PieceMemory {
   readonly mostOutstandingBytes: number;
 }
 
+/**
+ * What becomes of a block that has come: it is of no use; it is to be kept; or it is to be kept and was the last one of
+ * its piece, whose hash is now to be checked: later, Swarm.pieceVerified, pieceCorrupt or pieceUnwritten must be called.
+ */
+export type BlockVerdict = 'discard' | 'keep' | 'finish';
+
+/** Where blocks go that are of use. */
+export interface BlockIntake {
+  /**
+   * Keeps a block of a started piece: `length` bytes of `buffer` from `start` on, which are valid during the call only.
+   * The last one of a piece finishes it.
+   */
+  keep(piece: number, begin: number, buffer: Buffer, start: number, length: number, isLast: boolean): void;
+}
+
 /** Who stores, limits and wakes. */
 export interface SwarmHost {
   /** Without it pieces are bounded by their number alone. */
   readonly memory?: PieceMemory;
-  /** The block that is being received belongs in the piece's buffer at `begin`. */
-  storeBlock(piece: number, begin: number, length: number): void;
-  /** All blocks of a piece are here: later, Swarm.pieceVerified, pieceCorrupt or pieceUnwritten must be called. */
-  pieceReceived(piece: number): void;
   /** What was stored of a piece is of no use any more. */
   pieceDropped(piece: number): void;
   /** Every piece is held. */

@@ -3,6 +3,7 @@
 // free to be asked for again, whatever became of the neighbour.
 // Hot: fill() and blockReceived() once a block; they allocate nothing.
 import type { SwarmContext } from './context.ts';
+import type { BlockVerdict } from './host.ts';
 import type { Neighbour, ReadingOrder } from './neighbour.ts';
 import type { PieceSet } from './rarity-order.ts';
 import type { StartedPiece } from './started-piece.ts';
@@ -111,9 +112,15 @@ export class Requester {
     for (const neighbour of bySpeed) this.fill(neighbour, now);
   }
 
-  /** A block has come: stored if it is of use. */
-  blockReceived(neighbour: Neighbour, piece: number, begin: number, length: number, now: number): void {
-    const { geometry, host, picker, totals } = this.#context;
+  /** A block has come. */
+  blockReceived(
+    neighbour: Neighbour,
+    piece: number,
+    begin: number,
+    length: number,
+    now: number,
+  ): BlockVerdict {
+    const { geometry, picker, totals } = this.#context;
     neighbour.downloadedBytes += length;
     neighbour.receiveRate.add(length, now);
     neighbour.receivedInRounds[0] = (neighbour.receivedInRounds[0] as number) + length;
@@ -126,11 +133,12 @@ export class Requester {
       if (neighbour.unsolicited > MAX_UNSOLICITED_BLOCKS) {
         this.#context.drop(neighbour, 'it sent blocks that nobody had asked for');
       }
-      return;
+      return 'discard';
     }
     const place = block % geometry.blocksPerPiece;
     const started = picker.startedPiece(piece);
     const copies = started?.copies(place) ?? 0;
+    let verdict: BlockVerdict = 'discard';
     if (
       started === undefined ||
       started.isHere(place) ||
@@ -138,12 +146,12 @@ export class Requester {
     ) {
       totals.duplicateBytes += length;
     } else {
-      host.storeBlock(piece, begin, length);
       picker.received(piece, place, neighbour.identityNumber);
       if (copies > (asked ? 1 : 0)) this.#cancelElsewhere(neighbour, block, now);
-      if (picker.isVerifying(piece)) host.pieceReceived(piece);
+      verdict = picker.isVerifying(piece) ? 'finish' : 'keep';
     }
     this.fill(neighbour, now);
+    return verdict;
   }
 
   /** The neighbour refuses a request (BEP 6). */

@@ -11,7 +11,7 @@ import { Direction } from './direction.ts';
 import { fastSet, fastSetSize } from './fast-set.ts';
 import { Geometry } from './geometry.ts';
 import { Holders } from './holders.ts';
-import type { PeerLink, SwarmHost } from './host.ts';
+import type { BlockVerdict, PeerLink, SwarmHost } from './host.ts';
 import { Identities } from './identities.ts';
 import { type Introduction, Neighbour } from './neighbour.ts';
 import { PiecePicker } from './piece-picker.ts';
@@ -333,9 +333,9 @@ export class Swarm {
     this.#requester.rejected(neighbour, piece, begin, length, this.#context.clock.monotonic());
   }
 
-  /** SwarmHost.storeBlock is called, before this returns, if the block is of use. */
-  block(neighbour: Neighbour, piece: number, begin: number, length: number): void {
-    this.#requester.blockReceived(neighbour, piece, begin, length, this.#context.clock.monotonic());
+  /** A block has come; what becomes of it is the caller's to do, at once. */
+  block(neighbour: Neighbour, piece: number, begin: number, length: number): BlockVerdict {
+    return this.#requester.blockReceived(neighbour, piece, begin, length, this.#context.clock.monotonic());
   }
 
   suggest(neighbour: Neighbour, piece: number): void {

@@ -5,7 +5,7 @@
 import type { Dispatcher } from 'undici';
 import { type BackoffBounds, backoffMilliseconds, type Logger, type Stopwatch } from '../../base/index.ts';
 import type { Metainfo } from '../metainfo.ts';
-import type { PeerLink } from '../swarm/host.ts';
+import type { BlockIntake, PeerLink } from '../swarm/host.ts';
 import type { Neighbour } from '../swarm/neighbour.ts';
 import type { Swarm } from '../swarm/swarm.ts';
 import { FileFaults } from './file-faults.ts';
@@ -54,8 +54,7 @@ export interface WebSeedSurroundings {
   readonly dispatcher?: Dispatcher;
   /** Nobody tells of peers: all may come from web seeds. */
   readonly isAlone: boolean;
-  /** The block that the next SwarmHost.storeBlock is about. */
-  receiving(buffer: Buffer, start: number): void;
+  readonly blocks: BlockIntake;
 }
 
 /** One web seed. */
@@ -281,9 +280,10 @@ export class WebSeed implements PeerLink {
     if (this.#neighbour === undefined) return;
     this.#failures = 0;
     this.#fruitless = 0;
-    this.#around.receiving(buffer, start);
     swarm.heard(this.#neighbour, clock.monotonic());
-    swarm.block(this.#neighbour, piece, begin, length);
+    const verdict = swarm.block(this.#neighbour, piece, begin, length);
+    if (verdict !== 'discard')
+      this.#around.blocks.keep(piece, begin, buffer, start, length, verdict === 'finish');
     swarm.settle();
   }
 

@@ -101,8 +101,6 @@ export function makeSwarm(setup: SwarmSetup) {
   const limits = { upload: Number.POSITIVE_INFINITY, download: Number.POSITIVE_INFINITY };
   const host: SwarmHost = {
     ...(setup.memory === undefined ? {} : { memory: setup.memory }),
-    storeBlock: (piece, begin) => events.push(`store ${piece} ${begin}`),
-    pieceReceived: (piece) => received.push(piece),
     pieceDropped: (piece) => events.push(`dropped ${piece}`),
     completed: () => events.push('completed'),
     banned: (identity) => events.push(`banned ${identity}`),
@@ -135,6 +133,13 @@ export function makeSwarm(setup: SwarmSetup) {
     host,
     paused: setup.paused,
   });
+  const block = swarm.block.bind(swarm);
+  swarm.block = (neighbour, piece, begin, length) => {
+    const verdict = block(neighbour, piece, begin, length);
+    if (verdict !== 'discard') events.push(`store ${piece} ${begin}`);
+    if (verdict === 'finish') received.push(piece);
+    return verdict;
+  };
   let identities = 0;
 
   return {
