@@ -71,3 +71,19 @@ describe.each([
     expect(makespanSeconds / boundSeconds(one, leechers)).toBeLessThanOrEqual(limit);
   });
 });
+
+test.each([
+  { mebibytes: 1, roundTrips: 4.5 },
+  { mebibytes: 4, roundTrips: 5.5 },
+  { mebibytes: 24, roundTrips: 8.5 },
+])(
+  '$mebibytes MiB come within $roundTrips round trips of 80 ms, and two to dial: windows grow fourfold',
+  async ({ mebibytes, roundTrips }) => {
+    const one = { mebibytes, megabits: 1000, roundTripMilliseconds: 80 };
+    for (const pieceLength of [64 * 1024, 256 * 1024]) {
+      const pieceCount = (mebibytes * MIB) / pieceLength;
+      const { makespanSeconds } = await simulate({ ...optionsOf(one, 1), pieceLength, pieceCount });
+      expect(makespanSeconds / 0.08).toBeLessThanOrEqual(2 + roundTrips);
+    }
+  },
+);

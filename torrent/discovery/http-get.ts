@@ -3,6 +3,7 @@
 // Invariant: connections to one origin are few, and kept for the next announce.
 import type { Agent, AgentOptions, IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
+import { lookupServer } from './name-lookups.ts';
 
 /** Time for a connection to stand: a replica that is gone must not hold up the next one. */
 const CONNECT_TIMEOUT_MILLISECONDS = 5_000;
@@ -34,7 +35,7 @@ export async function get(url: URL, options: GetOptions): Promise<IncomingMessag
   const agent = options.agent ?? agents.get(url.protocol) ?? new client.Agent(AGENT_OPTIONS);
   if (options.agent === undefined) agents.set(url.protocol, agent);
   return new Promise((resolve, reject) => {
-    const request = client.get(url, { agent, headers, signal, ...from });
+    const request = client.get(url, { agent, headers, signal, lookup: lookupServer, ...from });
     let connecting: NodeJS.Timeout | undefined;
     request.once('socket', (socket) => {
       if (!socket.connecting) return;

@@ -2,11 +2,11 @@
 // a reply, a refusal or a TorrentError; datagrams of others, and those that answer nothing we asked, change nothing.
 import { randomBytes } from 'node:crypto';
 import { createSocket, type Socket, type SocketType } from 'node:dgram';
-import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { types } from 'node:util';
 import { TorrentError } from '../errors.ts';
 import { type AnnounceRefusal, type AnnounceReply, datagramReply, refusal } from './announce-reply.ts';
+import { nameLookups } from './name-lookups.ts';
 import { CLIENT_WORD } from './own-client.ts';
 import type { AnnounceRequest, TrackerClient } from './tracker-client.ts';
 
@@ -98,7 +98,7 @@ export class UdpTrackerClient implements TrackerClient {
   constructor(options: UdpTrackerClientOptions = {}) {
     this.#timeoutMilliseconds = options.timeoutMilliseconds ?? ANNOUNCE_TIMEOUT_MILLISECONDS;
     this.#resendMilliseconds = options.resendMilliseconds ?? RESEND_MILLISECONDS;
-    this.#lookup = options.lookup ?? ((hostname) => lookup(hostname, { all: true }));
+    this.#lookup = options.lookup ?? ((hostname) => nameLookups.find(hostname, 'server'));
   }
 
   async announce(request: AnnounceRequest, signal: AbortSignal): Promise<AnnounceReply | AnnounceRefusal> {

@@ -2,6 +2,7 @@
 // sockets share one receive buffer); after close() nothing is called any more; what waits to be written is bounded.
 import { connect, isIP, type Socket } from 'node:net';
 import type { PeerAddress } from '../discovery/discovery.ts';
+import { lookupPeer } from '../discovery/name-lookups.ts';
 import { takeReads } from './accepted-socket.ts';
 
 /** One buffer for all sockets: each read is consumed before the next one begins. */
@@ -53,6 +54,7 @@ export class PeerSocket {
     const socket = connect({
       host: address.host,
       port: address.port,
+      lookup: lookupPeer,
       ...(localAddress === undefined ? {} : { localAddress, family: isIP(localAddress) }),
       onread: {
         buffer: receiveBuffer,

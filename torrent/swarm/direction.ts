@@ -54,9 +54,10 @@ export class Direction {
    */
   requested(neighbour: Neighbour, piece: number, idleAt: number, now: number): void {
     if (this.#assigned === undefined || this.#assigned.size === 0) return;
+    const { geometry, neighbours } = this.#context;
     const { suggested } = neighbour;
-    const pieces = neighbour.sendRate.perMillisecond(now) / this.#context.geometry.pieceLength;
-    if (!suggested.taken(piece, idleAt, pieces, now)) {
+    const pieces = neighbour.sendRate.perMillisecond(now) / geometry.pieceLength;
+    if (!suggested.taken(piece, idleAt, pieces, now, neighbours.length === 1)) {
       if (!this.#assigned.has(piece) || suggested.isAssigned(piece)) return;
       this.#assigned.increment(piece);
       suggested.assign(piece);

@@ -9,6 +9,16 @@ const RISE = 1.2;
 const RISING_GAIN = 3;
 const STEADY_GAIN = 1.25;
 
+/** What comes within this share of its round trip comes at once: the path holds at least so many times as much. */
+const BURST_SHARE = 1 / 8;
+
+/**
+ * While answers come at once the window becomes four times as large in a round trip: three blocks more for each, and
+ * room for them. (Blocks of the first round trips come together, and the mean of their rates is half of the last one's.)
+ */
+const BURST_STEP = 3;
+const BURST_GAIN = 8;
+
 /** Rates are measured over the time of one answer, and at least so long. */
 const MIN_SPAN_MILLISECONDS = 20;
 
@@ -35,6 +45,10 @@ export class RequestWindow {
   #took = 0;
   #spanEndsAt = 0;
   #rateBefore = 0;
+  /** A round trip begins with the first block that was asked for since the one before began. */
+  #roundBeganAt = Number.NEGATIVE_INFINITY;
+  /** All that came in this round trip came at once. */
+  #isBurst = false;
 
   /** Begins with so many blocks, before anything is known. */
   begin(blocks: number): void {
@@ -52,14 +66,16 @@ export class RequestWindow {
     const took = Math.max(response, MIN_RESPONSE_MILLISECONDS);
     this.#measureResponse(took, now);
     this.#measureRate(bytes, took, now);
-    const path = this.#gain() * this.path(blockBytes);
+    this.#measureSpread(response, now);
+    const path = (this.#isBurst && this.#rises ? BURST_GAIN : this.#gain) * this.path(blockBytes);
     if (this.#probingSince >= 0) {
       this.blocks = Math.max(1, Math.trunc(Math.max(floor, PROBE_SHARE * path)));
       return;
     }
     const wanted = Math.max(floor, path);
     // One more for each block is twice as many in a round trip.
-    if (this.blocks < wanted) this.blocks++;
+    const step = this.#isBurst ? BURST_STEP : 1;
+    if (this.blocks < wanted) this.blocks += Math.min(step, Math.ceil(wanted - this.blocks));
     else this.blocks = Math.max(1, Math.trunc(wanted));
   }
 
@@ -70,7 +86,7 @@ export class RequestWindow {
 
   /** Blocks that must be outstanding so that answers come without a pause, with room to grow. Hot. */
   withoutPause(blockBytes: number): number {
-    return this.#gain() * this.path(blockBytes);
+    return this.#gain * this.path(blockBytes);
   }
 
   /** The least time from a request to its block, lately, in milliseconds; infinite before the first. */
@@ -84,8 +100,18 @@ export class RequestWindow {
     return (Math.max(this.#bytes / this.#took, this.#rateBefore) * this.#leastResponse) / blockBytes;
   }
 
-  #gain(): number {
-    return this.#bytes / this.#took > RISE * this.#rateBefore ? RISING_GAIN : STEADY_GAIN;
+  get #rises(): boolean {
+    return this.#bytes / this.#took > RISE * this.#rateBefore;
+  }
+
+  get #gain(): number {
+    return this.#rises ? RISING_GAIN : STEADY_GAIN;
+  }
+
+  #measureSpread(response: number, now: number): void {
+    const spread = now - this.#roundBeganAt;
+    if (spread >= response) this.#roundBeganAt = now;
+    this.#isBurst = spread >= response || spread < BURST_SHARE * response;
   }
 
   #measureResponse(took: number, now: number): void {

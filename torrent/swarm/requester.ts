@@ -256,7 +256,7 @@ export class Requester {
 
   /** How many blocks the neighbour should owe us. Hot. */
   #mostOutstanding(neighbour: Neighbour): number {
-    const { geometry, host, picker } = this.#context;
+    const { geometry, host, neighbours, picker } = this.#context;
     const { policy, window } = neighbour;
     let most = Math.min(window.blocks, neighbour.requestQueue);
     const mostBytes = host.memory?.mostOutstandingBytes ?? Number.POSITIVE_INFINITY;
@@ -266,7 +266,8 @@ export class Requester {
     }
     // Mostly there is no room, and the rest need not be looked at.
     if (neighbour.outstanding.size >= most) return Math.max(1, most);
-    if (policy.mostShare < 1 && most > this.#leastRequested) {
+    // What waits at the only neighbour is kept from nobody.
+    if (policy.mostShare < 1 && neighbours.length > 1 && most > this.#leastRequested) {
       // Towards the end long queues would keep blocks at busy neighbours while others have nothing to do.
       const missing = (geometry.pieceCount - picker.have.count) * geometry.blocksPerPiece;
       const share = (missing * policy.mostShare) / this.#sharers;

@@ -7,6 +7,13 @@ const MAX_SUGGESTED = 1024;
 /** Suggestions are at most so many times what the path holds: the rate is an average, and lags behind one that doubles. */
 const PATH_GAIN = 8;
 
+/**
+ * Who is alone may be told of more, since nobody else could be told of it: its window may be four times as large a round
+ * trip later, so that there are so many more for each piece that it takes, and room for them before the rate is known.
+ */
+const ALONE_STEP = 3;
+const ALONE_GAIN = 4 * PATH_GAIN;
+
 /** Before a neighbour acted on a suggestion nothing is known of its path, and it may be busy with others. */
 const FIRST_REACTION_MILLISECONDS = 3000;
 
@@ -53,9 +60,10 @@ export class SuggestedPieces {
    *
    * @param idleAt when the uplink last had nothing to send: since this suggestion, more has to be on its way
    * @param pieces that are sent to the neighbour in a millisecond
+   * @param isAlone whether nobody else is told what to fetch
    * @returns whether it acts on a suggestion by that
    */
-  taken(piece: number, idleAt: number, pieces: number, now: number): boolean {
+  taken(piece: number, idleAt: number, pieces: number, now: number, isAlone: boolean): boolean {
     const at = this.#waiting.get(piece);
     if (at === undefined) return false;
     this.#waiting.delete(piece);
@@ -63,8 +71,11 @@ export class SuggestedPieces {
     this.#reaction = this.#reaction === 0 ? took : this.#reaction + (took - this.#reaction) / 8;
     this.#leastReaction = Math.min(this.#leastReaction, took);
     this.restsUntil = 0;
-    const most = Math.min(MAX_SUGGESTED, 1 + PATH_GAIN * pieces * this.#leastReaction);
-    if (idleAt >= at && this.#limit + 1 <= most) this.#limit++;
+    const path = pieces * this.#leastReaction;
+    const room = isAlone ? ALONE_STEP + ALONE_GAIN * path : PATH_GAIN * path;
+    const most = Math.min(MAX_SUGGESTED, 1 + Math.trunc(room));
+    const step = isAlone ? ALONE_STEP : 1;
+    if (idleAt >= at && this.#limit < most) this.#limit = Math.min(this.#limit + step, most);
     return true;
   }
 

@@ -2,6 +2,7 @@
 // web seed and not with every start. Invariant: undici is imported statically, by names; what a dynamic import of a
 // CommonJS package gives in a bundle has a default export and no names.
 import { Agent, type Dispatcher } from 'undici';
+import { lookupServer } from '../discovery/name-lookups.ts';
 
 const CONNECT_TIMEOUT_MILLISECONDS = 5000;
 /** Time to the first byte, and between bytes. */
@@ -12,7 +13,7 @@ const CONNECTIONS_PER_ORIGIN = 8;
 
 /** What every web seed of the process asks through. */
 export const webSeedDispatcher: Dispatcher = new Agent({
-  connect: { timeout: CONNECT_TIMEOUT_MILLISECONDS },
+  connect: { timeout: CONNECT_TIMEOUT_MILLISECONDS, lookup: lookupServer },
   connections: CONNECTIONS_PER_ORIGIN,
   headersTimeout: IDLE_TIMEOUT_MILLISECONDS,
   bodyTimeout: IDLE_TIMEOUT_MILLISECONDS,

@@ -19,10 +19,19 @@ function seed() {
 
 test('one unrequested suggestion a peer at most, and the next as soon as it is taken up', () => {
   const { agent, ask } = seed();
-  const peer = agent();
+  const [peer, other] = [agent(), agent()];
   expect(suggestions(peer)).toHaveLength(1);
   ask(peer, suggestions(peer)[0] as number);
   expect(suggestions(peer)).toHaveLength(2);
+  expect(suggestions(other)).toHaveLength(1);
+});
+
+test('whoever is alone is told of four, once it has taken up the first', () => {
+  const { agent, ask } = seed();
+  const peer = agent();
+  expect(suggestions(peer)).toHaveLength(1);
+  ask(peer, suggestions(peer)[0] as number);
+  expect(suggestions(peer)).toHaveLength(1 + 4);
 });
 
 test('every piece is suggested once before any is suggested twice', () => {

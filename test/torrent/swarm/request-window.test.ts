@@ -81,6 +81,25 @@ describe('the window fills the path', () => {
   });
 });
 
+describe('from four blocks on, over 80 ms', () => {
+  /** The window after each round trip. */
+  function growth(rate: number, roundTrips: number): number[] {
+    const path = new Path({ roundTrip: 80, rate });
+    return Array.from({ length: roundTrips }, () => {
+      path.run(80.1 + (4 * BLOCK) / rate);
+      return path.window.blocks;
+    });
+  }
+
+  test('it becomes four times as large in a round trip while answers come at once', () => {
+    expect(growth(1e9, 4)).toEqual([16, 64, 256, 1024]);
+  });
+
+  test('it grows no further than twice what the path holds: near that, answers come one after the other', () => {
+    expect(Math.max(...growth(BLOCK, 6))).toBeLessThanOrEqual(2 * 80);
+  });
+});
+
 test('a queue of its own is no reason to grow: the least time is measured anew without it', () => {
   const path = new Path({ roundTrip: 50, rate: 12_500 });
   path.run(5000);

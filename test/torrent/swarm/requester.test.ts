@@ -163,13 +163,15 @@ test('cluster: nor are the rest of a piece that another one was asked for', () =
 });
 
 describe('pipelining', () => {
-  test('begins with four requests and grows by one for each block, to what the rate deserves', () => {
+  test('begins with four requests and grows by three for each block at once, then by one, to what the rate deserves', () => {
     const world = makeSwarm({ pieces: 1000, blocksPerPiece: 4 });
     const peer = world.connect({ pieces: 'all' });
     world.swarm.unchoke(peer.neighbour);
     expect(peer.link.wanted).toHaveLength(4);
     world.answer(peer);
-    expect(peer.link.wanted).toHaveLength(5);
+    expect(peer.link.wanted).toHaveLength(7);
+    world.answer(peer);
+    expect(peer.link.wanted).toHaveLength(8);
     // A block each millisecond for 3 s: far more than the bounds allow.
     for (let i = 0; i < 1500; i++) {
       world.answer(peer);
@@ -213,11 +215,19 @@ describe('pipelining', () => {
   test('an own agent of which nothing is known owes two blocks where little is missing, others four', () => {
     const owed = (ownAgent: boolean) => {
       const world = makeSwarm({ pieces: 20, policy: 'cluster' });
+      world.connect({ pieces: [], ownAgent: true });
       const { link, neighbour } = world.connect({ pieces: 'all', ownAgent });
       world.swarm.unchoke(neighbour);
       return link.wanted.length;
     };
     expect([owed(true), owed(false)]).toEqual([2, 4]);
+  });
+
+  test('an own agent that is alone owes four, however little is missing: it keeps nothing from others', () => {
+    const world = makeSwarm({ pieces: 20, policy: 'cluster' });
+    const { link, neighbour } = world.connect({ pieces: 'all', ownAgent: true });
+    world.swarm.unchoke(neighbour);
+    expect(link.wanted).toHaveLength(4);
   });
 
   test('an own agent owes 50 ms of its rate at least, while much is missing', () => {

@@ -19,11 +19,27 @@ test('one at first; more as long as the uplink was idle while they were on their
     const count = fill(suggested, piece, now);
     most = Math.max(most, count);
     now += 200;
-    for (let i = 0; i < count; i++) suggested.taken(piece + i, now, RATE, now);
+    for (let i = 0; i < count; i++) suggested.taken(piece + i, now, RATE, now, false);
     piece += count;
   }
   // 200 ms at this rate are 2.4 pieces, of which eight times may be on the way.
   expect(most).toBe(20);
+});
+
+test('to one that is alone three more for each piece it takes, before its rate is known too; four times what others get', () => {
+  const suggested = new SuggestedPieces();
+  const counts: number[] = [];
+  let [piece, now, rate] = [0, 0, 0];
+  for (let round = 0; round < 6; round++) {
+    const count = fill(suggested, piece, now);
+    counts.push(count);
+    now += 200;
+    for (let i = 0; i < count; i++) suggested.taken(piece + i, now, rate, now, true);
+    rate = RATE;
+    piece += count;
+  }
+  // 2.4 pieces are on the path.
+  expect(counts).toEqual([1, 4, 16, 64, 80, 80]);
 });
 
 test('no more than one where the uplink was busy, or the path is short', () => {
@@ -34,7 +50,7 @@ test('no more than one where the uplink was busy, or the path is short', () => {
     const suggested = new SuggestedPieces();
     for (let piece = 0, now = 0; piece < 10; piece++, now += took) {
       expect(fill(suggested, piece, now)).toBe(1);
-      expect(suggested.taken(piece, Math.min(idleAt, now + took), RATE, now + took)).toBe(true);
+      expect(suggested.taken(piece, Math.min(idleAt, now + took), RATE, now + took, false)).toBe(true);
     }
   }
 });
@@ -44,7 +60,7 @@ test('before the first is acted on, the neighbour has three seconds; afterwards 
   suggested.suggest(1, 0);
   expect(suggested.overdue(500, 2999)).toBe(-1);
   expect(suggested.overdue(500, 3000)).toBe(1);
-  suggested.taken(1, -1, RATE, 300);
+  suggested.taken(1, -1, RATE, 300, false);
   suggested.suggest(2, 1000);
   expect(suggested.overdue(500, 2199)).toBe(-1);
   expect(suggested.overdue(500, 2200)).toBe(2);
@@ -57,7 +73,7 @@ test('one that is overlooked is not assigned any more, and nothing is suggested 
   suggested.overlooked(1, 5000);
   expect(suggested.isAssigned(1)).toBe(false);
   expect([suggested.hasRoom, suggested.restsUntil]).toEqual([true, 5000]);
-  expect(suggested.taken(1, 0, RATE, 10)).toBe(false);
+  expect(suggested.taken(1, 0, RATE, 10, false)).toBe(false);
 });
 
 test('however much the path holds, 1024 are on their way at most', () => {
@@ -67,7 +83,7 @@ test('however much the path holds, 1024 are on their way at most', () => {
     const count = fill(suggested, piece, now);
     most = Math.max(most, count);
     now += 200;
-    for (let i = 0; i < count; i++) suggested.taken(piece + i, now, 1000 * RATE, now);
+    for (let i = 0; i < count; i++) suggested.taken(piece + i, now, 1000 * RATE, now, false);
     piece += count;
   }
   expect(most).toBe(1024);
