@@ -255,6 +255,7 @@ export async function startAgent(
         trackers.onAnew((url) => discovery.beganAnew(url)),
       ];
       return {
+        namesOwn: true,
         start: (swarm, onPeers) => discovery.start(swarm, onPeers),
         announce: (event) => discovery.announce(event),
         needMore: () => discovery.needMore(),

@@ -30,6 +30,8 @@ export interface SwarmIdentity {
 
 /** A source of peers of one torrent. None of the methods throws or rejects. */
 export interface Discovery {
+  /** Who is named here belongs to us: agents of one cluster, of which many may be behind one network. */
+  readonly namesOwn?: boolean;
   /** Begins; `onPeers` is called with every list that comes, the same address may come again. */
   start(swarm: SwarmIdentity, onPeers: (addresses: PeerAddress[]) => void): void;
   /** The download is complete. */

@@ -145,6 +145,10 @@ class Announcer implements TrackerDiscovery {
   #current: Tracker | undefined;
   #cancelTimer: () => void = () => {};
 
+  get namesOwn(): boolean {
+    return this.#options.ownTrackers === true;
+  }
+
   constructor(options: TrackerDiscoveryOptions) {
     this.#options = options;
     this.#client = options.client ?? clientOfEachKind();

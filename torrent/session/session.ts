@@ -56,7 +56,7 @@ export class Session implements TorrentSession {
   readonly #download: TokenBucket;
   readonly #members = new Map<string, SwarmMember>();
   readonly #dialled = new Set<Greeting>();
-  readonly #accepted = new AcceptedGreetings();
+  readonly #accepted = new AcceptedGreetings((host) => this.#isOurs(host));
   readonly #refused = new Set<Greeting>();
   #server: Server | undefined;
   #port = 0;
@@ -281,6 +281,11 @@ export class Session implements TorrentSession {
       },
     });
     this.#accepted.add(greeting);
+  }
+
+  #isOurs(host: string): boolean {
+    for (const member of this.#members.values()) if (member.namedAsOurs(host)) return true;
+    return false;
   }
 
   /** True if an accepted socket of the host may wait for its handshake, be it in the place of another one. */

@@ -12,6 +12,8 @@ export interface SwarmMember {
   connections(): Iterable<PeerConnection>;
   /** True if a connection that was dialled from there may become one of ours. */
   admits(address: PeerAddress): boolean;
+  /** True if a source that names our own kind alone named the host. */
+  namedAsOurs(host: string): boolean;
   /** Both handshakes are exchanged. The greeting is nobody's any more. */
   readonly established: Established;
   /** Begins to look for peers, once the session listens. */

@@ -11,6 +11,7 @@ import { PeerList } from '../swarm/peer-list.ts';
 import { OwnAddress } from '../swarm/peer-priority.ts';
 import { POLICIES } from '../swarm/policy/policies.ts';
 import { Swarm } from '../swarm/swarm.ts';
+import { MAX_KNOWN_ADDRESSES } from '../swarm/tunables.ts';
 import { WebSeeds } from '../web-seed/web-seeds.ts';
 import type { Handshake } from '../wire/handshake.ts';
 import { Connection } from './connection.ts';
@@ -59,6 +60,8 @@ export class JoinedTorrent
   readonly #shown: ShownState;
   readonly #isSelfish: boolean;
   readonly #lossPolicy: LossPolicy;
+  /** Hosts that a source of ours named. */
+  readonly #ours = new Set<string>();
   #willFlushHaves = false;
   /** It was complete once: nobody is told twice. */
   #hasCompleted = false;
@@ -210,7 +213,10 @@ export class JoinedTorrent
       }),
     };
     for (const discovery of this.#discovery) {
-      discovery.start(swarm, (addresses) => this.addPeers(addresses));
+      discovery.start(swarm, (addresses) => {
+        if (discovery.namesOwn) this.#noteOurs(addresses);
+        this.addPeers(addresses);
+      });
     }
   }
 
@@ -226,6 +232,22 @@ export class JoinedTorrent
   /** True if a connection that was dialled from there may become one of ours. */
   admits(address: PeerAddress): boolean {
     return this.#stopped === undefined && this.#connections.admits(address, false);
+  }
+
+  namedAsOurs(host: string): boolean {
+    return this.#ours.has(host);
+  }
+
+  #noteOurs(addresses: readonly PeerAddress[]): void {
+    for (const { host } of addresses) {
+      // The latest stay.
+      this.#ours.delete(host);
+      this.#ours.add(host);
+    }
+    for (const oldest of this.#ours) {
+      if (this.#ours.size <= MAX_KNOWN_ADDRESSES) break;
+      this.#ours.delete(oldest);
+    }
   }
 
   /** Every 100 ms. */

@@ -98,6 +98,11 @@ export class MetadataFetch implements SwarmMember {
     return !this.#isEnded && !this.#list.isBanned(host, true) && this.#peers.size < MAX_METADATA_PEERS / 2;
   }
 
+  /** A magnet link is nobody's but the user's. */
+  namedAsOurs(): boolean {
+    return false;
+  }
+
   readonly established = (greeting: Greeting, handshake: Handshake, rest: Buffer): void => {
     const isOurselves = handshake.peerId.equals(this.#around.peerId);
     const isOurs = handshake.infoHash.equals(this.infoHash) && !isOurselves;
