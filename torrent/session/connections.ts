@@ -23,6 +23,7 @@ const REPLACEMENT_MILLISECONDS = 5000;
 /** What the connections of a torrent are told. */
 interface ConnectionsOptions {
   readonly infoHash: Buffer;
+  readonly pieceCount: number;
   readonly policy: Policy;
   readonly peers: PeerList;
   readonly around: TorrentSurroundings;
@@ -36,6 +37,7 @@ interface ConnectionsOptions {
 /** The connections of one torrent. */
 export class Connections {
   readonly #infoHash: Buffer;
+  readonly #pieceCount: number;
   readonly #policy: Policy;
   readonly #peers: PeerList;
   readonly #around: TorrentSurroundings;
@@ -48,6 +50,7 @@ export class Connections {
 
   constructor(options: ConnectionsOptions, established: Established) {
     this.#infoHash = options.infoHash;
+    this.#pieceCount = options.pieceCount;
     this.#policy = options.policy;
     this.#peers = options.peers;
     this.#around = options.around;
@@ -145,10 +148,19 @@ export class Connections {
     if (peerId.equals(this.#around.peerId)) return 'it is ourselves';
     if (this.#isBanned(greeting.address, peerId)) return 'it is banned';
     const older = this.#byPeerId.get(peerId.toString('latin1'));
+    if (older !== undefined && !this.#givesWay(older, greeting, peerId, now))
+      return 'it is connected already';
+    if (!this.#mayShow(greeting, peerId)) return 'its host shows what it has again and again';
     if (older === undefined) return this.#makesRoom(greeting, now) ? undefined : 'there is no room';
-    if (!this.#givesWay(older, greeting, peerId, now)) return 'it is connected already';
     this.#drop(older, 'replaced by a newer connection of the same peer');
     return undefined;
+  }
+
+  /** Whom we dial we meet only so often anyway. */
+  #mayShow({ address, outgoing }: Greeting, peerId: Buffer): boolean {
+    if (outgoing) return true;
+    const isOwnKind = areOfOneKind(peerId, this.#around.peerId);
+    return this.#around.shownPieces.admit(address.host, isOwnKind, this.#pieceCount);
   }
 
   /** A peer of another kind than ours is banned together with all of its network. */

@@ -14,6 +14,7 @@ import type { PeerConnection } from './connection-owner.ts';
 import { Greeting } from './greeting.ts';
 import { MetadataFetch } from './metadata/fetch.ts';
 import { plainHost } from './peer-socket.ts';
+import { ShownPieces } from './shown-pieces.ts';
 import type { TorrentSurroundings } from './surroundings.ts';
 import type { SwarmMember } from './swarm-member.ts';
 import { JoinedTorrent } from './torrent.ts';
@@ -58,6 +59,7 @@ export class Session implements TorrentSession {
   readonly #dialled = new Set<Greeting>();
   readonly #accepted = new AcceptedGreetings((host) => this.#isOurs(host));
   readonly #refused = new Set<Greeting>();
+  readonly #shownPieces: ShownPieces;
   #server: Server | undefined;
   #port = 0;
   #localAddress: string | undefined;
@@ -75,6 +77,7 @@ export class Session implements TorrentSession {
     this.#logger = options.logger;
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
+    this.#shownPieces = new ShownPieces(this.#clock);
     this.#memory = options.memory ?? processMemory;
     const now = this.#clock.monotonic();
     this.#upload = new TokenBucket(options.limits?.uploadBytesPerSecond, now);
@@ -221,6 +224,7 @@ export class Session implements TorrentSession {
       memory: this.#memory,
       upload: this.#upload,
       download: this.#download,
+      shownPieces: this.#shownPieces,
       client: CLIENT_NAME,
       port: () => this.#port,
       localAddress: () => this.#localAddress,

@@ -3,6 +3,7 @@ import type { Logger, Stopwatch } from '../../base/index.ts';
 import type { MemoryLedger } from '../memory-ledger.ts';
 import type { TokenBucket } from '../swarm/token-bucket.ts';
 import type { Greeting } from './greeting.ts';
+import type { ShownPieces } from './shown-pieces.ts';
 
 /** The session as one of its torrents sees it. */
 export interface TorrentSurroundings {
@@ -13,6 +14,8 @@ export interface TorrentSurroundings {
   readonly memory: MemoryLedger;
   readonly upload: TokenBucket;
   readonly download: TokenBucket;
+  /** What hosts of peers of any torrent have shown. */
+  readonly shownPieces: ShownPieces;
   /** What we call ourselves in BEP 10. */
   readonly client: string;
   /** Where the session listens; 0 before it does. */

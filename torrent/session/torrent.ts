@@ -124,6 +124,7 @@ export class JoinedTorrent
       {
         ownAddress,
         infoHash: metainfo.infoHash,
+        pieceCount: metainfo.pieceCount,
         policy,
         peers: this.#peers,
         around,

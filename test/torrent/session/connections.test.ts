@@ -1,8 +1,9 @@
-// Who of a banned network is refused, by what a connection's first bytes say.
+// Whose connections are refused, by what their first bytes say: those of a banned network, and of a host that shows too much.
 import { expect, test } from '@jest/globals';
 import type { PeerConnection } from '../../../torrent/session/connection-owner.ts';
 import { Connections } from '../../../torrent/session/connections.ts';
 import type { Greeting } from '../../../torrent/session/greeting.ts';
+import { ShownPieces } from '../../../torrent/session/shown-pieces.ts';
 import type { TorrentSurroundings } from '../../../torrent/session/surroundings.ts';
 import { PeerList } from '../../../torrent/swarm/peer-list.ts';
 import { OwnAddress } from '../../../torrent/swarm/peer-priority.ts';
@@ -11,18 +12,21 @@ import { silent } from './harness.ts';
 
 const infoHash = Buffer.alloc(20, 7);
 
-function connections() {
+function connections(pieceCount = 1) {
   const peers = new PeerList(60_000, () => 0.5);
   const dropped: string[] = [];
+  const clock = { time: 0, monotonic: () => clock.time };
   const around = {
     peerId: Buffer.from('-EX0200-000000000000'),
-    clock: { monotonic: () => 0 },
+    clock,
+    shownPieces: new ShownPieces(clock),
     logger: silent,
     hasRoom: () => true,
   } as Partial<TorrentSurroundings> as TorrentSurroundings;
   const all = new Connections(
     {
       infoHash,
+      pieceCount,
       policy: clusterPolicy,
       peers,
       around,
@@ -37,7 +41,16 @@ function connections() {
     const handshake = { infoHash, peerId: Buffer.from(peerId), fast: true, extensions: true };
     return all.take(greeting as Partial<Greeting> as Greeting, handshake) !== undefined;
   };
-  return { all, peers, dropped, isTaken };
+  /** A connection that ends at once, if it is taken. */
+  const comesAndGoes = (host: string, outgoing = false) => {
+    const greeting = { address: { host, port: 1 }, outgoing, socket: { close() {} } };
+    const peerId = Buffer.from('-XX0100-000000000001');
+    const handshake = { infoHash, peerId, fast: true, extensions: true };
+    const connection = all.take(greeting as Partial<Greeting> as Greeting, handshake);
+    if (connection !== undefined) all.closed(connection, 'it went');
+    return connection !== undefined;
+  };
+  return { all, peers, clock, dropped, isTaken, comesAndGoes };
 }
 
 test('of the /64 of a banned address strangers are refused and dropped, and clients of our kind are not', () => {
@@ -52,4 +65,24 @@ test('of the /64 of a banned address strangers are refused and dropped, and clie
   expect(isTaken('2a01:4f8:1:2::5', '-XX0100-000000000005')).toBe(false);
   expect(isTaken('2a01:4f8:1:2::5', '-EX0100-000000000006')).toBe(true);
   expect(isTaken('2a01:4f8:1:2::1', '-EX0100-000000000007')).toBe(false);
+});
+
+test('a host that shows 100,000 pieces again and again is refused from the 101st time on, and taken once a second', () => {
+  const { clock, comesAndGoes } = connections(100_000);
+  const times = Array.from({ length: 105 }, () => comesAndGoes('192.0.2.1'));
+  expect(times).toEqual([...Array<boolean>(100).fill(true), ...Array<boolean>(5).fill(false)]);
+  expect(comesAndGoes('192.0.2.2')).toBe(true);
+  // Whom we dial ourselves we dial no more often than we choose to.
+  expect(comesAndGoes('192.0.2.1', true)).toBe(true);
+  clock.time += 999;
+  expect(comesAndGoes('192.0.2.1')).toBe(false);
+  clock.time += 1;
+  expect([comesAndGoes('192.0.2.1'), comesAndGoes('192.0.2.1')]).toEqual([true, false]);
+});
+
+test('who is refused for another reason has shown nothing', () => {
+  const { comesAndGoes, isTaken } = connections(100_000);
+  const own = '-EX0200-000000000000';
+  for (let i = 0; i < 200; i++) expect(isTaken('192.0.2.1', own)).toBe(false);
+  expect(comesAndGoes('192.0.2.1')).toBe(true);
 });
