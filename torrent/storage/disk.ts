@@ -1,6 +1,7 @@
 // The few operations that storage needs of an operating system, as an interface, so that a test can hand in a
 // disk that is full, fails or writes short. Invariant: what fails here leaves as a TorrentError by `diskError`.
 import * as fs from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { promisify, types } from 'node:util';
 import { TorrentError, type TorrentErrorCode } from '../errors.ts';
 
@@ -30,8 +31,8 @@ export interface Disk {
   /** May write less than given. */
   write(fd: number, from: Uint8Array, position: number): Promise<number>;
   status(fd: number): Promise<FileStatus>;
-  /** The same at once, for where a way through the thread pool would cost more than the answer. */
-  statusNow(fd: number): FileStatus;
+  /** The same, at once where the way through the thread pool would cost more than the answer. */
+  statusNow(fd: number): FileStatus | Promise<FileStatus>;
   truncate(fd: number, sizeBytes: number): Promise<void>;
   sync(fd: number): Promise<void>;
   setMode(fd: number, mode: number): Promise<void>;
@@ -73,16 +74,20 @@ const DIRECT_BYTES = 512 * 1024;
 /** A read or write that takes longer shows that it did not come from, or go to, memory. */
 const QUICK_MILLISECONDS = 2;
 
-/** After that, the thread pool does them for this long. */
+/** After that, the thread pool does them for this long, and on until one of them was quick there. */
 const POOL_MILLISECONDS = 1000;
+
+/** The way through the pool takes a while by itself on a busy machine. */
+const QUICK_IN_POOL_MILLISECONDS = 20;
 
 /**
  * Decides who does a read or write. The way through the thread pool was measured to cost about as much as the
  * copy of 64 KiB to or from the page cache itself; but a disk that has to be waited for must not hold up the main
- * loop more often than once in a while.
+ * loop more often than once in a while, and one that hangs not again: the pool finds out whether it is quick again.
  */
 export class DirectOrPool {
   readonly #now: () => number;
+  #isSlow = false;
   #poolUntil = Number.NEGATIVE_INFINITY;
 
   constructor(now: () => number) {
@@ -92,46 +97,72 @@ export class DirectOrPool {
   /** Does work on `bytes` bytes by the one way or the other. */
   do(bytes: number, direct: () => number, byPool: () => Promise<number>): Promise<number> {
     const begun = this.#now();
-    if (bytes > DIRECT_BYTES || begun < this.#poolUntil) return byPool();
+    if (bytes > DIRECT_BYTES) return byPool();
+    if (this.#isSlow) return this.#probe(begun, byPool);
     try {
       const count = direct();
       const ended = this.#now();
-      if (ended - begun > QUICK_MILLISECONDS) this.#poolUntil = ended + POOL_MILLISECONDS;
+      if (ended - begun > QUICK_MILLISECONDS) {
+        this.#isSlow = true;
+        this.#poolUntil = ended + POOL_MILLISECONDS;
+      }
       return Promise.resolve(count);
     } catch (error) {
       return Promise.reject(error);
     }
   }
+
+  async #probe(begun: number, byPool: () => Promise<number>): Promise<number> {
+    const count = await byPool();
+    if (begun >= this.#poolUntil && this.#now() - begun <= QUICK_IN_POOL_MILLISECONDS) this.#isSlow = false;
+    return count;
+  }
 }
+
+/** Magic numbers of file systems that lie behind a network or a program: each answer may take for ever (statfs(2)). */
+const DISTANT_FILE_SYSTEMS = new Set([
+  0x6969, // NFS
+  0x517b, // SMB
+  0xff534d42, // CIFS
+  0xfe534d42, // SMB2
+  0x65735546, // FUSE
+  0x01021997, // 9P
+  0x00c36400, // Ceph
+  0x0bd00bd0, // Lustre
+  0x47504653, // GPFS
+  0x19830326, // BeeGFS
+]);
 
 const reads = new DirectOrPool(() => performance.now());
 const writes = new DirectOrPool(() => performance.now());
 
+function readByPool(fd: number, into: Uint8Array, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.read(fd, into, 0, into.length, position, (error, count) => (error ? reject(error) : resolve(count)));
+  });
+}
+
+function writeByPool(fd: number, from: Uint8Array, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.write(fd, from, 0, from.length, position, (error, count) => (error ? reject(error) : resolve(count)));
+  });
+}
+
 /** The real disk. */
-export const nodeDisk: Disk = {
+export const nodeDisk: Omit<Disk, 'statusNow'> & { statusNow(fd: number): FileStatus } = {
   open: (path, flags, mode) => calls.open(path, flags, mode),
   close: (fd) => calls.close(fd),
   read: (fd, into, position) =>
     reads.do(
       into.length,
       () => fs.readSync(fd, into, 0, into.length, position),
-      () =>
-        new Promise((resolve, reject) => {
-          fs.read(fd, into, 0, into.length, position, (error, count) =>
-            error ? reject(error) : resolve(count),
-          );
-        }),
+      () => readByPool(fd, into, position),
     ),
   write: (fd, from, position) =>
     writes.do(
       from.length,
       () => fs.writeSync(fd, from, 0, from.length, position),
-      () =>
-        new Promise((resolve, reject) => {
-          fs.write(fd, from, 0, from.length, position, (error, count) =>
-            error ? reject(error) : resolve(count),
-          );
-        }),
+      () => writeByPool(fd, from, position),
     ),
   status: async (fd) => toStatus(await calls.fstat(fd, { bigint: true })),
   statusNow: (fd) => toStatus(fs.fstatSync(fd, { bigint: true })),
@@ -153,6 +184,31 @@ export const nodeDisk: Disk = {
       () => false,
     ),
 };
+
+/** The real disk where an answer may take for ever: the main loop never waits for one. */
+export const distantDisk: Disk = {
+  ...nodeDisk,
+  read: readByPool,
+  write: writeByPool,
+  statusNow: nodeDisk.status,
+};
+
+/**
+ * The disk for files below a folder, which need not be there yet.
+ * @param fileSystem tells the magic number of the file system of a path that is there, for tests
+ */
+export async function diskFor(
+  folder: string,
+  fileSystem = async (path: string): Promise<number> => (await fs.promises.statfs(path)).type,
+): Promise<Disk> {
+  for (let path = resolve(folder); ; path = dirname(path)) {
+    try {
+      return DISTANT_FILE_SYSTEMS.has(await fileSystem(path)) ? distantDisk : nodeDisk;
+    } catch {
+      if (path === dirname(path)) return nodeDisk;
+    }
+  }
+}
 
 /** The operating system's code of a failure (`ENOSPC`), or '' if it has none. */
 export function systemCode(error: unknown): string {

@@ -87,7 +87,7 @@ export class TorrentFiles {
     const count = await this.#use(index, false, 'reading', async (fd) => {
       const count = await readFully(this.#disk, fd, into, position);
       // While a thread writes to it, only the thread can tell its changes from others.
-      if (!this.#threadWrites.has(index) && !this.#notice(index, this.#disk.statusNow(fd)))
+      if (!this.#threadWrites.has(index) && !this.#notice(index, await this.#disk.statusNow(fd)))
         void this.#drop(index);
       return count;
     });
@@ -100,11 +100,11 @@ export class TorrentFiles {
    */
   async write(index: number, from: Uint8Array, position: number): Promise<void> {
     await this.#use(index, true, 'writing', async (fd) => {
-      if (!this.#isAsLeft(index, this.#disk.statusNow(fd))) await this.#lookCloser(index);
+      if (!this.#isAsLeft(index, await this.#disk.statusNow(fd))) await this.#lookCloser(index);
       try {
         await writeFully(this.#disk, fd, from, position);
       } finally {
-        this.#known[index] = this.#disk.statusNow(fd);
+        this.#known[index] = await this.#disk.statusNow(fd);
       }
     });
   }
@@ -133,7 +133,7 @@ export class TorrentFiles {
           }
         });
       } catch (error) {
-        for (const [part, each] of indexes.entries()) this.#lostTrack(each, fds[part] as number);
+        for (const [part, each] of indexes.entries()) await this.#lostTrack(each, fds[part] as number);
         throw error;
       } finally {
         for (const each of indexes) this.#endThreadWrite(each);
@@ -171,10 +171,10 @@ export class TorrentFiles {
   }
 
   /** A write failed half way: how the file looks now has to do. */
-  #lostTrack(index: number, fd: number): void {
+  async #lostTrack(index: number, fd: number): Promise<void> {
     const writes = this.#threadWrites.get(index);
     if (writes !== undefined) writes.last = undefined;
-    this.#known[index] = this.#disk.statusNow(fd);
+    this.#known[index] = await this.#disk.statusNow(fd);
     this.#disturbed(index);
   }
 

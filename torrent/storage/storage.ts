@@ -7,7 +7,7 @@ import { Bitfield } from '../bitfield.ts';
 import { TorrentError } from '../errors.ts';
 import type { Metainfo } from '../metainfo.ts';
 import { believeResume, forEachOf, type HashingOptions, hashPieces, readStamps } from './check.ts';
-import { type Disk, nodeDisk } from './disk.ts';
+import { type Disk, diskFor } from './disk.ts';
 import { TorrentFiles } from './files.ts';
 import { Folder } from './folder.ts';
 import { Layout, type Segment } from './layout.ts';
@@ -74,7 +74,7 @@ export interface StorageOptions {
  */
 export async function openStorage(options: StorageOptions): Promise<PieceStorage> {
   const { metainfo } = options;
-  const disk = options.disk ?? nodeDisk;
+  const disk = options.disk ?? (await diskFor(options.root));
   const { readOnly = false } = options;
   const folder = await Folder.open(disk, options.root, { create: !readOnly, follow: readOnly });
   const layout = new Layout(metainfo);
@@ -113,7 +113,7 @@ export async function openStorage(options: StorageOptions): Promise<PieceStorage
     if (have.isFull && !wasBegun && options.recordWhole === false) isChanged = false;
     const cache = options.readCache ?? processReadCache;
     const isWorthThread =
-      disk === nodeDisk && options.hash === undefined && metainfo.totalBytes >= THREAD_BYTES;
+      options.disk === undefined && options.hash === undefined && metainfo.totalBytes >= THREAD_BYTES;
     const thread = options.pieceThread ?? (isWorthThread ? processPieceThread : undefined);
     const { resumeFile } = options;
     return new FileStorage({
