@@ -19,8 +19,8 @@ const BLOCK = 16 * KIB;
 const HEAP_MEBIBYTES = 64;
 
 const GIVERS = 30;
-/** What each of them gives; all together four times the smallest budget. */
-const GIVEN_BYTES = 9 * MIB;
+/** What each of them gives; all together more than twice the smallest budget. */
+const GIVEN_BYTES = 5 * MIB;
 const TORRENTS = 200;
 const CONNECTIONS = 500;
 
