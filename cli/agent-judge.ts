@@ -5,7 +5,7 @@
 import { ANNOUNCE_AUDIENCE } from '../api/index.ts';
 import type { Logger } from '../base/index.ts';
 import { createClient, loadKubeConfig, reviewToken } from '../kube/index.ts';
-import type { TokenJudge } from '../tracker/agent-tokens.ts';
+import type { TokenJudge } from '../tracker/rights/agent-tokens.ts';
 import { VERSION } from './version.ts';
 
 const NODE_NAME_KEY = 'authentication.kubernetes.io/node-name';

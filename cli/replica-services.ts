@@ -5,7 +5,7 @@
 import type { V1Service } from '@kubernetes/client-node';
 import { APP_NAME, Component, Label, Port } from '../api/index.ts';
 import { createClient, Informer, loadKubeConfig, SERVICES } from '../kube/index.ts';
-import type { ReplicaSettings } from '../tracker/replicas.ts';
+import type { ReplicaSettings } from '../tracker/replicas/replicas.ts';
 import { UsageError } from './errors.ts';
 import type { ProgramContext } from './run.ts';
 import { VERSION } from './version.ts';

@@ -4,7 +4,7 @@
  */
 import { CONTENT_REVISION, type ContentRevision } from '../api/index.ts';
 import { createClient, Informer, loadKubeConfig } from '../kube/index.ts';
-import { type KnownTorrent, MutableTorrentList, type TorrentList } from '../tracker/torrents.ts';
+import { type KnownTorrent, MutableTorrentList, type TorrentList } from '../tracker/torrents/torrents.ts';
 import type { ProgramContext } from './run.ts';
 import { VERSION } from './version.ts';
 

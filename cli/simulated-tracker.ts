@@ -4,7 +4,7 @@
  */
 import { type Introducer, introduce } from '../simulation/introductions.ts';
 import { seededRandom } from '../simulation/random.ts';
-import { SwarmRegistry } from '../tracker/registry.ts';
+import { SwarmRegistry } from '../tracker/swarms/registry.ts';
 
 /** A swarm that a tracker brings together. */
 export interface IntroducedSwarm {

@@ -3,11 +3,11 @@
  * ContentRevisions, or everything.
  */
 import { readFile, stat } from 'node:fs/promises';
-import { MOST_LOCAL_SHARE } from '../tracker/registry.ts';
-import type { ReplicaSettings } from '../tracker/replicas.ts';
-import { KeyRights, MIN_SECRET_BYTES, OPEN_RIGHTS, type Rights } from '../tracker/rights.ts';
-import { TorrentDirectory } from '../tracker/torrent-directory.ts';
-import { OPEN_LIST, type TorrentList, unionOf } from '../tracker/torrents.ts';
+import type { ReplicaSettings } from '../tracker/replicas/replicas.ts';
+import { KeyRights, MIN_SECRET_BYTES, OPEN_RIGHTS, type Rights } from '../tracker/rights/rights.ts';
+import { MOST_LOCAL_SHARE } from '../tracker/swarms/registry.ts';
+import { TorrentDirectory } from '../tracker/torrents/torrent-directory.ts';
+import { OPEN_LIST, type TorrentList, unionOf } from '../tracker/torrents/torrents.ts';
 import { type RunningTracker, startTracker, type TrackerSettings } from '../tracker/tracker.ts';
 import { inOneLine, UsageError } from './errors.ts';
 import { type ListenAddress, parseListenAddress } from './listen-address.ts';

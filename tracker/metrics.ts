@@ -1,11 +1,11 @@
 /** What a tracker tells Prometheus: `enxame_tracker_<what>_<unit>`, and the figures of the process. */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import type { Answer } from './announcer.ts';
+import type { Answer } from './announce/announcer.ts';
 import { DurationHistogram } from './duration-histogram.ts';
-import type { MetainfoStore } from './metainfo-store.ts';
-import type { SwarmRegistry } from './registry.ts';
-import type { ForwardCounts } from './replicas.ts';
-import type { TorrentList } from './torrents.ts';
+import type { ForwardCounts } from './replicas/replicas.ts';
+import type { SwarmRegistry } from './swarms/registry.ts';
+import type { MetainfoStore } from './torrents/metainfo-store.ts';
+import type { TorrentList } from './torrents/torrents.ts';
 
 /** From 50 µs, what an announce takes when nothing is in its way, to the seconds of one that waits. */
 const ANNOUNCE_SECONDS = [0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.25, 1, 5];

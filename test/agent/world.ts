@@ -1,7 +1,7 @@
 // A small cluster on loopback: agents, a real tracker, a publisher, and objects that every agent sees.
 
 import type { ContentRevision, NodeRevision, Publication, Reservation } from '../../api/index.ts';
-import { OPEN_LIST } from '../../tracker/torrents.ts';
+import { OPEN_LIST } from '../../tracker/torrents/torrents.ts';
 import { type RunningTracker, startTracker } from '../../tracker/tracker.ts';
 import { until } from '../base/until.ts';
 import { FakeCluster, reservationOf, revisionOf } from './fake-cluster.ts';

@@ -1,9 +1,9 @@
 // Both protocols under requests that are nearly right. ENXAME_FUZZ_REQUESTS asks for more of them than CI has time
 // for; ENXAME_FUZZ_SEED repeats a run.
 import { expect, test } from '@jest/globals';
-import { compactHost } from '../../tracker/peer-address.ts';
-import { NO_CREDENTIALS } from '../../tracker/rights.ts';
-import { UdpTracker } from '../../tracker/udp-tracker.ts';
+import { NO_CREDENTIALS } from '../../tracker/rights/rights.ts';
+import { compactHost } from '../../tracker/swarms/peer-address.ts';
+import { UdpTracker } from '../../tracker/udp/udp-tracker.ts';
 import { announceQuery, escapeBytes } from './announce-query.ts';
 import { decode } from './bdecode.ts';
 import { collectedLog } from './collected-log.ts';

@@ -1,9 +1,9 @@
 // An announcer that serves any torrent, on a registry and a clock of its own, for the tests.
-import { Announcer } from '../../tracker/announcer.ts';
-import { type RegistryLimits, SwarmRegistry } from '../../tracker/registry.ts';
-import type { Rights } from '../../tracker/rights.ts';
-import { OPEN_LIST } from '../../tracker/torrents.ts';
-import { nodeTimer, WaitingRoom } from '../../tracker/waiting-room.ts';
+import { Announcer } from '../../tracker/announce/announcer.ts';
+import { nodeTimer, WaitingRoom } from '../../tracker/announce/waiting-room.ts';
+import type { Rights } from '../../tracker/rights/rights.ts';
+import { type RegistryLimits, SwarmRegistry } from '../../tracker/swarms/registry.ts';
+import { OPEN_LIST } from '../../tracker/torrents/torrents.ts';
 
 /** Makes one; its clock stands at 0 until the test moves it. */
 export function openAnnouncer(

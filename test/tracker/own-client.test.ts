@@ -5,7 +5,7 @@ import type { Discovery, PeerAddress } from '../../torrent/discovery/discovery.t
 import { HttpTrackerClient } from '../../torrent/discovery/tracker-client.ts';
 import { trackerDiscovery } from '../../torrent/discovery/tracker-discovery.ts';
 import { UdpTrackerClient } from '../../torrent/discovery/udp-tracker-client.ts';
-import { MutableTorrentList, OPEN_LIST } from '../../tracker/torrents.ts';
+import { MutableTorrentList, OPEN_LIST } from '../../tracker/torrents/torrents.ts';
 import { type RunningTracker, startTracker } from '../../tracker/tracker.ts';
 import { until } from '../base/until.ts';
 import { collectedLog } from './collected-log.ts';

@@ -3,8 +3,8 @@
 // servers pass over (RFC 9112), a connection is the HTTP server's from the start: that is how the two are compared.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { OPEN_RIGHTS } from '../../tracker/rights.ts';
-import { OPEN_LIST } from '../../tracker/torrents.ts';
+import { OPEN_RIGHTS } from '../../tracker/rights/rights.ts';
+import { OPEN_LIST } from '../../tracker/torrents/torrents.ts';
 import { type RunningTracker, startTracker } from '../../tracker/tracker.ts';
 import { announceQuery } from './announce-query.ts';
 import { collectedLog } from './collected-log.ts';

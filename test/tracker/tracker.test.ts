@@ -2,7 +2,7 @@ import { createServer, METHODS, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { MutableTorrentList, OPEN_LIST } from '../../tracker/torrents.ts';
+import { MutableTorrentList, OPEN_LIST } from '../../tracker/torrents/torrents.ts';
 import { type RunningTracker, startTracker, type TrackerSettings } from '../../tracker/tracker.ts';
 import { announceQuery, escapeBytes, hashOf } from './announce-query.ts';
 import { decode } from './bdecode.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { parseMetainfo } from '../../../torrent/metainfo.ts';
-import { announceKey } from '../../../tracker/rights.ts';
+import { announceKey } from '../../../tracker/rights/rights.ts';
 import { enxame } from '../../cli/enxame-process.ts';
 import { startTrackerProcess, type TrackerProcess } from '../../program/tracker-process.ts';
 import { ARIA2, type Client, endClients, ensureClient, LIBTORRENT, startClient } from '../interop/clients.ts';
