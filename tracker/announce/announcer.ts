@@ -14,6 +14,7 @@ import { NO_COUNTS, type PeerReport, type SwarmCounts } from '../swarms/swarm.ts
 import type { KnownTorrent, TorrentList } from '../torrents/torrents.ts';
 import { type AnnounceEvent, type AnnounceRequest, parseAnnounce } from './announce-request.ts';
 import { announceIntervals, type Intervals } from './intervals.ts';
+import type { RawAnnounce } from './raw-announce.ts';
 import { announceReply, failureReply, type RetryIn, scrapeReply } from './reply.ts';
 import { parseScrape } from './scrape-request.ts';
 import type { WaitingRoom } from './waiting-room.ts';
@@ -31,17 +32,6 @@ export interface Answer {
   readonly outcome: Outcome;
   /** Undefined for scrapes and for announces that could not be read. */
   readonly event?: AnnounceEvent;
-}
-
-/** An announce over HTTP as it came, one char a byte. */
-export interface RawAnnounce {
-  /** What follows `?` in the target. */
-  readonly query: string;
-  /** The compact address of the connection; its port may be overwritten. */
-  readonly host: Buffer | undefined;
-  readonly credentials: Credentials;
-  /** Another replica handed it on. */
-  readonly isForwarded?: boolean;
 }
 
 /** What an announce states, as the registry takes it: a class, since copies by spread cost more than all else. */
@@ -145,30 +135,22 @@ export class Announcer {
     let request: AnnounceRequest | undefined;
     try {
       request = parseAnnounce(announce.query);
-      const elsewhere = this.#forward(announce, request);
-      if (elsewhere === undefined) return this.#answer(announce, request);
-      return this.#handOn(elsewhere, announce, request);
+      if (this.#replicas?.isElsewhere(announce, request.infoHashHex)) return this.#handOn(announce, request);
+      return this.#answer(announce, request);
     } catch (error) {
       return this.#failure(error, request?.event);
     }
   }
 
-  /** Asks the owner of the torrent, where that is another replica. */
-  #forward(announce: RawAnnounce, { infoHashHex }: AnnounceRequest): Promise<string | undefined> | undefined {
-    if (this.#replicas === undefined) return undefined;
-    // Nothing is handed on for strangers.
-    this.#rights.check(infoHashHex, announce.credentials);
-    return this.#replicas.forward(announce, infoHashHex);
-  }
-
-  async #handOn(
-    elsewhere: Promise<string | undefined>,
-    announce: RawAnnounce,
-    request: AnnounceRequest,
-  ): Promise<Answer> {
-    const body = await elsewhere;
-    if (body !== undefined) return { body, outcome: 'ok', event: request.event };
+  /** Asks the owner of the torrent, and answers where that gives no answer. */
+  async #handOn(announce: RawAnnounce, request: AnnounceRequest): Promise<Answer> {
+    const { infoHashHex } = request;
     try {
+      // Nothing is handed on for strangers, nor for torrents that nobody knows.
+      this.#rights.check(infoHashHex, announce.credentials);
+      if (this.#torrents.get(infoHashHex) === undefined) await this.#arrival(infoHashHex);
+      const body = await this.#replicas?.forward(announce, infoHashHex);
+      if (body !== undefined) return { body, outcome: 'ok', event: request.event };
       return await this.#answer(announce, request);
     } catch (error) {
       return this.#failure(error, request.event);
@@ -181,6 +163,8 @@ export class Announcer {
   ): Answer | Promise<Answer> {
     const { event } = request;
     const isHandedOn = isForwarded === true && request.isOwn;
+    // Whoever handed it on has waited.
+    if (isForwarded) this.#known(request.infoHashHex);
     const answer = this.admit(request, host, credentials, (table, announced, intervals) => ({
       body: announceReply(table, announced, intervals, request, isHandedOn),
       outcome: 'ok' as const,
@@ -252,6 +236,11 @@ export class Announcer {
   /** The torrent, if it comes to the list within the time that an announce may wait. */
   async #arrival(infoHashHex: string): Promise<KnownTorrent> {
     await this.#arrivals.wait(infoHashHex, this.#arrivalWaitMilliseconds);
+    return this.#known(infoHashHex);
+  }
+
+  /** @throws TrackerError NotReady, UnknownTorrent */
+  #known(infoHashHex: string): KnownTorrent {
     const torrent = this.#torrents.get(infoHashHex);
     if (torrent !== undefined) return torrent;
     if (!this.#torrents.isSynced)

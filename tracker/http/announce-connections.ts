@@ -8,7 +8,8 @@
  * would take alike, to the letter: how a request was cut on its way changes no answer.
  */
 import type { Socket } from 'node:net';
-import type { Answer, RawAnnounce } from '../announce/announcer.ts';
+import type { Answer } from '../announce/announcer.ts';
+import type { RawAnnounce } from '../announce/raw-announce.ts';
 import { bearerToken, type Credentials, NO_CREDENTIALS } from '../rights/rights.ts';
 import { compactHost } from '../swarms/peer-address.ts';
 

@@ -8,10 +8,12 @@ import type { AddressInfo, Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { type Logger, systemCode } from '../../base/index.ts';
-import type { Announcer, Answer, RawAnnounce } from '../announce/announcer.ts';
+import type { Announcer, Answer } from '../announce/announcer.ts';
+import type { RawAnnounce } from '../announce/raw-announce.ts';
 import type { WaitingRoom } from '../announce/waiting-room.ts';
 import type { TrackerMetrics } from '../metrics.ts';
-import { FORWARDED_HEADER, type Replicas } from '../replicas/replicas.ts';
+import { FORWARDED_HEADER } from '../replicas/forwarded-announce.ts';
+import type { Replicas } from '../replicas/replicas.ts';
 import { bearerToken, type Credentials, NO_CREDENTIALS } from '../rights/rights.ts';
 import { compactHost } from '../swarms/peer-address.ts';
 import type { SwarmRegistry } from '../swarms/registry.ts';
@@ -209,23 +211,26 @@ function addAnnounceRoute(
   replicas: Replicas | undefined,
 ): void {
   // Those that do not come whole, or close their connection.
-  // The address of the connection is the only one believed, unless another replica proves that it is one:
-  // X-Forwarded-For is anyone's to write.
+  // The address of the connection is the only one believed, but for what another replica sealed: X-Forwarded-For is
+  // anyone's to write.
   const reply = async (raw: IncomingMessage, key: string | undefined) => {
-    const query = rawQuery(raw);
     const token = bearerToken(`\r\nauthorization: ${raw.headers.authorization ?? ''}\r\n`);
     const credentials = token === undefined ? { key } : { key, token };
-    const forwarded = raw.headers[FORWARDED_HEADER];
-    const host =
-      typeof forwarded === 'string'
-        ? replicas?.readForwarded(forwarded, query)
-        : compactHost(raw.socket.remoteAddress);
-    const isForwarded = forwarded !== undefined;
-    return (await answer({ query, host, credentials, isForwarded })).body;
+    const host = compactHost(raw.socket.remoteAddress);
+    return (await answer({ query: rawQuery(raw), host, credentials })).body;
   };
   // Whoever asks for the head alone announces nothing.
   const options = { exposeHeadRoute: false };
-  server.get('/announce', options, async ({ raw }, to) => sendBencoded(to, await reply(raw, undefined)));
+  server.get('/announce', options, async ({ raw }, to) => {
+    const sealed = raw.headers[FORWARDED_HEADER];
+    if (sealed === undefined) return sendBencoded(to, await reply(raw, undefined));
+    const forwarded = typeof sealed === 'string' ? replicas?.open(sealed) : undefined;
+    if (forwarded === undefined) return to.code(403).send('not from a replica of this tracker\n');
+    const { body, outcome } = await answer(forwarded);
+    // The replica that asks knows of the torrent, and asks again.
+    const isUnknown = outcome === 'UnknownTorrent' || outcome === 'NotReady';
+    return sendBencoded(isUnknown ? to.code(404) : to, body);
+  });
   server.get<{ Params: { key: string } }>('/announce/:key', options, async ({ raw, params }, to) =>
     sendBencoded(to, await reply(raw, params.key)),
   );

@@ -3,23 +3,24 @@
  * is asked for another's torrent asks the owner and hands the answer on. While the owner is away it answers
  * itself, as the next by rank would.
  *
- * Invariant: an announce is handed on once at most, and a replica believes what another says of a peer's address
- * only with a proof made of the secret that all of them share.
+ * Invariant: an announce is handed on once at most; no client can make an owner count as away.
  */
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Pool } from 'undici';
 import type { Logger } from '../../base/index.ts';
 import { rankReplicas } from '../../torrent/index.ts';
-import type { RawAnnounce } from '../announce/announcer.ts';
-
-/** The header by which a replica tells another who asks: the compact address, a space, the proof; in hex. */
-export const FORWARDED_HEADER = 'x-enxame-forwarded';
+import type { RawAnnounce } from '../announce/raw-announce.ts';
+import { FORWARDED_HEADER, openAnnounce, sealAnnounce } from './forwarded-announce.ts';
 
 const CONNECTIONS_PER_REPLICA = 8;
 /** An announce is done within milliseconds; a replica that is gone must not hold its swarms up. */
 const ANSWER_MILLISECONDS = 1_000;
-/** A replica that did not answer is left alone for so long. */
+/** A replica that gave no answer so often in a row is left alone for so long. */
+const MAX_FAILURES = 3;
 const AWAY_MILLISECONDS = 1_000;
+/** An owner that has not heard of a torrent yet is asked so often, with these pauses. */
+const UNKNOWN_ATTEMPTS = 4;
+const UNKNOWN_PAUSE_MILLISECONDS = 250;
 /** The longest answer: 200 peers in the list form. */
 const MAX_ANSWER_BYTES = 64 * 1024;
 /** Announces on their way at a time; beyond it they are answered here. */
@@ -63,6 +64,8 @@ export class Replicas {
   /** Owners by info hash, the longest known first. */
   readonly #owners = new Map<string, string>();
   readonly #awayUntil = new Map<string, number>();
+  /** Missing answers in a row, by owner. */
+  readonly #failures = new Map<string, number>();
   readonly counts: ForwardCounts = { answered: 0, failed: 0 };
   #onTheirWay = 0;
 
@@ -75,31 +78,31 @@ export class Replicas {
     this.#unfollow = settings.follow?.((urls) => this.#set(urls)) ?? (() => {});
   }
 
-  /**
-   * Asks the owner of a torrent.
-   *
-   * @returns undefined where this replica is to answer itself; a promise of the owner's answer, one char a byte,
-   *   that is undefined where the owner gave none
-   */
-  forward(announce: RawAnnounce, infoHashHex: string): Promise<string | undefined> | undefined {
+  /** True if another replica is to be asked for the torrent: its owner, unless that is away. */
+  isElsewhere(announce: RawAnnounce, infoHashHex: string): boolean {
     const { host, isForwarded } = announce;
-    if (host === undefined || isForwarded) return undefined;
+    if (host === undefined || isForwarded) return false;
     const owner = this.#ownerOf(infoHashHex);
-    const pool = this.#pools.get(owner)?.pool;
-    if (pool === undefined || this.#onTheirWay >= MAX_FORWARDED) return undefined;
-    if ((this.#awayUntil.get(owner) ?? 0) > this.#now()) return undefined;
-    this.#onTheirWay += 1;
-    return this.#ask(owner, pool, announce, host).finally(() => {
-      this.#onTheirWay -= 1;
-    });
+    if (!this.#pools.has(owner) || this.#onTheirWay >= MAX_FORWARDED) return false;
+    return (this.#awayUntil.get(owner) ?? 0) <= this.#now();
   }
 
-  /** Who asks, by the header of a replica; undefined if the proof is not good. */
-  readForwarded(header: string, query: string): Buffer | undefined {
-    const [, hostHex, proof] = /^((?:[0-9a-f]{12}|[0-9a-f]{36})) ([0-9a-f]{64})$/.exec(header) ?? [];
-    if (hostHex === undefined || proof === undefined) return undefined;
-    const host = Buffer.from(hostHex, 'hex');
-    return timingSafeEqual(Buffer.from(proof, 'hex'), this.#proof(host, query)) ? host : undefined;
+  /** Asks the owner of a torrent. Returns its answer, one char a byte; undefined where this replica is to answer itself. */
+  async forward(announce: RawAnnounce, infoHashHex: string): Promise<string | undefined> {
+    const { host } = announce;
+    if (host === undefined || !this.isElsewhere(announce, infoHashHex)) return undefined;
+    this.#onTheirWay += 1;
+    try {
+      return await this.#ask(this.#ownerOf(infoHashHex), announce, host);
+    } finally {
+      this.#onTheirWay -= 1;
+    }
+  }
+
+  /** What another replica handed on; undefined if it is not from one, not for this one, or old. */
+  open(sealed: string): RawAnnounce | undefined {
+    const { name, secret } = this.#settings;
+    return openAnnounce(sealed, name, secret, Date.now() / 1000);
   }
 
   /** Closes the connections to the others. */
@@ -115,6 +118,7 @@ export class Replicas {
       if (urls.get(name) === url) continue;
       this.#pools.delete(name);
       this.#awayUntil.delete(name);
+      this.#failures.delete(name);
       // Those that are on their way fail, and are answered here.
       void pool.destroy();
     }
@@ -124,35 +128,55 @@ export class Replicas {
     this.#owners.clear();
   }
 
-  async #ask(
-    owner: string,
-    pool: Pool,
-    { query, credentials }: RawAnnounce,
-    host: Buffer,
-  ): Promise<string | undefined> {
-    const proof = this.#proof(host, query).toString('hex');
-    const key = credentials.key === undefined ? '' : `/${credentials.key}`;
+  async #ask(owner: string, announce: RawAnnounce, host: Buffer): Promise<string | undefined> {
+    const sealed = sealAnnounce(announce, host, owner, this.#settings.secret, Date.now() / 1000);
+    if (sealed === undefined) return undefined;
     try {
-      const { statusCode, body } = await pool.request({
-        method: 'GET',
-        path: `/announce${key}?${query}`,
-        headers: {
-          [FORWARDED_HEADER]: `${host.toString('hex')} ${proof}`,
-          // The owner checks the token itself: a replica cannot make an agent of anybody.
-          ...(credentials.token !== undefined && { authorization: `Bearer ${credentials.token}` }),
-        },
-        signal: AbortSignal.timeout(ANSWER_MILLISECONDS),
-      });
-      const bytes = Buffer.from(await body.arrayBuffer());
-      if (statusCode !== 200) throw new Error(`HTTP status ${statusCode}`);
-      this.counts.answered += 1;
-      return bytes.toString('latin1');
+      for (let attempt = 1; ; attempt += 1) {
+        const answer = await this.#answerOf(owner, sealed);
+        if (answer !== 'unknown') {
+          this.counts[answer === undefined ? 'failed' : 'answered'] += 1;
+          return answer;
+        }
+        if (attempt === UNKNOWN_ATTEMPTS) return undefined;
+        await delay(UNKNOWN_PAUSE_MILLISECONDS);
+      }
     } catch (error) {
       this.counts.failed += 1;
-      this.#awayUntil.set(owner, this.#now() + AWAY_MILLISECONDS);
-      this.#logger.warn({ err: error, owner }, 'a replica does not answer; its swarms are served here');
+      this.#failed(owner, error);
       return undefined;
     }
+  }
+
+  /** @throws what the request failed of, Error for a failure of the owner's own */
+  async #answerOf(owner: string, sealed: string): Promise<string | 'unknown' | undefined> {
+    const pool = this.#pools.get(owner)?.pool;
+    if (pool === undefined) return undefined;
+    const { statusCode, body } = await pool.request({
+      method: 'GET',
+      path: '/announce',
+      headers: { [FORWARDED_HEADER]: sealed },
+      signal: AbortSignal.timeout(ANSWER_MILLISECONDS),
+    });
+    const bytes = Buffer.from(await body.arrayBuffer());
+    if (statusCode >= 500) throw new Error(`HTTP status ${statusCode}`);
+    this.#failures.delete(owner);
+    if (statusCode === 200) return bytes.toString('latin1');
+    if (statusCode === 404) return 'unknown';
+    this.#logger.warn(
+      { owner, statusCode },
+      'a replica does not take what is handed on; it is answered here',
+    );
+    return undefined;
+  }
+
+  /** No answer came: one may be lost by itself, several in a row are the owner's. */
+  #failed(owner: string, error: unknown): void {
+    const failures = (this.#failures.get(owner) ?? 0) + 1;
+    this.#failures.set(owner, failures);
+    if (failures < MAX_FAILURES) return;
+    this.#awayUntil.set(owner, this.#now() + AWAY_MILLISECONDS);
+    this.#logger.warn({ err: error, owner }, 'a replica does not answer; its swarms are served here');
   }
 
   #ownerOf(infoHashHex: string): string {
@@ -163,14 +187,5 @@ export class Replicas {
     if (this.#owners.size >= MAX_KNOWN_OWNERS && oldest !== undefined) this.#owners.delete(oldest);
     this.#owners.set(infoHashHex, owner);
     return owner;
-  }
-
-  #proof(host: Uint8Array, query: string): Buffer {
-    return createHmac('sha256', this.#settings.secret)
-      .update('forwarded\n')
-      .update(Buffer.from([host.length]))
-      .update(host)
-      .update(query, 'latin1')
-      .digest();
   }
 }

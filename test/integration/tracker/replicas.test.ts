@@ -86,9 +86,9 @@ test('what claims to come from another replica is not believed without its proof
   const owner = rankReplicas(hashOf(0).toString('hex'), NAMES)[0] as string;
   const query = announceQuery({ info_hash: escapeBytes(hashOf(0)) });
   const response = await fetch(`http://127.0.0.1:${portOf(owner)}/announce?${query}`, {
-    headers: { 'x-enxame-forwarded': `c0000201${'00'.repeat(2)} ${'ab'.repeat(32)}` },
+    headers: { 'x-enxame-forwarded': `${Buffer.from('{}').toString('base64url')}.${'ab'.repeat(32)}` },
   });
-  expect(await response.text()).toContain('failure reason');
+  expect(response.status).toBe(403);
 });
 
 test('no swarm stalls while one replica after the other is restarted', async () => {

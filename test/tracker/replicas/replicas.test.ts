@@ -1,11 +1,12 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { rankReplicas } from '../../../torrent/discovery/rendezvous.ts';
-import { FORWARDED_HEADER, Replicas } from '../../../tracker/replicas/replicas.ts';
+import { FORWARDED_HEADER, sealAnnounce } from '../../../tracker/replicas/forwarded-announce.ts';
+import { Replicas } from '../../../tracker/replicas/replicas.ts';
 import { NO_CREDENTIALS } from '../../../tracker/rights/rights.ts';
 import { compactHost, setPort } from '../../../tracker/swarms/peer-address.ts';
 import { MutableTorrentList, OPEN_LIST } from '../../../tracker/torrents/torrents.ts';
 import { type RunningTracker, startTracker } from '../../../tracker/tracker.ts';
-import { announceQuery } from '../announce-query.ts';
+import { announceQuery, escapeBytes, hashOf } from '../announce-query.ts';
 import { decode } from '../bdecode.ts';
 import { collectedLog } from '../collected-log.ts';
 
@@ -85,49 +86,99 @@ test('our own client hears that its announce was handed on, and whoever asks the
 });
 
 test('a failure of the owner is handed on, not mended here', async () => {
+  const owner = await startOwner();
+  const other = replicas(OTHER, `http://127.0.0.1:${owner.port}`);
+  const refused = { ...announceFrom('192.0.2.7', 1), query: announceQuery({ port: 'x' }) };
+  expect(await other.forward(refused, A)).toContain('14:failure reason');
+});
+
+test('an owner that has not heard of the torrent yet is asked again, and does not make anybody wait', async () => {
   const torrents = new MutableTorrentList();
   torrents.isSynced = true;
   const owner = await startOwner(torrents);
   const other = replicas(OTHER, `http://127.0.0.1:${owner.port}`);
-  expect(await other.forward(announceFrom('192.0.2.7', 1), A)).toContain('14:failure reason');
+  const answer = other.forward(announceFrom('192.0.2.7', 1), A);
+  setTimeout(() => torrents.add('test', { infoHashHex: A, name: 'late' }), 300);
+  expect(await answer).toContain('5:peers');
+  expect(other.counts).toEqual({ answered: 1, failed: 0 });
+});
+
+test.each([
+  ['a query that no request could carry', { query: `${announceQuery({ left: 5 })}&x=\x01 \r\n` }],
+  ['a key that would lead elsewhere', { credentials: { key: 'a/../b?c' } }],
+  ['a token of odd characters', { credentials: { key: undefined, token: 'a\r\nb: c' } }],
+  ['a query of 20 kB', { query: `${announceQuery({ left: 5 })}&x=${'y'.repeat(20_000)}` }],
+  ['an unknown torrent', { query: announceQuery({ info_hash: escapeBytes(hashOf(0xbb)) }) }],
+])('%s does not make the owner count as away', async (_, changes) => {
+  const torrents = new MutableTorrentList();
+  torrents.isSynced = true;
+  torrents.add('test', { infoHashHex: A, name: 'a' });
+  const owner = await startOwner(torrents);
+  const other = replicas(OTHER, `http://127.0.0.1:${owner.port}`);
+  for (let i = 0; i < 4; i++) await other.forward({ ...announceFrom('192.0.2.7', 1), ...changes }, A);
+  const good = announceFrom('192.0.2.8', 1);
+  expect(other.isElsewhere(good, A)).toBe(true);
+  expect(await other.forward(good, A)).toContain('5:peers');
+  expect(other.counts.failed).toBe(0);
 });
 
 test('the owner itself, and whoever was asked by another, answers at once', () => {
-  expect(replicas(OWNER, 'http://127.0.0.1:9').forward(announceFrom('192.0.2.7', 1), A)).toBeUndefined();
+  const asked = announceFrom('192.0.2.7', 1);
+  expect(replicas(OWNER, 'http://127.0.0.1:9').isElsewhere(asked, A)).toBe(false);
   const other = replicas(OTHER, 'http://127.0.0.1:9');
-  expect(other.forward(announceFrom('192.0.2.7', 1, true), A)).toBeUndefined();
+  expect(other.isElsewhere(asked, A)).toBe(true);
+  expect(other.isElsewhere(announceFrom('192.0.2.7', 1, true), A)).toBe(false);
 });
 
-test('an owner that does not answer is left alone for a moment', async () => {
+test('an owner that gives no answer three times in a row is left alone for a moment', async () => {
   const clock = { now: 5 };
   const other = replicas(OTHER, 'http://127.0.0.1:9', clock);
-  expect(await other.forward(announceFrom('192.0.2.7', 1), A)).toBeUndefined();
-  expect(other.counts.failed).toBe(1);
-  expect(other.forward(announceFrom('192.0.2.7', 1), A)).toBeUndefined();
-  expect(other.counts.failed).toBe(1);
+  const asked = announceFrom('192.0.2.7', 1);
+  for (let failed = 1; failed <= 3; failed++) {
+    expect(other.isElsewhere(asked, A)).toBe(true);
+    expect(await other.forward(asked, A)).toBeUndefined();
+    expect(other.counts.failed).toBe(failed);
+  }
+  expect(other.isElsewhere(asked, A)).toBe(false);
+  expect(await other.forward(asked, A)).toBeUndefined();
+  expect(other.counts.failed).toBe(3);
   clock.now = 2_000;
-  expect(await other.forward(announceFrom('192.0.2.7', 1), A)).toBeUndefined();
-  expect(other.counts.failed).toBe(2);
+  // One more without an answer is enough then.
+  await other.forward(asked, A);
+  expect([other.counts.failed, other.isElsewhere(asked, A)]).toEqual([4, false]);
 });
 
-test('a proof is good for its secret, its peer and its query alone', async () => {
+test('what another replica did not seal for this one just now is refused with 403', async () => {
   const owner = await startOwner();
-  const ask = async (header: string) => {
-    const url = `http://127.0.0.1:${owner.port}/announce?${announceQuery()}`;
-    return (await fetch(url, { headers: { [FORWARDED_HEADER]: header } })).text();
-  };
   const host = compactHost('192.0.2.7') as Buffer;
   setPort(host, 0);
+  const now = Date.now() / 1000;
+  const seal = (to: string, secret = SECRET, at = now) =>
+    sealAnnounce(announceFrom('192.0.2.7', 1001), host, to, secret, at) as string;
+  const ask = async (header: string) => {
+    const url = `http://127.0.0.1:${owner.port}/announce?${announceQuery()}`;
+    const response = await fetch(url, { headers: { [FORWARDED_HEADER]: header } });
+    return response.status;
+  };
+  expect(await ask(seal(OWNER))).toBe(200);
+  expect(await ask(seal(OWNER, SECRET, now - 55))).toBe(200);
   for (const header of [
-    '',
     'rubbish',
-    `${host.toString('hex')} ${'00'.repeat(32)}`,
-    `${host.toString('hex')} 00`,
+    seal(OTHER),
+    seal(OWNER, Buffer.alloc(20, 1)),
+    seal(OWNER, SECRET, now - 70),
+    seal(OWNER, SECRET, now + 70),
+    seal(OWNER).slice(0, -1),
+    seal(OWNER).replace(/^../, 'AA'),
   ])
-    expect(await ask(header)).toContain('14:failure reason');
-  // Another secret: what it proves is not believed, and its own swarms go on.
-  const liar = replicas(OTHER, `http://127.0.0.1:${owner.port}`, { now: 0 }, Buffer.alloc(20, 1));
-  expect(await liar.forward(announceFrom('192.0.2.7', 1), A)).toContain('14:failure reason');
+    expect(await ask(header)).toBe(403);
+});
+
+test('a replica of another secret answers itself, and counts nobody as away', async () => {
+  const owner = await startOwner();
+  const other = replicas(OTHER, `http://127.0.0.1:${owner.port}`, { now: 0 }, Buffer.alloc(20, 1));
+  for (let i = 0; i < 4; i++) expect(await other.forward(announceFrom('192.0.2.7', 1), A)).toBeUndefined();
+  expect(other.isElsewhere(announceFrom('192.0.2.7', 1), A)).toBe(true);
 });
 
 test('replicas that come and go change the owner of a torrent', async () => {
@@ -150,14 +201,14 @@ test('replicas that come and go change the owner of a torrent', async () => {
     () => 0,
   );
   const asked = announceFrom('192.0.2.7', 1);
-  expect(made.forward(asked, A)).toBeUndefined();
+  expect(made.isElsewhere(asked, A)).toBe(false);
   listener(new Map([[OWNER, `http://127.0.0.1:${owner.port}`]]));
   expect(await made.forward(asked, A)).toContain('5:peers');
   // Elsewhere from now on, where nobody listens.
   listener(new Map([[OWNER, 'http://127.0.0.1:9']]));
   expect(await made.forward(asked, A)).toBeUndefined();
   listener(new Map([[OTHER, 'http://127.0.0.1:9']]));
-  expect(made.forward(asked, A)).toBeUndefined();
+  expect(made.isElsewhere(asked, A)).toBe(false);
   await made.close();
   expect(isFollowed).toBe(false);
 });
