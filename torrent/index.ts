@@ -20,4 +20,5 @@ export { nameFault } from './paths.ts';
 export * from './storage/memory.ts';
 export * from './storage/piece-storage.ts';
 export * from './storage/storage.ts';
+export { hostNetwork } from './swarm/host-network.ts';
 export { boundYoungGeneration } from './young-generation.ts';

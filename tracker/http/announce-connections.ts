@@ -19,6 +19,8 @@ export interface AnnounceConnectionsOptions {
   /** Gives a connection to the HTTP server. */
   readonly handOver: (socket: Socket) => void;
   readonly keepAliveMilliseconds: number;
+  /** Answers that are not read within this time end the connection. */
+  readonly writeMilliseconds: number;
   /** Reads bearer tokens. */
   readonly withTokens: boolean;
   /** Told of what must not happen; the connection is closed. */
@@ -37,20 +39,27 @@ const KEY = /^\/([-_A-Za-z0-9]{1,100})$/;
 /** Header lines as RFC 9112 has them and nothing that is to be mended: no tabs, no folds, no bytes that are no ASCII. */
 const HEADERS = /^(?:\r\n[-!#$%&'*+.^_`|~0-9A-Za-z]+:[ -~]*)+\r\n$/;
 const HOST = /\r\nhost:/i;
-/**
- * Headers that say that more than this head belongs to the request, that the connection ends with it, or that
- * another replica asks.
- */
+/** Headers that say that more than this head belongs to the request, or that another replica asks. */
 const UNUSUAL =
-  /\r\n(?:content-length|x-enxame-forwarded|transfer-encoding|upgrade|expect|proxy-connection|connection(?!: *keep-alive *\r\n)):/i;
+  /\r\n(?:content-length|x-enxame-forwarded|transfer-encoding|upgrade|expect|proxy-connection|connection(?!: *(?:keep-alive|close) *\r\n)):/i;
+/** The connection ends with the answer: libtorrent always says so. */
+const CLOSES = /\r\nconnection: *close *\r\n/i;
 /** Which of two counts is for the HTTP server to say. */
-const TOKENS = /\r\nauthorization:[\s\S]*\r\nauthorization:/i;
+const REPEATED = /\r\n(authorization|connection):[\s\S]*\r\n\1:/i;
+/** A connection that is to end has this long to give what was answered. */
+const CLOSE_MILLISECONDS = 2_000;
+
+const HEAD = 'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nCache-Control: no-store\r\n';
+/** Of the last answer on a connection. */
+const LAST_HEAD = `${HEAD}Connection: close\r\nContent-Length: `;
 
 interface FoundAnnounce {
   readonly query: string;
   readonly credentials: Credentials;
   /** Where it ends. */
   readonly end: number;
+  /** Nothing follows. */
+  readonly isLast: boolean;
 }
 
 /**
@@ -68,7 +77,7 @@ function firstAnnounce(text: string, last: Credentials | undefined): FoundAnnoun
   const end = text.indexOf(HEAD_END, headersStart);
   if (end < 0 || end > MAX_HEAD_BYTES || !TARGET.test(text.slice(START.length, space))) return undefined;
   const headers = text.slice(headersStart, end + 2);
-  if (!HEADERS.test(headers) || !HOST.test(headers) || UNUSUAL.test(headers) || TOKENS.test(headers))
+  if (!HEADERS.test(headers) || !HOST.test(headers) || UNUSUAL.test(headers) || REPEATED.test(headers))
     return undefined;
   let key: string | undefined;
   if (question > START.length) {
@@ -82,7 +91,8 @@ function firstAnnounce(text: string, last: Credentials | undefined): FoundAnnoun
     if (key === last.key && token === last.token) credentials = last;
     else credentials = token === undefined ? { key } : { key, token };
   }
-  return { query: text.slice(question + 1, space), credentials, end: end + HEAD_END.length };
+  const isLast = CLOSES.test(headers);
+  return { query: text.slice(question + 1, space), credentials, end: end + HEAD_END.length, isLast };
 }
 
 class AnnounceConnection {
@@ -97,6 +107,8 @@ class AnnounceConnection {
   #rest = '';
   #isWaiting = false;
   #isEnding = false;
+  /** Ends the connection unless its peer reads. */
+  #deadline: NodeJS.Timeout | undefined;
 
   constructor(socket: Socket, options: AnnounceConnectionsOptions, head: string, left: () => void) {
     this.#socket = socket;
@@ -105,7 +117,7 @@ class AnnounceConnection {
     this.#left = left;
     this.#shown = options.withTokens ? NO_CREDENTIALS : undefined;
     this.#host = compactHost(socket.remoteAddress);
-    socket.on('data', this.#take).on('close', left).on('drain', this.#resume);
+    socket.on('data', this.#take).on('close', this.#closed).on('drain', this.#resume);
     socket.on('error', this.#ignore).on('timeout', this.close).on('end', this.close);
     socket.setTimeout(options.keepAliveMilliseconds);
   }
@@ -113,12 +125,30 @@ class AnnounceConnection {
   /** Closes it once all that was asked is answered. */
   readonly close = (): void => {
     this.#isEnding = true;
-    if (!this.#isWaiting) this.#socket.destroySoon();
+    if (!this.#isWaiting) this.#end();
+  };
+
+  /** Gives what was answered to whoever reads it, but does not wait for long. */
+  #end(): void {
+    this.#socket.destroySoon();
+    if (!this.#socket.destroyed) this.#setDeadline(CLOSE_MILLISECONDS);
+  }
+
+  #setDeadline(milliseconds: number): void {
+    clearTimeout(this.#deadline);
+    this.#deadline = setTimeout(() => this.#socket.destroy(), milliseconds);
+  }
+
+  readonly #closed = (): void => {
+    clearTimeout(this.#deadline);
+    this.#left();
   };
 
   readonly #ignore = (): void => {};
 
   readonly #resume = (): void => {
+    if (this.#isEnding) return;
+    clearTimeout(this.#deadline);
     if (!this.#isWaiting) this.#socket.resume();
   };
 
@@ -130,7 +160,7 @@ class AnnounceConnection {
 
   #answerAll(text: string): void {
     let rest = text;
-    while (rest !== '' && !this.#isWaiting) {
+    while (rest !== '' && !this.#isWaiting && !this.#isEnding) {
       const announce = firstAnnounce(rest, this.#shown);
       if (announce === undefined) {
         this.#handOver(rest);
@@ -138,6 +168,7 @@ class AnnounceConnection {
       }
       rest = rest.slice(announce.end);
       if (this.#shown !== undefined) this.#shown = announce.credentials;
+      this.#isEnding ||= announce.isLast;
       this.#answer(announce);
     }
     this.#rest = rest;
@@ -160,7 +191,7 @@ class AnnounceConnection {
       .then((late) => {
         this.#isWaiting = false;
         this.#send(late);
-        if (this.#isEnding) this.#socket.destroySoon();
+        if (this.#isEnding) return;
         this.#socket.resume();
         this.#answerAll(this.#rest);
       })
@@ -168,8 +199,13 @@ class AnnounceConnection {
   }
 
   #send({ body }: Answer): void {
-    const isTaken = this.#socket.write(`${this.#head}${body.length}${HEAD_END}${body}`, 'latin1');
-    if (!isTaken) this.#socket.pause(); // Whoever does not read his answers is not read either.
+    const head = this.#isEnding ? LAST_HEAD : this.#head;
+    const isTaken = this.#socket.write(`${head}${body.length}${HEAD_END}${body}`, 'latin1');
+    if (this.#isEnding) this.#end();
+    else if (!isTaken) {
+      this.#socket.pause(); // Whoever does not read his answers is not read either.
+      this.#setDeadline(this.#options.writeMilliseconds);
+    }
   }
 
   #fail(error: unknown): void {
@@ -179,7 +215,8 @@ class AnnounceConnection {
 
   #handOver(rest: string): void {
     const socket = this.#socket;
-    socket.off('data', this.#take).off('close', this.#left).off('drain', this.#resume);
+    socket.off('data', this.#take).off('close', this.#closed).off('drain', this.#resume);
+    clearTimeout(this.#deadline);
     socket.off('error', this.#ignore).off('timeout', this.close).off('end', this.close);
     socket.setTimeout(0);
     this.#left();
@@ -199,7 +236,7 @@ export class AnnounceConnections {
   constructor(options: AnnounceConnectionsOptions) {
     this.#options = options;
     this.#head =
-      'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nCache-Control: no-store\r\nConnection: keep-alive\r\n' +
+      `${HEAD}Connection: keep-alive\r\n` +
       `Keep-Alive: timeout=${options.keepAliveMilliseconds / 1000}\r\nContent-Length: `;
   }
 

@@ -22,6 +22,7 @@ import type { SwarmSummary } from '../swarms/swarm-summary.ts';
 import type { MetainfoStore } from '../torrents/metainfo-store.ts';
 import type { KnownTorrent, TorrentList } from '../torrents/torrents.ts';
 import { AnnounceConnections } from './announce-connections.ts';
+import { ConnectionsOfHosts } from './connections-of-hosts.ts';
 import { type IndexEntry, indexPage, MAX_INDEX_ENTRIES } from './index-page.ts';
 import type { SwarmEvents } from './swarm-events.ts';
 import { swarmList } from './swarm-list.ts';
@@ -29,9 +30,13 @@ import { UnreadableRequests } from './unreadable-requests.ts';
 
 /** Agents announce every 10 s; their connections outlive that. */
 const KEEP_ALIVE_MILLISECONDS = 30_000;
+/** Answers must be read by then. */
+const WRITE_MILLISECONDS = 15_000;
 /** A request must be here in whole by then. */
 const REQUEST_MILLISECONDS = 10_000;
 const MAX_CONNECTIONS = 50_000;
+/** Of one address, or one /64 of IPv6: many clients may be behind one that translates. */
+const MAX_CONNECTIONS_OF_HOST = 2_000;
 /** Line and headers of a request; Node answers 431 to more. */
 const MAX_HEADER_BYTES = 16_384;
 const INFO_HASH = /^[0-9a-f]{40}$/;
@@ -198,10 +203,14 @@ function takeAnnounces(
       for (const listener of accept) listener.call(server, socket);
     },
     keepAliveMilliseconds: KEEP_ALIVE_MILLISECONDS,
+    writeMilliseconds: WRITE_MILLISECONDS,
     withTokens,
     failed: (err) => logger.error({ err }, 'unexpected error'),
   });
-  server.on('connection', (socket: Socket) => connections.take(socket));
+  const ofHost = new ConnectionsOfHosts(MAX_CONNECTIONS_OF_HOST);
+  server.on('connection', (socket: Socket) => {
+    if (ofHost.takes(socket)) connections.take(socket);
+  });
   fastifyServer.addHook('preClose', async () => connections.close());
 }
 
