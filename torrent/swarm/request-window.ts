@@ -47,7 +47,7 @@ export class RequestWindow {
   #rateBefore = 0;
   /** A round trip begins with the first block that was asked for since the one before began. */
   #roundBeganAt = Number.NEGATIVE_INFINITY;
-  /** All that came in this round trip came at once. */
+  /** All that came in this round trip came at once, and fourfold growth is worth its memory. */
   #isBurst = false;
 
   /** Begins with so many blocks, before anything is known. */
@@ -61,12 +61,20 @@ export class RequestWindow {
    * @param response since it was asked for
    * @param bytes that came since then, this block among them
    * @param floor of the window, in blocks, whatever the path holds
+   * @param isOneOfFew so that what it does not give yet is given by nobody
    */
-  answered(response: number, bytes: number, now: number, floor: number, blockBytes: number): void {
+  answered(
+    response: number,
+    bytes: number,
+    now: number,
+    floor: number,
+    blockBytes: number,
+    isOneOfFew: boolean,
+  ): void {
     const took = Math.max(response, MIN_RESPONSE_MILLISECONDS);
     this.#measureResponse(took, now);
     this.#measureRate(bytes, took, now);
-    this.#measureSpread(response, now);
+    this.#measureSpread(response, now, isOneOfFew);
     const path = (this.#isBurst && this.#rises ? BURST_GAIN : this.#gain) * this.path(blockBytes);
     if (this.#probingSince >= 0) {
       this.blocks = Math.max(1, Math.trunc(Math.max(floor, PROBE_SHARE * path)));
@@ -108,10 +116,10 @@ export class RequestWindow {
     return this.#rises ? RISING_GAIN : STEADY_GAIN;
   }
 
-  #measureSpread(response: number, now: number): void {
+  #measureSpread(response: number, now: number, isOneOfFew: boolean): void {
     const spread = now - this.#roundBeganAt;
     if (spread >= response) this.#roundBeganAt = now;
-    this.#isBurst = spread >= response || spread < BURST_SHARE * response;
+    this.#isBurst = isOneOfFew && (spread >= response || spread < BURST_SHARE * response);
   }
 
   #measureResponse(took: number, now: number): void {

@@ -303,6 +303,7 @@ export class Requester {
       now,
       floor,
       geometry.blockBytes,
+      this.#sharers <= FEW_GIVERS,
     );
     neighbour.waitingSince = now;
     neighbour.gaveAt = now;

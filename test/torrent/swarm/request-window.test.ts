@@ -11,6 +11,7 @@ class Path {
   readonly #perBlock: number;
   /** It looks at what it was asked for at multiples of this time only; 0 = at once. */
   readonly #beat: number;
+  readonly #isOneOfFew: boolean;
   readonly #arrivals: { at: number; askedAt: number; bytesThen: number }[] = [];
   #now = 0;
   #freeAt = 0;
@@ -20,7 +21,9 @@ class Path {
     roundTrip = 0,
     rate = 1000,
     beat = 0,
-  }: { roundTrip?: number; rate?: number; beat?: number }) {
+    isOneOfFew = true,
+  }: { roundTrip?: number; rate?: number; beat?: number; isOneOfFew?: boolean }) {
+    this.#isOneOfFew = isOneOfFew;
     this.#roundTrip = roundTrip;
     this.#perBlock = BLOCK / rate;
     this.#beat = beat;
@@ -38,7 +41,15 @@ class Path {
       this.#arrivals.shift();
       this.#now = next.at;
       this.#bytes += BLOCK;
-      this.window.answered(this.#now - next.askedAt, this.#bytes - next.bytesThen, this.#now, floor, BLOCK);
+      const { askedAt, bytesThen } = next;
+      this.window.answered(
+        this.#now - askedAt,
+        this.#bytes - bytesThen,
+        this.#now,
+        floor,
+        BLOCK,
+        this.#isOneOfFew,
+      );
     }
     this.#now = end;
     return (this.#bytes - before) / milliseconds;
@@ -83,8 +94,8 @@ describe('the window fills the path', () => {
 
 describe('from four blocks on, over 80 ms', () => {
   /** The window after each round trip. */
-  function growth(rate: number, roundTrips: number): number[] {
-    const path = new Path({ roundTrip: 80, rate });
+  function growth(rate: number, roundTrips: number, isOneOfFew = true): number[] {
+    const path = new Path({ roundTrip: 80, rate, isOneOfFew });
     return Array.from({ length: roundTrips }, () => {
       path.run(80.1 + (4 * BLOCK) / rate);
       return path.window.blocks;
@@ -93,6 +104,10 @@ describe('from four blocks on, over 80 ms', () => {
 
   test('it becomes four times as large in a round trip while answers come at once', () => {
     expect(growth(1e9, 4)).toEqual([16, 64, 256, 1024]);
+  });
+
+  test('of one of many it does not: they are many windows', () => {
+    expect(growth(1e9, 4, false)).toEqual([6, 12, 24, 48]);
   });
 
   test('it grows no further than twice what the path holds: near that, answers come one after the other', () => {
@@ -135,24 +150,24 @@ describe('what is measured', () => {
   test('the rate is of the last two spans of 20 ms: what a path held before is forgotten', () => {
     const window = new RequestWindow();
     let now = 0;
-    for (; now < 100; now++) window.answered(1, 10 * BLOCK, now, 0, BLOCK);
+    for (; now < 100; now++) window.answered(1, 10 * BLOCK, now, 0, BLOCK, true);
     expect(window.path(BLOCK)).toBeCloseTo(10);
-    for (const end = now + 45; now < end; now++) window.answered(1, BLOCK, now, 0, BLOCK);
+    for (const end = now + 45; now < end; now++) window.answered(1, BLOCK, now, 0, BLOCK, true);
     expect(window.path(BLOCK)).toBeCloseTo(1);
   });
 
   test('the least time to answer counts for 10 s', () => {
     const window = new RequestWindow();
-    window.answered(10, BLOCK, 0, 0, BLOCK);
-    for (let now = 100; now <= 9_900; now += 100) window.answered(100, BLOCK, now, 0, BLOCK);
+    window.answered(10, BLOCK, 0, 0, BLOCK, true);
+    for (let now = 100; now <= 9_900; now += 100) window.answered(100, BLOCK, now, 0, BLOCK, true);
     expect(window.leastResponse).toBe(10);
-    for (let now = 10_000; now <= 10_500; now += 100) window.answered(100, BLOCK, now, 0, BLOCK);
+    for (let now = 10_000; now <= 10_500; now += 100) window.answered(100, BLOCK, now, 0, BLOCK, true);
     expect(window.leastResponse).toBe(100);
   });
 
   test('an answer that took no time is one all the same', () => {
     const window = new RequestWindow();
-    for (let i = 0; i < 10; i++) window.answered(0, 4 * BLOCK, 0, 0, BLOCK);
+    for (let i = 0; i < 10; i++) window.answered(0, 4 * BLOCK, 0, 0, BLOCK, true);
     expect(window.path(BLOCK)).toBeCloseTo(4);
   });
 });

@@ -182,6 +182,17 @@ describe('pipelining', () => {
   });
 
   test.each([
+    [10, 7],
+    [11, 5],
+  ])('of %d givers, one that answers at once owes %d blocks after its first', (givers, owed) => {
+    const world = makeSwarm({ pieces: 4000 });
+    const peers = Array.from({ length: givers }, () => world.connect({ pieces: 'all' }));
+    for (const { neighbour } of peers) world.swarm.unchoke(neighbour);
+    world.answer(peers[0] as Peer);
+    expect(peers[0]?.link.wanted).toHaveLength(owed);
+  });
+
+  test.each([
     ['grows where ten own agents give: nobody else fills a pause', 10, true],
     ['is what the path holds where eleven do', 11, false],
   ])('towards the end, what an own agent owes %s', (_, givers, grows) => {
