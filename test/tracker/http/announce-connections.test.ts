@@ -119,8 +119,8 @@ describe('connections whose peers do not read', () => {
     for (const server of servers.splice(0)) server.close();
   });
 
-  /** A client that asks for many long answers and reads none; resolves when its connection has ended here. */
-  async function mute(writeMilliseconds: number, requests: string): Promise<Promise<unknown>> {
+  /** A client that asks for many long answers and reads none; `ended` resolves when its connection has ended here. */
+  async function mute(writeMilliseconds: number, requests: string): Promise<{ ended: Promise<unknown> }> {
     connections = new AnnounceConnections({
       answer: () => LONG,
       handOver: (socket) => socket.destroy(),
@@ -140,25 +140,25 @@ describe('connections whose peers do not read', () => {
     clients.push(client);
     const [socket] = await accepted;
     connections.take(socket);
-    const ended = once(socket, 'close');
+    const ended = new Promise((resolve) => socket.once('close', resolve));
     await until('what it does not read waits', () => socket.writableLength > 0 || socket.destroyed);
-    return ended;
+    return { ended };
   }
 
   test('are ended when their time is over', async () => {
-    const ended = await mute(50, ANNOUNCE.repeat(20));
+    const { ended } = await mute(50, ANNOUNCE.repeat(20));
     await ended;
   });
 
   test('do not hold up the end of the tracker', async () => {
-    const ended = await mute(3_600_000, ANNOUNCE.repeat(20));
+    const { ended } = await mute(3_600_000, ANNOUNCE.repeat(20));
     connections.close();
     await ended;
   });
 
   test('are ended after the last answer too', async () => {
     const last = get(`/announce?${announceQuery()}`, 'Connection: close\r\n');
-    await await mute(3_600_000, ANNOUNCE.repeat(19) + last);
+    await (await mute(3_600_000, ANNOUNCE.repeat(19) + last)).ended;
   });
 });
 
