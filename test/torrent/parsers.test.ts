@@ -9,7 +9,7 @@ import { isTorrentError, type TorrentErrorCode } from '../../torrent/errors.ts';
 import { parseMagnet } from '../../torrent/magnet.ts';
 import { MAX_METAINFO_BYTES, parseInfo, parseMetainfo } from '../../torrent/metainfo.ts';
 import { addressOfBytes } from '../../torrent/session/address-bytes.ts';
-import { decodeResume, encodeResume } from '../../torrent/storage/resume.ts';
+import { decodeResume, encodeResume } from '../../torrent/storage/resume/resume.ts';
 import { encodeExtensionHandshake, parseExtensionHandshake } from '../../torrent/wire/extension.ts';
 import { encodeHandshake, HandshakeReader } from '../../torrent/wire/handshake.ts';
 import { MessageReader } from '../../torrent/wire/message-reader.ts';

@@ -7,7 +7,7 @@ import { openStorage } from '../../../torrent/storage/storage.ts';
 import { until } from '../../base/until.ts';
 import { failureOf } from '../failure.ts';
 import { makeFolder, makeTorrent } from '../storage/content.ts';
-import { FaultyDisk } from '../storage/faulty-disk.ts';
+import { FaultyDisk } from '../storage/disk/faulty-disk.ts';
 import {
   addressOf,
   afterwards,

@@ -3,8 +3,8 @@
 // Measured (a leecher of 1 GiB on 2 cores): hashing and writing took 2.0 of 3.1 s of the main loop's CPU time. A thread
 // takes some 60 ms of CPU time to start, when there is least of it to spare: only pieces that come fast are worth one.
 import { Worker } from 'node:worker_threads';
-import { TorrentError } from '../errors.ts';
-import { workerUrl } from '../worker-url.ts';
+import { TorrentError } from '../../errors.ts';
+import { workerUrl } from '../../worker-url.ts';
 import type { PiecePart, PieceWrite, PieceWritten, WrittenPart } from './piece-write.ts';
 
 /** A thread without work ends after this long: it holds some 10 MB. */
@@ -141,7 +141,7 @@ export class PieceThread {
   }
 
   #start(): Worker {
-    const worker = new Worker(workerUrl('storage/piece-worker'), { resourceLimits: RESOURCE_LIMITS });
+    const worker = new Worker(workerUrl('storage/writing/piece-worker'), { resourceLimits: RESOURCE_LIMITS });
     worker.on('online', () => {
       this.#isReady = this.#worker === worker;
     });

@@ -20,12 +20,12 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import type { PieceStorage } from '../../../torrent/storage/piece-storage.ts';
-import { PieceThread } from '../../../torrent/storage/piece-thread.ts';
-import { ReadCache } from '../../../torrent/storage/read-cache.ts';
-import { openStorage, type StorageOptions } from '../../../torrent/storage/storage.ts';
-import { rejectionOf } from '../failure.ts';
-import { makeFolder, makeTorrent, PIECE } from './content.ts';
+import type { PieceStorage } from '../../../../torrent/storage/piece-storage.ts';
+import { ReadCache } from '../../../../torrent/storage/reading/read-cache.ts';
+import { openStorage, type StorageOptions } from '../../../../torrent/storage/storage.ts';
+import { PieceThread } from '../../../../torrent/storage/writing/piece-thread.ts';
+import { rejectionOf } from '../../failure.ts';
+import { makeFolder, makeTorrent, PIECE } from '../content.ts';
 import { FaultyDisk } from './faulty-disk.ts';
 
 const { metainfo, piece, content } = makeTorrent([

@@ -1,9 +1,9 @@
 import { hash } from 'node:crypto';
 import { expect, jest, test } from '@jest/globals';
-import { forEachOf, hashPieces, readStamps } from '../../../torrent/storage/check.ts';
-import type { TorrentFiles } from '../../../torrent/storage/files.ts';
-import { Layout } from '../../../torrent/storage/layout.ts';
-import { makeTorrent, PIECE } from './content.ts';
+import { forEachOf, hashPieces, readStamps } from '../../../../torrent/storage/checking/check.ts';
+import type { TorrentFiles } from '../../../../torrent/storage/disk/files.ts';
+import { Layout } from '../../../../torrent/storage/layout.ts';
+import { makeTorrent, PIECE } from '../content.ts';
 
 test('hashing from memory, which never waits, still lets everything else go on', async () => {
   const { metainfo, content } = makeTorrent([{ path: 'a', length: 30 * PIECE }]);

@@ -1,12 +1,12 @@
 // The files of one torrent, opened as they are needed. Invariants: a file that is written to has its exact length
 // from its first write on (sparse until it is filled); and how each file looked after the last change of ours is
 // known, so that what somebody else does to it is noticed, and never silently filled up or written into nothing.
-import { isTorrentError, TorrentError } from '../errors.ts';
-import type { Metainfo, TorrentFile } from '../metainfo.ts';
+import { isTorrentError, TorrentError } from '../../errors.ts';
+import type { Metainfo, TorrentFile } from '../../metainfo.ts';
+import type { FileTrace, WrittenPart } from '../writing/piece-write.ts';
 import { type Disk, diskError, type FileStatus, readFully, systemCode, writeFully } from './disk.ts';
 import type { Folder } from './folder.ts';
 import { OpenFile, type OpenFiles } from './open-files.ts';
-import type { FileTrace, WrittenPart } from './piece-write.ts';
 
 const NANOSECONDS = 1_000_000_000n;
 

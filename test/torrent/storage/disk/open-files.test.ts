@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { OpenFile, OpenFiles } from '../../../torrent/storage/open-files.ts';
+import { OpenFile, OpenFiles } from '../../../../torrent/storage/disk/open-files.ts';
 import { FaultyDisk } from './faulty-disk.ts';
 
 test('256 files of a process stay open, those that were used last', () => {

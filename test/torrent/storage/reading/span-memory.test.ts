@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { MemoryShare } from '../../../torrent/memory-ledger.ts';
-import { SpanMemory } from '../../../torrent/storage/span-memory.ts';
+import { MemoryShare } from '../../../../torrent/memory-ledger.ts';
+import { SpanMemory } from '../../../../torrent/storage/reading/span-memory.ts';
 
 const MIB = 1024 * 1024;
 

@@ -1,6 +1,6 @@
 // The real disk with faults on demand. Invariant: what is not told to fail works as on the real disk.
 import { basename } from 'node:path';
-import { type Disk, type FileStatus, nodeDisk } from '../../../torrent/storage/disk.ts';
+import { type Disk, type FileStatus, nodeDisk } from '../../../../torrent/storage/disk/disk.ts';
 
 /** An operating system's error. */
 function systemError(code: string): Error {

@@ -1,13 +1,13 @@
 // Finding out which pieces lie on disk. Invariant: a piece is believed only if the resume data vouches for it
 // and every file it touches looks exactly as it did then; or if its bytes pass their hash now.
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Bitfield } from '../bitfield.ts';
-import { TorrentError } from '../errors.ts';
-import type { Metainfo } from '../metainfo.ts';
-import type { TorrentFiles } from './files.ts';
-import type { Layout } from './layout.ts';
+import type { Bitfield } from '../../bitfield.ts';
+import { TorrentError } from '../../errors.ts';
+import type { Metainfo } from '../../metainfo.ts';
+import type { TorrentFiles } from '../disk/files.ts';
+import type { Layout } from '../layout.ts';
+import { type FileStamp, isSameStamp, type ResumeData } from '../resume/resume.ts';
 import type { PieceHash } from './piece-hash.ts';
-import { type FileStamp, isSameStamp, type ResumeData } from './resume.ts';
 
 /** Pieces that are read and hashed at the same time: one on the disk, one on the processor. */
 const CONCURRENT_PIECES = 2;

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from '@jest/globals';
-import { hashPiece } from '../../../torrent/storage/piece-hash.ts';
+import { hashPiece } from '../../../../torrent/storage/checking/piece-hash.ts';
 
 const MIB = 1024 * 1024;
 

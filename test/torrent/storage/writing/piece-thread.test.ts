@@ -3,9 +3,9 @@ import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { PieceThread } from '../../../torrent/storage/piece-thread.ts';
-import { openStorage } from '../../../torrent/storage/storage.ts';
-import { makeFolder, makeTorrent, PIECE } from './content.ts';
+import { openStorage } from '../../../../torrent/storage/storage.ts';
+import { PieceThread } from '../../../../torrent/storage/writing/piece-thread.ts';
+import { makeFolder, makeTorrent, PIECE } from '../content.ts';
 
 let folder: string;
 let remove: () => void;

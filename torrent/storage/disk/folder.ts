@@ -4,8 +4,8 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { join } from 'node:path';
-import { OPEN_CONTENT } from '../content-files.ts';
-import { TorrentError } from '../errors.ts';
+import { OPEN_CONTENT } from '../../content-files.ts';
+import { TorrentError } from '../../errors.ts';
 import { type Disk, diskError, type FileStatus, systemCode } from './disk.ts';
 import { OpenFile } from './open-files.ts';
 

@@ -4,11 +4,11 @@
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { dirname } from 'node:path';
-import { decodeBencode, encodeBencode, isDictionary } from '../bencode.ts';
-import { Bitfield } from '../bitfield.ts';
-import { isTorrentError } from '../errors.ts';
-import type { Metainfo } from '../metainfo.ts';
-import { type Disk, diskError, readFully, writeFully } from './disk.ts';
+import { decodeBencode, encodeBencode, isDictionary } from '../../bencode.ts';
+import { Bitfield } from '../../bitfield.ts';
+import { isTorrentError } from '../../errors.ts';
+import type { Metainfo } from '../../metainfo.ts';
+import { type Disk, diskError, readFully, writeFully } from '../disk/disk.ts';
 
 /** How a file looked when its pieces were last known to be good. */
 export interface FileStamp {

@@ -1,9 +1,9 @@
 // Pieces of which memory cannot hold all, until they are whole: a file without a name beside the content. Invariants: a
 // piece has a slot of its own from its first block to forget(), and no other has it before what is under way there has
 // ended; the file is there only while a piece is; nothing of it is ever given to a peer or a reader.
-import { TorrentError } from '../errors.ts';
-import { type Disk, diskError, readFully, writeFully } from './disk.ts';
-import type { Folder } from './folder.ts';
+import { TorrentError } from '../../errors.ts';
+import { type Disk, diskError, readFully, writeFully } from '../disk/disk.ts';
+import type { Folder } from '../disk/folder.ts';
 
 /** Where a piece lies. */
 interface Slot {

@@ -3,10 +3,10 @@
 // forgotten when a file was changed by somebody else.
 // A span never reaches beyond its piece: peers ask for pieces in random order, so that reading the next ones along
 // was measured to cost a seed of 64 KiB pieces 1.8 times the CPU time.
-import { TorrentError } from '../errors.ts';
-import type { Metainfo } from '../metainfo.ts';
-import type { TorrentFiles } from './files.ts';
-import type { Layout } from './layout.ts';
+import { TorrentError } from '../../errors.ts';
+import type { Metainfo } from '../../metainfo.ts';
+import type { TorrentFiles } from '../disk/files.ts';
+import type { Layout } from '../layout.ts';
 import type { ReadCache } from './read-cache.ts';
 
 /** Bytes that are read from disk at once when a block is asked for. */

@@ -3,12 +3,17 @@ import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { decodeBencode, type Encodable, encodeBencode } from '../../../torrent/bencode.ts';
-import { Bitfield } from '../../../torrent/bitfield.ts';
-import { decodeResume, encodeResume, type ResumeData, readResume } from '../../../torrent/storage/resume.ts';
-import { fuzzParameters, mutated } from '../fuzz.ts';
-import { makeFolder, makeTorrent } from './content.ts';
-import { FaultyDisk } from './faulty-disk.ts';
+import { decodeBencode, type Encodable, encodeBencode } from '../../../../torrent/bencode.ts';
+import { Bitfield } from '../../../../torrent/bitfield.ts';
+import {
+  decodeResume,
+  encodeResume,
+  type ResumeData,
+  readResume,
+} from '../../../../torrent/storage/resume/resume.ts';
+import { fuzzParameters, mutated } from '../../fuzz.ts';
+import { makeFolder, makeTorrent } from '../content.ts';
+import { FaultyDisk } from '../disk/faulty-disk.ts';
 
 const { metainfo } = makeTorrent([
   { path: 'a', length: 100_000 },

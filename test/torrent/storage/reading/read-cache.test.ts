@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
-import { MemoryShare } from '../../../torrent/memory-ledger.ts';
-import { ReadCache } from '../../../torrent/storage/read-cache.ts';
-import { until } from '../../base/until.ts';
+import { MemoryShare } from '../../../../torrent/memory-ledger.ts';
+import { ReadCache } from '../../../../torrent/storage/reading/read-cache.ts';
+import { until } from '../../../base/until.ts';
 
 test('a cache keeps what was used last, within its bound', () => {
   const cache = new ReadCache(new MemoryShare(450));

@@ -1,6 +1,6 @@
 // Bytes that were read just now, for all torrents of a process, so that one read from disk serves
 // every peer that asks. Invariant: the cache holds at most two thirds of its share of the ledger, and has the use of what it holds.
-import { type MemoryShare, processMemory } from '../memory-ledger.ts';
+import { type MemoryShare, processMemory } from '../../memory-ledger.ts';
 import { SpanMemory } from './span-memory.ts';
 
 /** Part of the share that is kept for the next readers; the rest is for what is lent and for spare buffers. */

@@ -3,7 +3,7 @@
 import * as fs from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { promisify, types } from 'node:util';
-import { TorrentError, type TorrentErrorCode } from '../errors.ts';
+import { TorrentError, type TorrentErrorCode } from '../../errors.ts';
 
 /** What is asked about an open file or folder. */
 export interface FileStatus {

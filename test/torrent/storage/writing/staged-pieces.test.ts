@@ -2,14 +2,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { MemoryStorage } from '../../../torrent/storage/memory.ts';
-import { OpenFiles } from '../../../torrent/storage/open-files.ts';
-import type { PieceStorage } from '../../../torrent/storage/piece-storage.ts';
-import { ReadCache } from '../../../torrent/storage/read-cache.ts';
-import { openStorage, type StorageOptions } from '../../../torrent/storage/storage.ts';
-import { rejectionOf } from '../failure.ts';
-import { makeFolder, makeTorrent } from './content.ts';
-import { FaultyDisk } from './faulty-disk.ts';
+import { OpenFiles } from '../../../../torrent/storage/disk/open-files.ts';
+import { MemoryStorage } from '../../../../torrent/storage/memory.ts';
+import type { PieceStorage } from '../../../../torrent/storage/piece-storage.ts';
+import { ReadCache } from '../../../../torrent/storage/reading/read-cache.ts';
+import { openStorage, type StorageOptions } from '../../../../torrent/storage/storage.ts';
+import { rejectionOf } from '../../failure.ts';
+import { makeFolder, makeTorrent } from '../content.ts';
+import { FaultyDisk } from '../disk/faulty-disk.ts';
 
 const KIB = 1024;
 const PIECE = 512 * KIB;

@@ -1,13 +1,13 @@
 // Held pieces in files that somebody else changed. Invariant: a suspect is not read before it was hashed again since
 // its files were last found to have been changed; what then fails is held no more, and is told once.
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { Mutex } from '../../base/index.ts';
-import { Bitfield } from '../bitfield.ts';
-import { isTorrentError, TorrentError } from '../errors.ts';
-import type { Metainfo } from '../metainfo.ts';
+import { Mutex } from '../../../base/index.ts';
+import { Bitfield } from '../../bitfield.ts';
+import { isTorrentError, TorrentError } from '../../errors.ts';
+import type { Metainfo } from '../../metainfo.ts';
+import type { TorrentFiles } from '../disk/files.ts';
+import type { Layout } from '../layout.ts';
 import { forEachOf, hashPieces } from './check.ts';
-import type { TorrentFiles } from './files.ts';
-import type { Layout } from './layout.ts';
 import type { PieceHash } from './piece-hash.ts';
 
 /** Files that are looked at at the same time. */

@@ -2,7 +2,7 @@
 // has the use of are never written to; the share of the ledger is charged for all that are in use.
 // A new buffer for every span was measured to cost a seed a third of its CPU time: memory outside of the heap sets
 // off full garbage collections.
-import type { MemoryAccount, MemoryShare } from '../memory-ledger.ts';
+import type { MemoryAccount, MemoryShare } from '../../memory-ledger.ts';
 
 /** Part of the share for spare buffers, kept for the next spans. */
 const SPARE_PART = 1 / 6;

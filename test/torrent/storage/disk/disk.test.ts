@@ -2,8 +2,8 @@ import { constants } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { DirectOrPool, diskFor, distantDisk, nodeDisk } from '../../../torrent/storage/disk.ts';
-import { makeFolder } from './content.ts';
+import { DirectOrPool, diskFor, distantDisk, nodeDisk } from '../../../../torrent/storage/disk/disk.ts';
+import { makeFolder } from '../content.ts';
 
 test('reads and writes go the direct way until one is slow, and again once the pool is quick', async () => {
   let now = 0;
