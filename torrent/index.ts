@@ -18,6 +18,6 @@ export * from './memory-ledger.ts';
 export * from './metainfo.ts';
 export { nameFault } from './paths.ts';
 export * from './storage/memory.ts';
+export * from './storage/open-storage.ts';
 export * from './storage/piece-storage.ts';
-export * from './storage/storage.ts';
 export { boundYoungGeneration } from './young-generation.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, expect, test } from '@jest/globals';
 import { encodeBencode } from '../../../torrent/bencode.ts';
 import { MemoryStorage } from '../../../torrent/storage/memory.ts';
-import { openStorage } from '../../../torrent/storage/storage.ts';
+import { openStorage } from '../../../torrent/storage/open-storage.ts';
 import { BLOCK_BYTES } from '../../../torrent/wire/messages.ts';
 import { until } from '../../base/until.ts';
 import { makeFolder, makeTorrent } from '../storage/content.ts';

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { MemoryStorage } from '../../../torrent/storage/memory.ts';
-import { openStorage } from '../../../torrent/storage/storage.ts';
+import { openStorage } from '../../../torrent/storage/open-storage.ts';
 import { makeFolder, makeTorrent } from '../storage/content.ts';
 import { addressOf, afterwards, closeAll, completion, startSession } from './harness.ts';
 

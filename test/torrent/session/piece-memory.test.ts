@@ -5,7 +5,7 @@ import { afterEach, expect, test } from '@jest/globals';
 import { Bitfield } from '../../../torrent/bitfield.ts';
 import { MemoryLedger, MIN_MEMORY_BYTES } from '../../../torrent/memory-ledger.ts';
 import { MemoryStorage } from '../../../torrent/storage/memory.ts';
-import { openStorage } from '../../../torrent/storage/storage.ts';
+import { openStorage } from '../../../torrent/storage/open-storage.ts';
 import { until } from '../../base/until.ts';
 import { makeFolder, makeTorrent } from '../storage/content.ts';
 import { addressOf, afterwards, closeAll, completion, startSession } from './harness.ts';

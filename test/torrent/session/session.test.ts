@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { MemoryStorage } from '../../../torrent/storage/memory.ts';
-import { openStorage } from '../../../torrent/storage/storage.ts';
+import { openStorage } from '../../../torrent/storage/open-storage.ts';
 import { until } from '../../base/until.ts';
 import { failureOf } from '../failure.ts';
 import { makeFolder, makeTorrent } from '../storage/content.ts';

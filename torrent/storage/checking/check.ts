@@ -5,6 +5,7 @@ import type { Bitfield } from '../../bitfield.ts';
 import { TorrentError } from '../../errors.ts';
 import type { Metainfo } from '../../metainfo.ts';
 import type { TorrentFiles } from '../disk/files.ts';
+import { forEachOf } from '../for-each-of.ts';
 import type { Layout } from '../layout.ts';
 import { type FileStamp, isSameStamp, type ResumeData } from '../resume/resume.ts';
 import type { PieceHash } from './piece-hash.ts';
@@ -17,27 +18,6 @@ const CONCURRENT_FILES = 8;
 
 /** Reading and hashing gives way to everything else after this long: both may be done without ever waiting. */
 const LONGEST_RUN_MILLISECONDS = 5;
-
-/** Runs `work` for each item, at most `limit` at a time; the first failure ends it. */
-export async function forEachOf<T>(
-  items: Iterable<T>,
-  limit: number,
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  const iterator = items[Symbol.iterator]();
-  let failed = false;
-  const run = async () => {
-    for (let next = iterator.next(); !next.done && !failed; next = iterator.next()) {
-      try {
-        await work(next.value);
-      } catch (error) {
-        failed = true;
-        throw error;
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: limit }, run));
-}
 
 /** What the disk says about every file; undefined for those that are not there, empty or padding. */
 export async function readStamps(

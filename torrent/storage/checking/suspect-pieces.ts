@@ -6,8 +6,9 @@ import { Bitfield } from '../../bitfield.ts';
 import { isTorrentError, TorrentError } from '../../errors.ts';
 import type { Metainfo } from '../../metainfo.ts';
 import type { TorrentFiles } from '../disk/files.ts';
+import { forEachOf } from '../for-each-of.ts';
 import type { Layout } from '../layout.ts';
-import { forEachOf, hashPieces } from './check.ts';
+import { hashPieces } from './check.ts';
 import type { PieceHash } from './piece-hash.ts';
 
 /** Files that are looked at at the same time. */

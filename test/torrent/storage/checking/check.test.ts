@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { expect, jest, test } from '@jest/globals';
-import { forEachOf, hashPieces, readStamps } from '../../../../torrent/storage/checking/check.ts';
+import { hashPieces, readStamps } from '../../../../torrent/storage/checking/check.ts';
 import type { TorrentFiles } from '../../../../torrent/storage/disk/files.ts';
 import { Layout } from '../../../../torrent/storage/layout.ts';
 import { makeTorrent, PIECE } from '../content.ts';
@@ -36,27 +36,6 @@ test('hashing from memory, which never waits, still lets everything else go on',
   expect(good).toBe(30);
   // 60 ms of hashing, in runs of about 5 ms.
   expect(turns).toBeGreaterThanOrEqual(5);
-});
-
-test('work on a list is done so many at a time, and ends at the first failure', async () => {
-  let running = 0;
-  let most = 0;
-  const done: number[] = [];
-  await forEachOf([1, 2, 3, 4, 5], 2, async (item) => {
-    most = Math.max(most, ++running);
-    await new Promise((resolve) => setImmediate(resolve));
-    running--;
-    done.push(item);
-  });
-  expect([most, done]).toEqual([2, [1, 2, 3, 4, 5]]);
-
-  const begun: number[] = [];
-  const failing = forEachOf([1, 2, 3, 4, 5], 1, async (item) => {
-    begun.push(item);
-    if (item === 2) throw new Error('two');
-  });
-  await expect(failing).rejects.toThrow('two');
-  expect(begun).toEqual([1, 2]);
 });
 
 test('two pieces are read at the same time, and eight files are looked at', async () => {

@@ -20,9 +20,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { openStorage, type StorageOptions } from '../../../../torrent/storage/open-storage.ts';
 import type { PieceStorage } from '../../../../torrent/storage/piece-storage.ts';
 import { ReadCache } from '../../../../torrent/storage/reading/read-cache.ts';
-import { openStorage, type StorageOptions } from '../../../../torrent/storage/storage.ts';
 import { PieceThread } from '../../../../torrent/storage/writing/piece-thread.ts';
 import { rejectionOf } from '../../failure.ts';
 import { makeFolder, makeTorrent, PIECE } from '../content.ts';

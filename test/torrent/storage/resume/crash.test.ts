@@ -3,9 +3,9 @@ import { existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { openStorage } from '../../../../torrent/storage/open-storage.ts';
 import type { PieceStorage } from '../../../../torrent/storage/piece-storage.ts';
 import { ReadCache } from '../../../../torrent/storage/reading/read-cache.ts';
-import { openStorage } from '../../../../torrent/storage/storage.ts';
 import { fuzzParameters } from '../../fuzz.ts';
 import { makeFolder, makeTorrent, PIECE } from '../content.ts';
 

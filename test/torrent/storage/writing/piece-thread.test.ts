@@ -3,7 +3,7 @@ import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { openStorage } from '../../../../torrent/storage/storage.ts';
+import { openStorage } from '../../../../torrent/storage/open-storage.ts';
 import { PieceThread } from '../../../../torrent/storage/writing/piece-thread.ts';
 import { makeFolder, makeTorrent, PIECE } from '../content.ts';
 
