@@ -8,7 +8,7 @@ import { parseAnnounceReply } from '../../torrent/discovery/announce-reply.ts';
 import { isTorrentError, type TorrentErrorCode } from '../../torrent/errors.ts';
 import { parseMagnet } from '../../torrent/magnet.ts';
 import { MAX_METAINFO_BYTES, parseInfo, parseMetainfo } from '../../torrent/metainfo.ts';
-import { addressOfBytes } from '../../torrent/session/address-bytes.ts';
+import { addressOfBytes } from '../../torrent/session/peers/address-bytes.ts';
 import { decodeResume, encodeResume } from '../../torrent/storage/resume/resume.ts';
 import { encodeExtensionHandshake, parseExtensionHandshake } from '../../torrent/wire/extension.ts';
 import { encodeHandshake, HandshakeReader } from '../../torrent/wire/handshake.ts';

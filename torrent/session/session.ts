@@ -8,13 +8,14 @@ import { type MemoryLedger, processMemory } from '../memory-ledger.ts';
 import { parseInfo } from '../metainfo.ts';
 import { TokenBucket } from '../swarm/token-bucket.ts';
 import { TICK_MILLISECONDS } from '../swarm/tunables.ts';
-import { AcceptedGreetings } from './accepted-greetings.ts';
-import { ACCEPT_OPTIONS } from './accepted-socket.ts';
-import type { PeerConnection } from './connection-owner.ts';
-import { Greeting } from './greeting.ts';
+import { AcceptedGreetings } from './greeting/accepted-greetings.ts';
+import { Greeting } from './greeting/greeting.ts';
+import { ShownPieces } from './greeting/shown-pieces.ts';
 import { MetadataFetch } from './metadata/fetch.ts';
-import { plainHost } from './peer-socket.ts';
-import { ShownPieces } from './shown-pieces.ts';
+import { ACCEPT_OPTIONS } from './peers/accepted-socket.ts';
+import type { PeerConnection } from './peers/connection-owner.ts';
+import { plainHost } from './peers/peer-socket.ts';
+import { boundUnsentBytes } from './peers/unsent-bytes.ts';
 import type { TorrentSurroundings } from './surroundings.ts';
 import type { SwarmMember } from './swarm-member.ts';
 import { JoinedTorrent } from './torrent.ts';
@@ -27,7 +28,6 @@ import type {
   TorrentSession,
   TransferLimits,
 } from './types.ts';
-import { boundUnsentBytes } from './unsent-bytes.ts';
 
 const DEFAULT_MAX_CONNECTIONS = 500;
 
