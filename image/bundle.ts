@@ -35,7 +35,7 @@ export interface Bundle {
 const ENTRY_POINTS = {
   enxame: 'cli/enxame.ts',
   'hash-worker': 'torrent/hash-worker.ts',
-  'piece-worker': 'torrent/storage/piece-worker.ts',
+  'piece-worker': 'torrent/storage/writing/piece-worker.ts',
 };
 
 /** @throws Error if something in it works from the sources only */

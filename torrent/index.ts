@@ -18,7 +18,7 @@ export * from './memory-ledger.ts';
 export * from './metainfo.ts';
 export { nameFault } from './paths.ts';
 export * from './storage/memory.ts';
+export * from './storage/open-storage.ts';
 export * from './storage/piece-storage.ts';
-export * from './storage/storage.ts';
 export { hostNetwork } from './swarm/host-network.ts';
 export { boundYoungGeneration } from './young-generation.ts';

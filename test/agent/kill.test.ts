@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { afterEach, expect, test } from '@jest/globals';
 import type { ContentRevision } from '../../api/index.ts';
 import { parseMetainfo } from '../../torrent/index.ts';
-import { decodeResume } from '../../torrent/storage/resume.ts';
+import { decodeResume } from '../../torrent/storage/resume/resume.ts';
 import { until } from '../base/until.ts';
 import type { ProcessReport, ProcessSettings } from './agent-process.ts';
 import { UID } from './fake-cluster.ts';

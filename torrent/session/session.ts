@@ -1,20 +1,18 @@
-// The engine: one listening port, one tick, one set of limits, many torrents. Invariants: connections of all
-// torrents together never exceed maxConnections; connections without a handshake are bounded in number and time.
+// The engine: one listening port, one tick, one set of limits, many torrents. Invariant: connections of all torrents
+// together never exceed maxConnections.
 import { randomBytes } from 'node:crypto';
-import { createServer, type Server, type Socket } from 'node:net';
 import { type Logger, type Stopwatch, systemClock } from '../../base/index.ts';
 import { TorrentError } from '../errors.ts';
 import { type MemoryLedger, processMemory } from '../memory-ledger.ts';
 import { parseInfo } from '../metainfo.ts';
 import { TokenBucket } from '../swarm/token-bucket.ts';
 import { TICK_MILLISECONDS } from '../swarm/tunables.ts';
-import { AcceptedGreetings } from './accepted-greetings.ts';
-import { ACCEPT_OPTIONS } from './accepted-socket.ts';
-import type { PeerConnection } from './connection-owner.ts';
-import { Greeting } from './greeting.ts';
+import type { Greeting } from './greeting/greeting.ts';
+import { ShownPieces } from './greeting/shown-pieces.ts';
+import { Listener } from './listener.ts';
 import { MetadataFetch } from './metadata/fetch.ts';
-import { plainHost } from './peer-socket.ts';
-import { ShownPieces } from './shown-pieces.ts';
+import type { PeerConnection } from './peers/connection-owner.ts';
+import { boundUnsentBytes } from './peers/unsent-bytes.ts';
 import type { TorrentSurroundings } from './surroundings.ts';
 import type { SwarmMember } from './swarm-member.ts';
 import { JoinedTorrent } from './torrent.ts';
@@ -27,18 +25,8 @@ import type {
   TorrentSession,
   TransferLimits,
 } from './types.ts';
-import { boundUnsentBytes } from './unsent-bytes.ts';
 
 const DEFAULT_MAX_CONNECTIONS = 500;
-
-/** Accepted sockets without a handshake. */
-const MAX_ACCEPTED_GREETINGS = 200;
-
-/** A peer that was refused has this long to see the end. */
-const REFUSED_MILLISECONDS = 1000;
-
-/** Listening there is listening on all addresses, of both families or of IPv4. */
-const EVERY_ADDRESS: readonly string[] = ['::', '0.0.0.0'];
 
 /** Azureus style: two letters and four digits of a version. */
 const PEER_ID_PREFIX = '-EX0100-';
@@ -57,12 +45,8 @@ export class Session implements TorrentSession {
   readonly #download: TokenBucket;
   readonly #members = new Map<string, SwarmMember>();
   readonly #dialled = new Set<Greeting>();
-  readonly #accepted = new AcceptedGreetings((host) => this.#isOurs(host));
-  readonly #refused = new Set<Greeting>();
+  readonly #listener: Listener;
   readonly #shownPieces: ShownPieces;
-  #server: Server | undefined;
-  #port = 0;
-  #localAddress: string | undefined;
   #ticking: NodeJS.Timeout | undefined;
   #ticks = 0;
   #closed: Promise<void> | undefined;
@@ -79,36 +63,30 @@ export class Session implements TorrentSession {
     this.#random = options.random ?? Math.random;
     this.#shownPieces = new ShownPieces(this.#clock);
     this.#memory = options.memory ?? processMemory;
+    this.#listener = new Listener({
+      peerId: this.peerId,
+      clock: this.#clock,
+      logger: this.#logger,
+      memberOf: (infoHash) => this.#members.get(infoHash.toString('hex')),
+      room: () => this.#maxConnections - this.#connectionCount(),
+      isOurs: (host) => this.#isOurs(host),
+    });
     const now = this.#clock.monotonic();
     this.#upload = new TokenBucket(options.limits?.uploadBytesPerSecond, now);
     this.#download = new TokenBucket(options.limits?.downloadBytesPerSecond, now);
   }
 
   get port(): number {
-    return this.#port;
+    return this.#listener.port;
   }
 
   async start(): Promise<{ port: number }> {
     if (this.#closed !== undefined) throw new TorrentError('Closed', 'the session is closed');
-    if (this.#server !== undefined) return { port: this.#port };
-    const server = createServer(ACCEPT_OPTIONS, (socket) => this.#accept(socket));
-    this.#server = server;
-    try {
-      await listening(server, this.#listen);
-    } catch (error) {
-      this.#server = undefined;
-      throw error;
-    }
-    server.on('error', (error) => this.#logger.error({ err: error }, 'the listening socket failed'));
-    const address = server.address();
-    if (typeof address === 'object' && address !== null) {
-      this.#port = address.port;
-      const host = plainHost(address.address);
-      this.#localAddress = EVERY_ADDRESS.includes(host) ? undefined : host;
-    }
+    if (this.#listener.isOpen) return { port: this.port };
+    await this.#listener.listen(this.#listen);
     this.#ticking = setInterval(() => this.#tick(), TICK_MILLISECONDS);
     for (const member of this.#members.values()) member.begin();
-    return { port: this.#port };
+    return { port: this.port };
   }
 
   add(options: AddTorrent): Torrent {
@@ -205,10 +183,11 @@ export class Session implements TorrentSession {
 
   async #close(): Promise<void> {
     const stopped = [...this.#members.values()].map((member) => member.stop());
-    const server = this.#server;
-    const unlistened =
-      server === undefined ? undefined : new Promise<void>((resolve) => server.close(() => resolve()));
-    for (const greeting of [...this.#dialled, ...this.#accepted, ...this.#refused]) this.#end(greeting);
+    const unlistened = this.#listener.close();
+    for (const greeting of [...this.#dialled]) {
+      this.#dialled.delete(greeting);
+      greeting.socket.close();
+    }
     await Promise.all(stopped);
     clearInterval(this.#ticking);
     await unlistened;
@@ -226,8 +205,8 @@ export class Session implements TorrentSession {
       download: this.#download,
       shownPieces: this.#shownPieces,
       client: CLIENT_NAME,
-      port: () => this.#port,
-      localAddress: () => this.#localAddress,
+      port: () => this.port,
+      localAddress: () => this.#listener.localAddress,
       hasRoom: () => this.#connectionCount() < this.#maxConnections,
       watch: (greeting) => this.#dialled.add(greeting),
       unwatch: (greeting) => this.#dialled.delete(greeting),
@@ -249,9 +228,7 @@ export class Session implements TorrentSession {
     for (const greeting of this.#dialled) {
       if (now >= greeting.deadline) greeting.abandon('no answer in time');
     }
-    for (const greeting of [...this.#accepted, ...this.#refused]) {
-      if (now >= greeting.deadline) this.#end(greeting);
-    }
+    this.#listener.tick(now);
     boundUnsentBytes(this.#connections(), this.#memory.unsent.limitBytes);
     // Another torrent is first at the limits every time.
     const members = [...this.#members.values()];
@@ -261,72 +238,8 @@ export class Session implements TorrentSession {
     }
   }
 
-  #accept(socket: Socket): void {
-    const address = { host: plainHost(socket.remoteAddress), port: socket.remotePort ?? 0 };
-    if (this.#closed !== undefined || !this.#makesPlace(address.host)) {
-      socket.on('error', () => undefined);
-      socket.destroy();
-      return;
-    }
-    let member: SwarmMember | undefined;
-    const greeting = Greeting.accept(socket, this.#clock.monotonic(), {
-      answer: (infoHash) => {
-        member = this.#members.get(infoHash.toString('hex'));
-        return member?.admits(address) === true ? this.peerId : undefined;
-      },
-      established: (done, handshake, rest) => {
-        this.#accepted.delete(done);
-        if (member === undefined) done.socket.close();
-        else member.established(done, handshake, rest);
-      },
-      failed: (done, reason) => {
-        this.#logger.debug({ peer: done.address, reason }, 'connection refused');
-        this.#refuse(done);
-      },
-    });
-    this.#accepted.add(greeting);
-  }
-
   #isOurs(host: string): boolean {
     for (const member of this.#members.values()) if (member.namedAsOurs(host)) return true;
     return false;
   }
-
-  /** True if an accepted socket of the host may wait for its handshake, be it in the place of another one. */
-  #makesPlace(host: string): boolean {
-    const room = this.#maxConnections - this.#connectionCount();
-    const place = this.#accepted.place(host, Math.min(room, MAX_ACCEPTED_GREETINGS));
-    if (place instanceof Greeting) this.#end(place);
-    return place !== 'none';
-  }
-
-  /** An encrypted opening ends with an orderly end, so that its peer comes back in clear. */
-  #refuse(greeting: Greeting): void {
-    if (!this.#accepted.delete(greeting)) return;
-    if (this.#refused.size >= MAX_ACCEPTED_GREETINGS) {
-      greeting.socket.close();
-      return;
-    }
-    greeting.socket.refuse();
-    greeting.deadline = this.#clock.monotonic() + REFUSED_MILLISECONDS;
-    this.#refused.add(greeting);
-  }
-
-  #end(greeting: Greeting): void {
-    this.#dialled.delete(greeting);
-    this.#accepted.delete(greeting);
-    this.#refused.delete(greeting);
-    greeting.socket.close();
-  }
-}
-
-/** Listens; without a host Node takes all addresses of both families, or of IPv4 where there is no IPv6. */
-function listening(server: Server, listen: { host?: string; port: number }): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(listen, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
 }

@@ -2,7 +2,7 @@
 import type { Metainfo } from '../metainfo.ts';
 import type { Swarm } from '../swarm/swarm.ts';
 import { TransferRate } from '../swarm/transfer-rate.ts';
-import type { PeerConnection } from './connection-owner.ts';
+import type { PeerConnection } from './peers/connection-owner.ts';
 import type { PeerSnapshot, TorrentProgress } from './types.ts';
 
 /** The rates that are shown are averaged over this long. */

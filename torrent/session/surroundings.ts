@@ -2,8 +2,8 @@
 import type { Logger, Stopwatch } from '../../base/index.ts';
 import type { MemoryLedger } from '../memory-ledger.ts';
 import type { TokenBucket } from '../swarm/token-bucket.ts';
-import type { Greeting } from './greeting.ts';
-import type { ShownPieces } from './shown-pieces.ts';
+import type { Greeting } from './greeting/greeting.ts';
+import type { ShownPieces } from './greeting/shown-pieces.ts';
 
 /** The session as one of its torrents sees it. */
 export interface TorrentSurroundings {

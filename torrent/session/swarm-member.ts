@@ -1,8 +1,8 @@
 // What a session knows of whatever it has under an info hash. Invariant: a connection that was established with the
 // info hash goes to exactly one of these.
 import type { PeerAddress } from '../discovery/discovery.ts';
-import type { PeerConnection } from './connection-owner.ts';
-import type { Established } from './dialler.ts';
+import type { PeerConnection } from './peers/connection-owner.ts';
+import type { Established } from './peers/dialler.ts';
 
 /** A torrent, or the search for its metadata. */
 export interface SwarmMember {

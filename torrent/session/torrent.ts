@@ -2,34 +2,33 @@
 // decides nothing itself; each event is handed to the one part that owns it.
 import { EventEmitter } from 'node:events';
 import type { Logger, Stopwatch } from '../../base/index.ts';
-import type { Discovery, PeerAddress } from '../discovery/discovery.ts';
-import { TorrentError } from '../errors.ts';
+import type { PeerAddress } from '../discovery/discovery.ts';
+import type { TorrentError } from '../errors.ts';
 import type { Metainfo } from '../metainfo.ts';
 import type { PieceStorage } from '../storage/piece-storage.ts';
-import type { BlockIntake, SwarmHost } from '../swarm/host.ts';
+import type { BlockIntake } from '../swarm/host.ts';
 import { PeerList } from '../swarm/peer-list.ts';
 import { OwnAddress } from '../swarm/peer-priority.ts';
 import { POLICIES } from '../swarm/policy/policies.ts';
 import { Swarm } from '../swarm/swarm.ts';
-import { MAX_KNOWN_ADDRESSES } from '../swarm/tunables.ts';
 import { WebSeeds } from '../web-seed/web-seeds.ts';
 import type { Handshake } from '../wire/handshake.ts';
-import { Connection } from './connection.ts';
-import type { ConnectionOwner, PeerConnection } from './connection-owner.ts';
-import { Connections } from './connections.ts';
-import { ExtensionProtocol } from './extension-protocol.ts';
-import type { Greeting } from './greeting.ts';
+import type { Greeting } from './greeting/greeting.ts';
 import { TorrentLimits } from './limits.ts';
-import { LostPieces } from './lost-pieces.ts';
 import { MetadataServing } from './metadata/serving.ts';
-import { Outbox } from './outbox.ts';
-import { PieceIntake } from './piece-intake.ts';
+import { Connection } from './peers/connection.ts';
+import type { ConnectionOwner, PeerConnection } from './peers/connection-owner.ts';
+import { Connections } from './peers/connections.ts';
+import { ExtensionProtocol } from './peers/extension-protocol.ts';
+import { Outbox } from './peers/outbox.ts';
+import { HeldContent } from './pieces/held-content.ts';
 import { ShownState, snapshotOf } from './shown-state.ts';
 import type { TorrentSurroundings } from './surroundings.ts';
 import type { SwarmMember } from './swarm-member.ts';
+import { TorrentDiscovery } from './torrent-discovery.ts';
+import { TorrentHost } from './torrent-host.ts';
 import type {
   AddTorrent,
-  LossPolicy,
   PeerSnapshot,
   Torrent,
   TorrentEvents,
@@ -49,24 +48,15 @@ export class JoinedTorrent
   readonly logger: Logger;
   readonly extensions: ExtensionProtocol;
   readonly #around: TorrentSurroundings;
-  readonly #discovery: readonly Discovery[];
+  readonly #discovery: TorrentDiscovery;
   readonly #peers: PeerList;
   readonly #connections: Connections;
-  readonly #intake: PieceIntake;
-  readonly #losses: LostPieces;
+  readonly #content: HeldContent;
   readonly #webSeeds: WebSeeds;
   readonly #outbox = new Outbox();
   readonly #limits: TorrentLimits;
   readonly #shown: ShownState;
   readonly #isSelfish: boolean;
-  readonly #lossPolicy: LossPolicy;
-  /** Hosts that a source of ours named. */
-  readonly #ours = new Set<string>();
-  #willFlushHaves = false;
-  /** It was complete once: nobody is told twice. */
-  #hasCompleted = false;
-  #discovering = false;
-  #neededAt: number;
   #stopped: Promise<void> | undefined;
 
   constructor(options: AddTorrent, around: TorrentSurroundings) {
@@ -79,15 +69,15 @@ export class JoinedTorrent
     this.logger = around.logger;
     this.#around = around;
     this.#isSelfish = options.seeding === 'selfish';
-    this.#discovery = options.discovery;
+    this.#discovery = new TorrentDiscovery(options.discovery, now);
     const policy = POLICIES[options.policy];
     this.#peers = new PeerList(policy.longestRedialMilliseconds, around.random);
     this.#limits = new TorrentLimits(options.limits, around, now);
-    this.#neededAt = now;
-    this.#intake = this.#makeIntake(now);
-    this.#lossPolicy = options.losses ?? (storage.have.isFull ? 'fail' : 'fetch');
-    this.#losses = this.#makeLosses();
-    const host = this.#host();
+    this.#content = this.#makeContent(options.losses);
+    const host = new TorrentHost(this.#content, this.#limits, {
+      banned: (identity, reason) => this.#banned(identity, reason),
+      flushHaves: () => this.swarm.flushHaves(),
+    });
     this.swarm = new Swarm({
       infoHash: metainfo.infoHash,
       pieceLength: metainfo.pieceLength,
@@ -150,11 +140,11 @@ export class JoinedTorrent
   }
 
   get error(): TorrentError | undefined {
-    return this.#intake.error;
+    return this.#content.error;
   }
 
   progress(): TorrentProgress {
-    return this.#shown.progress(this.#connections.all(), this.#bytesLeft, this.clock.monotonic());
+    return this.#shown.progress(this.#connections.all(), this.#content.bytesLeft, this.clock.monotonic());
   }
 
   peers(): PeerSnapshot[] {
@@ -172,7 +162,7 @@ export class JoinedTorrent
 
   resume(): void {
     if (this.#stopped !== undefined) return;
-    this.#intake.resume();
+    this.#content.resume();
     this.swarm.resume();
     this.begin();
   }
@@ -184,7 +174,7 @@ export class JoinedTorrent
   }
 
   async checkFiles(): Promise<void> {
-    if (this.#stopped === undefined) await this.#losses.look();
+    if (this.#stopped === undefined) await this.#content.look();
   }
 
   stop(): Promise<void> {
@@ -196,29 +186,26 @@ export class JoinedTorrent
 
   /** Begins to look for peers, once the session listens; nothing while paused. */
   begin(): void {
-    if (this.#discovering || this.paused || this.#stopped !== undefined || this.#around.port() === 0) return;
+    if (this.#discovery.hasBegun || this.paused || this.#stopped !== undefined || this.#around.port() === 0)
+      return;
     if (this.#isSelfish && this.complete) {
       this.stop();
       return;
     }
-    this.#discovering = true;
-    const swarm = {
-      infoHash: this.metainfo.infoHash,
-      peerId: this.#around.peerId,
-      port: this.#around.port(),
-      localAddress: this.#around.localAddress(),
-      progress: () => ({
-        uploaded: this.swarm.totals.uploadedBytes,
-        downloaded: this.swarm.totals.downloadedBytes,
-        left: this.#bytesLeft,
-      }),
-    };
-    for (const discovery of this.#discovery) {
-      discovery.start(swarm, (addresses) => {
-        if (discovery.namesOwn) this.#noteOurs(addresses);
-        this.addPeers(addresses);
-      });
-    }
+    this.#discovery.begin(
+      {
+        infoHash: this.metainfo.infoHash,
+        peerId: this.#around.peerId,
+        port: this.#around.port(),
+        localAddress: this.#around.localAddress(),
+        progress: () => ({
+          uploaded: this.swarm.totals.uploadedBytes,
+          downloaded: this.swarm.totals.downloadedBytes,
+          left: this.#content.bytesLeft,
+        }),
+      },
+      (addresses) => this.addPeers(addresses),
+    );
   }
 
   /** Connections that stand or are being made. */
@@ -236,19 +223,7 @@ export class JoinedTorrent
   }
 
   namedAsOurs(host: string): boolean {
-    return this.#ours.has(host);
-  }
-
-  #noteOurs(addresses: readonly PeerAddress[]): void {
-    for (const { host } of addresses) {
-      // The latest stay.
-      this.#ours.delete(host);
-      this.#ours.add(host);
-    }
-    for (const oldest of this.#ours) {
-      if (this.#ours.size <= MAX_KNOWN_ADDRESSES) break;
-      this.#ours.delete(oldest);
-    }
+    return this.#discovery.namedAsOurs(host);
   }
 
   /** Every 100 ms. */
@@ -260,7 +235,7 @@ export class JoinedTorrent
     this.#dial(now);
     this.#askForMore(now);
     this.extensions.tick(now);
-    this.#intake.tick(now);
+    this.#content.tick(now);
   }
 
   /** Both handshakes are exchanged. The greeting is nobody's any more. */
@@ -276,7 +251,7 @@ export class JoinedTorrent
   // ConnectionOwner
 
   get blocks(): BlockIntake {
-    return this.#intake;
+    return this.#content.intake;
   }
 
   flushSoon(connection: PeerConnection): void {
@@ -284,50 +259,24 @@ export class JoinedTorrent
   }
 
   readFailed(error: unknown): boolean {
-    if (this.#losses.accessFailed(error)) return true;
-    this.#intake.failed(error, 'reading');
-    return false;
+    return this.#content.readFailed(error);
   }
 
   closed(connection: PeerConnection, reason: string): void {
     this.#connections.closed(connection, reason);
   }
 
-  readonly #flushHaves = (): void => {
-    this.#willFlushHaves = false;
-    this.swarm.flushHaves();
-  };
-
-  #host(): SwarmHost {
-    const limits = this.#limits;
-    return {
-      memory: this.#intake,
-      pieceDropped: (piece) => this.#intake.drop(piece),
-      completed: () => this.#completed(),
-      banned: (identity, reason) => {
-        // The hashes of several pieces may name it one after the other.
-        if (this.#peers.isBanned(identity, true)) return;
-        this.#peers.ban(identity);
-        queueMicrotask(() => this.#connections.dropBanned(reason));
-        if (this.#webSeeds.ban(identity, reason)) return;
-        this.logger.warn({ infoHash: this.infoHashHex, host: identity, reason }, 'peer banned');
-      },
-      wakeForHaves: () => {
-        if (this.#willFlushHaves) return;
-        this.#willFlushHaves = true;
-        setImmediate(this.#flushHaves);
-      },
-      mayUpload: (now) => limits.mayUpload(now),
-      spendUpload: (bytes) => limits.spendUpload(bytes),
-      mayDownload: (now) =>
-        this.#lossPolicy !== 'withdraw' && !this.#intake.isBehind && limits.mayDownload(now),
-      spendDownload: (bytes) => limits.spendDownload(bytes),
-      refundDownload: (bytes) => limits.refundDownload(bytes),
-    };
+  #banned(identity: string, reason: string): void {
+    // The hashes of several pieces may name it one after the other.
+    if (this.#peers.isBanned(identity, true)) return;
+    this.#peers.ban(identity);
+    queueMicrotask(() => this.#connections.dropBanned(reason));
+    if (this.#webSeeds.ban(identity, reason)) return;
+    this.logger.warn({ infoHash: this.infoHashHex, host: identity, reason }, 'peer banned');
   }
 
-  #makeIntake(now: number): PieceIntake {
-    return new PieceIntake(this.storage, this.#around.memory, now, {
+  #makeContent(losses: AddTorrent['losses']): HeldContent {
+    return new HeldContent(this.storage, losses, this.#around, {
       wantsDigests: (piece) => this.swarm.wantsDigests(piece),
       verified: (piece, blockDigests) => {
         this.swarm.pieceVerified(piece, blockDigests);
@@ -339,7 +288,11 @@ export class JoinedTorrent
         this.swarm.pieceCorrupt(piece, blockDigests);
       },
       unwritten: (piece) => this.swarm.pieceUnwritten(piece),
-      fileChanged: (error) => this.#losses.accessFailed(error),
+      lost: (piece) => this.swarm.pieceLost(piece),
+      damaged: (pieces, files) => {
+        if (this.emit('damaged', pieces, files)) return;
+        this.logger.warn({ infoHash: this.infoHashHex, pieces, files }, 'pieces were lost on the disk');
+      },
       diskFailed: (error) => {
         this.swarm.pause();
         if (this.listenerCount('error') > 0) {
@@ -351,44 +304,13 @@ export class JoinedTorrent
           'the disk failed: the torrent is paused',
         );
       },
-    });
-  }
-
-  #makeLosses(): LostPieces {
-    return new LostPieces(this.storage, this.#lossPolicy, {
-      lost: (piece) => {
-        this.#intake.lost(piece);
-        this.swarm.pieceLost(piece);
+      isComplete: () => this.complete,
+      complete: () => {
+        this.#discovery.completed();
+        this.emit('complete');
+        if (this.#isSelfish) this.stop();
       },
-      damaged: (pieces, files) => {
-        if (this.emit('damaged', pieces, files)) return;
-        this.logger.warn({ infoHash: this.infoHashHex, pieces, files }, 'pieces were lost on the disk');
-      },
-      failed: (error) => this.#intake.failed(error, 'checking'),
     });
-  }
-
-  #completed(): void {
-    this.#intake.completed(this.clock.monotonic());
-    if (!this.#hasCompleted) void this.#confirm();
-  }
-
-  /** Nobody is told that it is complete before the files were looked at: what is lost is fetched again first. */
-  async #confirm(): Promise<void> {
-    const isSettled = await this.#losses.confirm();
-    if (!this.complete || this.#hasCompleted || this.error !== undefined || this.#stopped !== undefined)
-      return;
-    if (!isSettled) {
-      this.#intake.failed(
-        new TorrentError('FileChanged', 'files go on being changed by somebody else'),
-        'checking',
-      );
-      return;
-    }
-    this.#hasCompleted = true;
-    for (const discovery of this.#discovery) discovery.announce('completed');
-    this.emit('complete');
-    if (this.#isSelfish) this.stop();
   }
 
   // Peers
@@ -400,23 +322,17 @@ export class JoinedTorrent
 
   #askForMore(now: number): void {
     const { low } = this.swarm.policy.neighbours;
-    if (this.paused || this.complete || this.connectionCount >= low || !this.#discovering) return;
-    if (now - this.#neededAt < this.swarm.policy.needMoreMilliseconds) return;
-    this.#neededAt = now;
-    for (const discovery of this.#discovery) discovery.needMore();
-  }
-
-  get #bytesLeft(): number {
-    return this.metainfo.totalBytes - this.#intake.bytesHeld;
+    if (this.paused || this.complete || this.connectionCount >= low) return;
+    this.#discovery.needMore(now, this.swarm.policy.needMoreMilliseconds);
   }
 
   async #stop(): Promise<void> {
-    const left = this.#discovery.map((discovery) => discovery.stop());
+    const left = this.#discovery.stop();
     this.#connections.stopDialling('the torrent is stopped');
     this.swarm.pause();
     this.#webSeeds.end('the torrent is stopped');
     for (const neighbour of [...this.swarm.neighbours]) this.swarm.drop(neighbour, 'the torrent is stopped');
-    const outcomes = await Promise.allSettled([...left, this.#losses.stop(), this.#intake.close()]);
+    const outcomes = await Promise.allSettled([left, this.#content.stop()]);
     for (const outcome of outcomes) {
       // Once the disk has failed, that it fails again is no news.
       if (outcome.status === 'fulfilled' || this.error !== undefined) continue;

@@ -3,9 +3,9 @@
 import { Bitfield } from '../bitfield.ts';
 import { TorrentError } from '../errors.ts';
 import type { Metainfo } from '../metainfo.ts';
-import { hashPiece } from './piece-hash.ts';
+import { hashPiece } from './checking/piece-hash.ts';
+import type { LookOutcome } from './checking/suspect-pieces.ts';
 import type { PieceStorage } from './piece-storage.ts';
-import type { LookOutcome } from './suspect-pieces.ts';
 
 /** A PieceStorage without a disk. */
 export class MemoryStorage implements PieceStorage {

@@ -2,7 +2,7 @@
 // hash and lie where they belong; nothing else is ever given out.
 import type { Bitfield } from '../bitfield.ts';
 import type { Metainfo } from '../metainfo.ts';
-import type { LookOptions, LookOutcome } from './suspect-pieces.ts';
+import type { LookOptions, LookOutcome } from './checking/suspect-pieces.ts';
 
 /** Storage of one torrent's bytes. Every failure is a TorrentError; none ends the process. */
 export interface PieceStorage {

@@ -11,6 +11,7 @@ import type { Swarm } from '../swarm/swarm.ts';
 import { FileFaults } from './file-faults.ts';
 import { RangeReader, type WantedBlock } from './range-reader.ts';
 import { WebSeedFailure } from './range-request.ts';
+import { Warnings } from './warnings.ts';
 
 /** Requests to the server at a time: while one waits for its first byte another one brings some. */
 const PARALLEL_RANGES = 3;
@@ -33,11 +34,6 @@ const MAX_FRUITLESS = 8;
 
 /** Whether there is something to fetch is looked at so often while there is nothing. */
 const LOOK_MILLISECONDS = 1000;
-
-/** Warnings of one web seed. */
-const MAX_WARNINGS = 12;
-/** Files that are named in warnings. */
-const MAX_NAMED_FILES = 4;
 
 /** What a web server lets wait. */
 const REQUEST_QUEUE = 512;
@@ -74,11 +70,9 @@ export class WebSeed implements PeerLink {
   /** Since when all that is read is asked for no more. */
   #idleSince: number | undefined;
   readonly #faults: FileFaults;
-  /** Warnings that were given. */
-  readonly #said = new Set<string>();
+  readonly #warnings: Warnings;
   /** Files that could not be had since some bytes came. */
   #fruitless = 0;
-  #namedFiles = 0;
   /** No missing piece is one that it has the whole of, for the files' sake. */
   #hasNothing = false;
   #neighbour: Neighbour | undefined;
@@ -92,6 +86,7 @@ export class WebSeed implements PeerLink {
     this.#origin = new URL(url).origin;
     this.identity = `web seed ${this.#origin}`;
     this.#around = around;
+    this.#warnings = new Warnings(this.#origin, around);
     this.#faults = new FileFaults(around.metainfo, around.random);
   }
 
@@ -123,7 +118,7 @@ export class WebSeed implements PeerLink {
 
   /** It gave bytes that failed their hash: nothing more is asked of it. */
   ban(reason: string): void {
-    this.#warn(`${reason}; it is asked no more`);
+    this.#warnings.say(`${reason}; it is asked no more`);
     this.end(reason);
   }
 
@@ -298,8 +293,8 @@ export class WebSeed implements PeerLink {
     if (isOfFile) {
       this.#faults.failed(span.file, now, failure.retryInSeconds);
       this.#fruitless++;
-      this.#warnOfFile(failure, span.file);
-    } else this.#warn(`${reason}; it is asked again`);
+      this.#warnings.ofFile(failure, span.file);
+    } else this.#warnings.say(`${reason}; it is asked again`);
     if (!isOfFile || this.#fruitless >= MAX_FRUITLESS)
       this.#leaveAlone(now, isOfFile ? undefined : failure?.retryInSeconds);
     logger.debug({ host: this.#origin, err: error, left: owed }, 'web seed failed');
@@ -315,35 +310,4 @@ export class WebSeed implements PeerLink {
         : seconds * 1000;
     this.#notBefore = now + wait;
   }
-
-  #warnOfFile({ message, scope }: WebSeedFailure, file: number): void {
-    const { metainfo } = this.#around;
-    if (metainfo.files.length === 1) {
-      this.#warn(`${message}; it is asked again later`);
-      return;
-    }
-    const text = `${message} for ${fileName(metainfo, file)}`;
-    const key = scope === 'file' ? text : message;
-    if (this.#said.has(key)) return;
-    if (scope === 'file' && ++this.#namedFiles > MAX_NAMED_FILES)
-      this.#warn('there are more files that it cannot give; they are not named');
-    else this.#warn(`${text}; it is asked for other files, and for this one again later`, key);
-  }
-
-  /** Once in the life of the torrent. */
-  #warn(text: string, key = text): void {
-    if (this.#said.has(key) || this.#said.size >= MAX_WARNINGS) return;
-    this.#said.add(key);
-    const { logger, metainfo } = this.#around;
-    logger.warn(
-      { infoHash: metainfo.infoHashHex, host: this.#origin, err: new WebSeedFailure(text) },
-      'web seed',
-    );
-  }
-}
-
-/** The path of a file, for people: what a terminal would obey is taken out. */
-export function fileName({ name, files, isSingleFile }: Metainfo, file: number): string {
-  const path = isSingleFile ? [name] : [name, ...(files[file]?.path ?? [])];
-  return JSON.stringify(path.join('/').replace(/[\p{C}\u2028\u2029]/gu, '\ufffd'));
 }

@@ -1,6 +1,7 @@
 // The web seeds of one torrent. Invariant: when nothing is missing but what none of them can give, and nobody who is
 // connected has it, that is told, once.
-import { fileName, WebSeed, type WebSeedSurroundings } from './web-seed.ts';
+import { fileName } from './warnings.ts';
+import { WebSeed, type WebSeedSurroundings } from './web-seed.ts';
 
 /** Web seeds of one torrent that are used. */
 const MAX_WEB_SEEDS = 16;

@@ -6,7 +6,7 @@ import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseInfo } from '../../../torrent/metainfo.ts';
 import { Session } from '../../../torrent/session/session.ts';
-import { openStorage } from '../../../torrent/storage/storage.ts';
+import { openStorage } from '../../../torrent/storage/open-storage.ts';
 import { silent } from '../../torrent/session/harness.ts';
 import type { KilledSettings } from './killed-settings.ts';
 

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import { get } from '../../../torrent/discovery/http-get.ts';
 import { NameLookups, nameLookups } from '../../../torrent/discovery/name-lookups.ts';
 import { UdpTrackerClient } from '../../../torrent/discovery/udp-tracker-client.ts';
-import { PeerSocket } from '../../../torrent/session/peer-socket.ts';
+import { PeerSocket } from '../../../torrent/session/peers/peer-socket.ts';
 import { webSeedDispatcher } from '../../../torrent/web-seed/http-agent.ts';
 import { FakeClock, settle } from '../../base/fake-clock.ts';
 

@@ -6,8 +6,8 @@ import { DEFAULT_MEMORY_BYTES, processMemory } from '../../../torrent/memory-led
 import { parseInfo } from '../../../torrent/metainfo.ts';
 import { Session } from '../../../torrent/session/session.ts';
 import type { Torrent } from '../../../torrent/session/types.ts';
+import { openStorage } from '../../../torrent/storage/open-storage.ts';
 import type { PieceStorage } from '../../../torrent/storage/piece-storage.ts';
-import { openStorage } from '../../../torrent/storage/storage.ts';
 import { boundYoungGeneration } from '../../../torrent/young-generation.ts';
 import type { Answer, EngineSettings, JoinQuestion, MemoryAnswer, Question } from './questions.ts';
 

@@ -3,11 +3,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { MemoryStorage } from '../../../torrent/storage/memory.ts';
-import { openStorage } from '../../../torrent/storage/storage.ts';
+import { openStorage } from '../../../torrent/storage/open-storage.ts';
 import { until } from '../../base/until.ts';
 import { failureOf } from '../failure.ts';
 import { makeFolder, makeTorrent } from '../storage/content.ts';
-import { FaultyDisk } from '../storage/faulty-disk.ts';
+import { FaultyDisk } from '../storage/disk/faulty-disk.ts';
 import {
   addressOf,
   afterwards,

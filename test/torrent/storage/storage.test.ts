@@ -17,15 +17,15 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { encodeBencode } from '../../../torrent/bencode.ts';
 import { parseInfo } from '../../../torrent/metainfo.ts';
-import { OpenFiles } from '../../../torrent/storage/open-files.ts';
+import { OpenFiles } from '../../../torrent/storage/disk/open-files.ts';
+import { openStorage, type StorageOptions } from '../../../torrent/storage/open-storage.ts';
 import type { PieceStorage } from '../../../torrent/storage/piece-storage.ts';
-import type { PieceThread } from '../../../torrent/storage/piece-thread.ts';
-import type { PieceWrite } from '../../../torrent/storage/piece-write.ts';
-import { ReadCache } from '../../../torrent/storage/read-cache.ts';
-import { openStorage, type StorageOptions } from '../../../torrent/storage/storage.ts';
+import { ReadCache } from '../../../torrent/storage/reading/read-cache.ts';
+import type { PieceThread } from '../../../torrent/storage/writing/piece-thread.ts';
+import type { PieceWrite } from '../../../torrent/storage/writing/piece-write.ts';
 import { rejectionOf } from '../failure.ts';
 import { makeFolder, makeTorrent, PIECE } from './content.ts';
-import { FaultyDisk } from './faulty-disk.ts';
+import { FaultyDisk } from './disk/faulty-disk.ts';
 
 const torrent = makeTorrent([
   { path: 'bin/run', length: 20_000, executable: true },

@@ -24,8 +24,8 @@ import {
   parseMetadataMessage,
 } from '../../wire/metadata-message.ts';
 import { parsePeerExchange } from '../../wire/peer-exchange.ts';
-import type { Greeting } from '../greeting.ts';
-import type { PeerSocket, SocketEvents } from '../peer-socket.ts';
+import type { Greeting } from '../greeting/greeting.ts';
+import type { PeerSocket, SocketEvents } from '../peers/peer-socket.ts';
 
 /** The largest metadata four times, and a good margin. */
 const MAX_HEARD_BYTES = 5 * MAX_METAINFO_BYTES;

@@ -9,7 +9,7 @@ import {
   type MetadataMessage,
   metadataPieces,
 } from '../../wire/metadata-message.ts';
-import type { PeerConnection } from '../connection-owner.ts';
+import type { PeerConnection } from '../peers/connection-owner.ts';
 
 /** What one torrent gives of its metadata to all peers. */
 const SERVED_BYTES_PER_SECOND = 8 * 1024 * 1024;
