@@ -135,7 +135,7 @@ describe('of a tracker', () => {
 });
 
 test('inspect lists padding neither as a file nor in the width of a column', async () => {
-  const torrent = join(import.meta.dirname, '..', 'inputs', 'torrents', 'padding-bitcomet.torrent');
+  const torrent = join(import.meta.dirname, '..', '..', 'inputs', 'torrents', 'padding-bitcomet.torrent');
   const { code, stdout } = await enxame(['inspect', torrent]).ended;
   expect(code).toBe(0);
   expect(stdout).toContain('Files       2\n  10 B  a\n   1 B  b\n');
