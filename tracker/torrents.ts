@@ -1,6 +1,6 @@
 /**
  * Which torrents a tracker serves. Where the list comes from is handed in: a folder, everything (`--open`), or,
- * in a cluster, its ContentRevisions (cli/tracker.ts).
+ * in a cluster, its ContentRevisions (cli/commands/tracker.ts).
  */
 
 /** What a list knows of a torrent. */

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { printable } from '../../cli/printable.ts';
+import { printable } from '../../cli/terminal/printable.ts';
 import { parseAnnounceReply } from '../../torrent/discovery/announce-reply.ts';
 import { type Magnet, parseMagnet } from '../../torrent/magnet.ts';
 import { type Metainfo, parseMetainfo } from '../../torrent/metainfo.ts';

@@ -1,6 +1,6 @@
 // What the tracker's choice by zones does to a swarm: the answers are those of the registry that serves announces.
 import { describe, expect, test } from '@jest/globals';
-import { introducedPairs } from '../../cli/simulated-tracker.ts';
+import { introducedPairs } from '../../cli/simulation/simulated-tracker.ts';
 import type { SimulationOptions } from '../../simulation/simulation.ts';
 import { simulateInThread as simulate } from './worker.ts';
 

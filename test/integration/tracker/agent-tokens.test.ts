@@ -1,7 +1,7 @@
 // Agents' tokens, judged by a real API server.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { V1Pod } from '@kubernetes/client-node';
-import { agentJudge } from '../../../cli/agent-judge.ts';
+import { agentJudge } from '../../../cli/cluster/agent-judge.ts';
 import { loadKubeConfig } from '../../../kube/access.ts';
 import { createClient, type KubeClient } from '../../../kube/client.ts';
 import { PODS } from '../../../kube/resource-types.ts';
