@@ -142,20 +142,12 @@ export class ResourceClient<T extends KubeObject> {
   }
 
   /** Server-side apply: makes the object, or the fields that it names, be so. */
-  apply(object: T, options: ApplyOptions): Promise<T> {
-    return this.#apply(object, options, undefined);
-  }
-
-  applyStatus(object: T, options: ApplyOptions): Promise<T> {
-    return this.#apply(object, options, 'status');
-  }
-
-  #apply(object: T, { fieldManager, force }: ApplyOptions, subresource: string | undefined): Promise<T> {
+  apply(object: T, { fieldManager, force }: ApplyOptions): Promise<T> {
     const { name, namespace } = metaOf(object);
     const body = { apiVersion: apiVersionOf(this.type), kind: this.type.kind, ...object };
     return this.#send({
       method: 'PATCH',
-      path: this.#path(namespace, name, subresource),
+      path: this.#path(namespace, name),
       query: { fieldManager, force },
       contentType: APPLY_PATCH,
       body,
