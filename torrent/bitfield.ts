@@ -126,11 +126,16 @@ export class Bitfield {
     return false;
   }
 
+  /** Takes over what another bitfield of this length has. */
+  assign(other: Bitfield): void {
+    this.bytes.set(other.bytes);
+    this.#count = other.#count;
+  }
+
   /** A copy that shares nothing. */
   clone(): Bitfield {
     const copy = new Bitfield(this.length);
-    copy.bytes.set(this.bytes);
-    copy.#count = this.#count;
+    copy.assign(this);
     return copy;
   }
 

@@ -1,7 +1,7 @@
 // Tit for tat (BEP 3): who may ask us. Invariant: of the peers that the policy does not unchoke anyway, those are
 // unchoked that gave most lately, and one or more at random, so that newcomers get a first piece to give.
 import type { SwarmContext } from './context.ts';
-import type { Neighbour } from './neighbour.ts';
+import type { ChokePeer, PeerState } from './neighbour.ts';
 import {
   CHOKER_ROUND_MILLISECONDS,
   OPTIMISTIC_ROUNDS,
@@ -9,29 +9,27 @@ import {
   REGULAR_SLOTS,
   SNUB_MILLISECONDS,
 } from './tunables.ts';
-import type { Uplink } from './uplink.ts';
-
-function sum(rounds: readonly number[]): number {
-  let total = 0;
-  for (const bytes of rounds) total += bytes;
-  return total;
-}
 
 /** True if a peer lets us ask, owes us blocks and has given nothing for long. */
-export function hasSnubbed(neighbour: Neighbour, now: number): boolean {
-  return !neighbour.peerChoking && neighbour.stalled && now - neighbour.gaveAt > SNUB_MILLISECONDS;
+export function hasSnubbed({ download, peerChoking }: PeerState, now: number): boolean {
+  return !peerChoking && download.isSnubbed && now - download.gaveAt > SNUB_MILLISECONDS;
+}
+
+/** Who forgets what a choked peer waits for. */
+export interface Refuser<Peer> {
+  refuseAll(peer: Peer): void;
 }
 
 /** The choker of a torrent. */
-export class Choker {
-  readonly #context: SwarmContext;
-  readonly #uplink: Uplink;
+export class Choker<Peer extends ChokePeer> {
+  readonly #context: SwarmContext<Peer>;
+  readonly #refuser: Refuser<Peer>;
   #roundAt: number;
   #rounds = 0;
 
-  constructor(context: SwarmContext, uplink: Uplink) {
+  constructor(context: SwarmContext<Peer>, refuser: Refuser<Peer>) {
     this.#context = context;
-    this.#uplink = uplink;
+    this.#refuser = refuser;
     this.#roundAt = context.clock.monotonic() + CHOKER_ROUND_MILLISECONDS;
   }
 
@@ -41,23 +39,20 @@ export class Choker {
     this.#roundAt = now + CHOKER_ROUND_MILLISECONDS;
     this.#rank(now);
     for (const neighbour of this.#context.neighbours) {
-      neighbour.receivedInRounds.unshift(0);
-      neighbour.receivedInRounds.pop();
-      neighbour.sentInRounds.unshift(0);
-      neighbour.sentInRounds.pop();
+      neighbour.choke.endRound(neighbour.download.downloadedBytes, neighbour.upload.uploadedBytes);
     }
   }
 
   /** Something changed (a peer came, is interested, or went): unchokes where no round has to decide. */
-  admit(neighbour: Neighbour, now: number): void {
-    if (this.#context.paused || !neighbour.connected || !neighbour.amChoking) return;
+  admit(neighbour: Peer, now: number): void {
+    if (this.#context.paused || !neighbour.connected || !neighbour.choke.amChoking) return;
     if (neighbour.policy.unchokesAlways) {
       this.#unchoke(neighbour);
       return;
     }
     if (!neighbour.peerInterested || this.#used() >= REGULAR_SLOTS + this.#optimisticSlots(now)) return;
     // A free slot need not wait for the round.
-    neighbour.optimistic = false;
+    neighbour.choke.setOptimistic(false);
     this.#unchoke(neighbour);
   }
 
@@ -74,12 +69,12 @@ export class Choker {
   #used(): number {
     let used = 0;
     for (const neighbour of this.#context.neighbours) {
-      if (!neighbour.amChoking && neighbour.peerInterested && !this.#isExempt(neighbour)) used++;
+      if (!neighbour.choke.amChoking && neighbour.peerInterested && !this.#isExempt(neighbour)) used++;
     }
     return used;
   }
 
-  #isExempt(neighbour: Neighbour): boolean {
+  #isExempt(neighbour: Peer): boolean {
     return neighbour.policy.unchokesAlways;
   }
 
@@ -100,18 +95,18 @@ export class Choker {
     const isSeed = picker.have.isFull;
     const ranked = neighbours.filter((neighbour) => neighbour.peerInterested && !this.#isExempt(neighbour));
     // A leecher ranks by what it got, a seed by what it can send.
-    const worth = (neighbour: Neighbour) =>
+    const worth = (neighbour: Peer) =>
       isSeed
-        ? sum(neighbour.sentInRounds)
+        ? neighbour.choke.sentLately(neighbour.upload.uploadedBytes)
         : hasSnubbed(neighbour, now)
           ? -1
-          : sum(neighbour.receivedInRounds);
+          : neighbour.choke.receivedLately(neighbour.download.downloadedBytes);
     ranked.sort((a, b) => worth(b) - worth(a));
     const regular = new Set(ranked.filter((neighbour) => worth(neighbour) >= 0).slice(0, REGULAR_SLOTS));
 
     const rotates = this.#rounds++ % OPTIMISTIC_ROUNDS === 0;
     const candidates = ranked.filter((neighbour) => !regular.has(neighbour));
-    const kept = rotates ? [] : candidates.filter((neighbour) => neighbour.optimistic);
+    const kept = rotates ? [] : candidates.filter((neighbour) => neighbour.choke.isOptimistic);
     const optimistic = new Set(kept);
     const slots = this.#optimisticSlots(now) + (REGULAR_SLOTS - regular.size);
     const drawn = candidates.filter((neighbour) => !optimistic.has(neighbour));
@@ -121,23 +116,24 @@ export class Choker {
     }
     for (const neighbour of neighbours) {
       if (this.#isExempt(neighbour)) continue;
-      neighbour.optimistic = optimistic.has(neighbour);
-      if (!regular.has(neighbour) && !neighbour.optimistic) this.#choke(neighbour);
+      neighbour.choke.setOptimistic(optimistic.has(neighbour));
+      if (!regular.has(neighbour) && !neighbour.choke.isOptimistic) this.#choke(neighbour);
     }
     for (const neighbour of ranked) {
-      if (neighbour.amChoking && (regular.has(neighbour) || neighbour.optimistic)) this.#unchoke(neighbour);
+      if (neighbour.choke.amChoking && (regular.has(neighbour) || neighbour.choke.isOptimistic))
+        this.#unchoke(neighbour);
     }
   }
 
-  #unchoke(neighbour: Neighbour): void {
-    neighbour.amChoking = false;
+  #unchoke(neighbour: Peer): void {
+    neighbour.choke.unchoke();
     neighbour.link.unchoke();
   }
 
-  #choke(neighbour: Neighbour): void {
-    if (neighbour.amChoking) return;
-    neighbour.amChoking = true;
+  #choke(neighbour: Peer): void {
+    if (neighbour.choke.amChoking) return;
+    neighbour.choke.choke();
     neighbour.link.choke();
-    this.#uplink.refuseAll(neighbour);
+    this.#refuser.refuseAll(neighbour);
   }
 }

@@ -3,7 +3,7 @@ import type { Stopwatch } from '../../base/index.ts';
 import type { Geometry } from './geometry.ts';
 import type { Holders } from './holders.ts';
 import type { SwarmHost } from './host.ts';
-import type { Neighbour } from './neighbour.ts';
+import type { PeerState } from './neighbour.ts';
 import type { PiecePicker } from './piece-picker.ts';
 import type { Policy } from './policy/policy.ts';
 
@@ -23,21 +23,21 @@ export interface SwarmTotals {
   memoryWaits: number;
 }
 
-/** The parts of a swarm. */
-export interface SwarmContext {
+/** The parts of a swarm, for a module that may change this much of peers. */
+export interface SwarmContext<Peer extends PeerState = PeerState> {
   readonly geometry: Geometry;
   readonly picker: PiecePicker;
-  /** Of own agents; everybody else meets the classic one (Neighbour.policy). */
+  /** Of own agents; everybody else meets the classic one (PeerState.policy). */
   readonly policy: Policy;
   readonly clock: Stopwatch;
   readonly random: () => number;
   readonly host: SwarmHost;
   /** Connected peers, in order of arrival. */
-  readonly neighbours: Neighbour[];
-  /** The same by piece. */
-  readonly holders: Holders;
+  readonly neighbours: readonly Peer[];
+  /** Is told which pieces are started and wanted again. */
+  readonly holders: Pick<Holders, 'started' | 'wantedAgain'>;
   readonly totals: SwarmTotals;
   paused: boolean;
   /** Drops a peer that broke a rule or is of no use. */
-  drop(neighbour: Neighbour, reason: string): void;
+  drop(neighbour: Peer, reason: string): void;
 }

@@ -2,7 +2,7 @@
 // counts, for every piece that no leecher among the neighbours has, how many were told or chose to fetch it from
 // us; a neighbour holds one suggestion that it has not acted on, and more only where the uplink would else be idle.
 import type { SwarmContext } from './context.ts';
-import type { Neighbour } from './neighbour.ts';
+import type { SuggestedPeer } from './neighbour.ts';
 import { RarityOrder } from './rarity-order.ts';
 import { SUGGESTION_MILLISECONDS } from './tunables.ts';
 
@@ -11,10 +11,10 @@ const REST_MILLISECONDS = 1000;
 
 /** Directs neighbours once we hold every piece; does nothing before. */
 export class Direction {
-  readonly #context: SwarmContext;
+  readonly #context: SwarmContext<SuggestedPeer>;
   #assigned: RarityOrder | undefined;
 
-  constructor(context: SwarmContext) {
+  constructor(context: SwarmContext<SuggestedPeer>) {
     this.#context = context;
   }
 
@@ -30,14 +30,14 @@ export class Direction {
   }
 
   /** Suggests the pieces that are assigned least, as far as the neighbour may use suggestions. */
-  direct(neighbour: Neighbour, now: number): void {
+  direct(neighbour: SuggestedPeer, now: number): void {
     const { paused, random } = this.#context;
     const assigned = this.#assigned;
     if (assigned === undefined || assigned.size === 0 || paused) return;
     const { suggested } = neighbour;
     if (!suggested.hasRoom || !neighbour.policy.directed || !neighbour.fast) return;
-    if (neighbour.amChoking && !neighbour.policy.unchokesAlways) return;
-    if (!neighbour.piecesShown || neighbour.isSeed || now < suggested.restsUntil) return;
+    if (neighbour.choke.amChoking && !neighbour.policy.unchokesAlways) return;
+    if (!neighbour.availability.isShown || neighbour.isSeed || now < suggested.restsUntil) return;
     while (suggested.hasRoom) {
       const piece = assigned.lowest(neighbour.pieces, false, 0, random());
       if (piece < 0 || suggested.isAssigned(piece)) return;
@@ -52,11 +52,11 @@ export class Direction {
    *
    * @param idleAt when the uplink last had nothing to send
    */
-  requested(neighbour: Neighbour, piece: number, idleAt: number, now: number): void {
+  requested(neighbour: SuggestedPeer, piece: number, idleAt: number, now: number): void {
     if (this.#assigned === undefined || this.#assigned.size === 0) return;
     const { geometry, neighbours } = this.#context;
     const { suggested } = neighbour;
-    const pieces = neighbour.sendRate.perMillisecond(now) / geometry.pieceLength;
+    const pieces = neighbour.upload.rate(now) / geometry.pieceLength;
     if (!suggested.taken(piece, idleAt, pieces, now, neighbours.length === 1)) {
       if (!this.#assigned.has(piece) || suggested.isAssigned(piece)) return;
       this.#assigned.increment(piece);
@@ -66,7 +66,7 @@ export class Direction {
   }
 
   /** The neighbour has the piece: it is out. */
-  got(neighbour: Neighbour, piece: number, now: number): void {
+  got(neighbour: SuggestedPeer, piece: number, now: number): void {
     if (this.#assigned === undefined) return;
     this.#assigned.remove(piece);
     neighbour.suggested.forget(piece);
@@ -74,7 +74,7 @@ export class Direction {
   }
 
   /** The neighbour showed all that it has. */
-  shown(neighbour: Neighbour, now: number): void {
+  shown(neighbour: SuggestedPeer, now: number): void {
     const assigned = this.#assigned;
     if (assigned === undefined) return;
     const { pieces } = neighbour;
@@ -86,7 +86,7 @@ export class Direction {
   }
 
   /** The neighbour is gone: what was assigned to it returns to the pool, and what it alone had is not out any more. */
-  gone(neighbour: Neighbour): void {
+  gone(neighbour: SuggestedPeer): void {
     const assigned = this.#assigned;
     if (assigned === undefined) return;
     for (const piece of neighbour.suggested.assigned) assigned.decrement(piece);

@@ -1,16 +1,19 @@
-// What the swarm knows of one connected peer. Invariant: plain state; the modules that own a field are the only
-// ones to write it: membership and interest (swarm.ts), its slot (holders.ts), requests to the peer (requester.ts), requests of the
-// peer (uplink.ts), chokes (choker.ts), suggestions (direction.ts).
+// One connected peer, made of parts. Invariants: each part has one owner, which alone sees the class that changes it:
+// download belongs to the requester, upload to the upload scheduler, choke to the choker, availability to its index,
+// suggested to the super-seeding suggester. All other modules see a PeerState, where nothing can be changed, so that the
+// compiler refuses a write from the wrong room. What is in no part (membership and interest) is the swarm's.
 import { Bitfield } from '../bitfield.ts';
 import { DEFAULT_REQUEST_QUEUE } from '../wire/extension.ts';
+import { FloodGuard } from './flood-guard.ts';
+import type { Geometry } from './geometry.ts';
 import type { PeerLink } from './host.ts';
+import { type AvailabilityState, PeerAvailability } from './peer-availability.ts';
+import { type ChokeState, PeerChoke } from './peer-choke.ts';
+import { type DownloadState, PeerDownload } from './peer-download.ts';
+import { PeerUpload, type UploadState } from './peer-upload.ts';
 import { classicPolicy } from './policy/classic.ts';
 import type { Policy } from './policy/policy.ts';
-import { OutstandingBlocks, RequestQueue } from './request-queues.ts';
-import { RequestWindow } from './request-window.ts';
 import { SuggestedPieces } from './suggested-pieces.ts';
-import { TransferRate } from './transfer-rate.ts';
-import { RATE_WINDOW_MILLISECONDS } from './tunables.ts';
 
 /** How a peer came. */
 export interface Introduction {
@@ -20,16 +23,15 @@ export interface Introduction {
   fast: boolean;
 }
 
-/** Which piece comes next of a peer that is asked for pieces in their order. */
-export interface ReadingOrder {
-  /** Behind the piece that was begun last; -1 before the first. */
-  next: number;
-  /** Where its next piece is taken, it goes on with the first one that is wanted, and not anywhere. */
-  readonly fromStart: boolean;
+/** What a peer says of itself in its extension handshake (BEP 10). */
+export interface SelfDescription {
+  ownAgent: boolean;
+  requestQueue: number | undefined;
+  uploadOnly: boolean | undefined;
 }
 
-/** One connected peer. */
-export class Neighbour {
+/** A peer as everybody may see it. */
+export interface PeerState {
   /** Unique in its swarm, never given again. */
   readonly number: number;
   readonly link: PeerLink;
@@ -38,128 +40,175 @@ export class Neighbour {
   readonly identityNumber: number;
   readonly fast: boolean;
   readonly connectedAt: number;
-  /** What it has. */
-  pieces: Bitfield;
-  /** How many of these it has, in sixteenths. */
-  sixteenths = 0;
-  /** Its place in Holders. */
-  slot = -1;
-
-  connected = true;
-  ownAgent = false;
+  readonly connected: boolean;
+  readonly ownAgent: boolean;
   /** What it meets: until it is known for an own agent, what everybody meets. */
-  policy: Policy = classicPolicy;
+  readonly policy: Policy;
   /** Requests that we let wait at it: fewer than it allows (BEP 10 `reqq`). */
-  requestQueue = DEFAULT_REQUEST_QUEUE;
+  readonly requestQueue: number;
   /** It wants nothing, whatever it lacks (BEP 21). */
-  uploadOnly = false;
-  piecesShown = false;
-  /** It is counted among those who have every piece, and not piece by piece (PiecePicker). */
-  isCountedAsSeed = false;
-  /** Pieces that it lost lately, when the last one was, and whether there was any. */
-  lostPieces = 0;
-  lostAt = 0;
-  hasLostPieces = false;
-  peerChoking = true;
-  peerInterested = false;
-  amInterested = false;
-  /** Pieces it has and we do not hold. */
-  useful = 0;
-  /** Of those, the ones nobody was asked for yet. */
-  pickable = 0;
+  readonly uploadOnly: boolean;
+  readonly peerChoking: boolean;
+  readonly peerInterested: boolean;
+  readonly amInterested: boolean;
+  /** When it last said anything. */
+  readonly heardAt: number;
+  /** What it has. Read only. */
+  readonly pieces: Bitfield;
+  /** True if it has every piece. */
+  readonly isSeed: boolean;
+  /** How much it has, in sixteenths: what it says, and at least what it was sent, whatever it says. */
+  readonly progress: number;
+  readonly download: DownloadState;
+  readonly upload: UploadState;
+  readonly choke: ChokeState;
+  readonly availability: AvailabilityState;
+}
+
+/** A peer as the requester holds it. */
+export type DownloadPeer = PeerState & { readonly download: PeerDownload };
+
+/** A peer as the upload scheduler holds it. */
+export type UploadPeer = PeerState & { readonly upload: PeerUpload };
+
+/** A peer as the choker holds it. */
+export type ChokePeer = PeerState & { readonly choke: PeerChoke };
+
+/** A peer as the super-seeding suggester holds it. */
+export type SuggestedPeer = PeerState & { readonly suggested: SuggestedPieces };
+
+/** One connected peer, as the swarm holds it. */
+export class Neighbour extends PeerAvailability implements PeerState {
+  // What every HAVE and every block looks at comes first, so that it lies together in memory.
+  readonly download = new PeerDownload();
   /** Whole milliseconds, which are stored without an allocation: written for every message. */
-  heardAt: number;
-  /** When it was told something of its own; Swarm knows when all were told the same. */
-  spokeAt: number;
-  idleMessages = 0;
-  idleSince: number;
-
-  // Requests to it
-  /** Set for one that gives pieces in their order for less than others (a web server). */
-  inOrder: ReadingOrder | undefined;
-  readonly outstanding = new OutstandingBlocks();
-  /** How many should be outstanding. */
-  readonly window = new RequestWindow();
-  /** Since when nothing came though something is outstanding. */
-  waitingSince = 0;
-  /** When it last gave us a block, or leave to ask. */
-  gaveAt = 0;
-  /** It has not given what it was asked for in time, nor anything since. */
-  stalled = false;
-  /** It is asked for nothing before this time. */
-  restsUntil = 0;
-  /** Blocks whose request was taken back and that may come all the same. */
-  takenBack = 0;
-  unsolicited = 0;
-  readonly receiveRate = new TransferRate(RATE_WINDOW_MILLISECONDS);
-  downloadedBytes = 0;
-  /** Pieces it suggested, first come first. */
-  readonly suggestions: number[] = [];
-  /** When it last suggested something, or we acted on that: it suggests the next then. */
-  suggestedAt = Number.NEGATIVE_INFINITY;
-  /** Pieces it lets us ask for while it chokes us (BEP 6). */
-  readonly allowedFast: number[] = [];
-
-  // Requests of it
-  readonly requests = new RequestQueue();
-  /** Pieces we let it ask for while we choke it, and the bytes of them that it may still have so. */
-  granted: readonly number[] = [];
-  grantedBytes = 0;
-  servedAt = 0;
-  /** The piece of the last block that was handed to its link; -1 once as much as the whole piece was. */
-  servedPiece = -1;
-  /** What was handed of that piece in one go. */
-  servedPieceBytes = 0;
-  /** Its place among those who wait; -1 if it does not wait. */
-  waitingAt = -1;
-  /** What was handed to its link and has not left, since when nothing left, and whether that is long ago. */
-  handedBytes = 0;
-  leftAt = 0;
-  isStuck = false;
-  readonly sendRate = new TransferRate(RATE_WINDOW_MILLISECONDS);
-  uploadedBytes = 0;
-  /** What it had when it came, or had been sent before. */
-  broughtBytes = 0;
-  /** What it must have by that and by what it was sent since, in sixteenths of all. */
-  servedSixteenths = 0;
-
-  // Chokes
-  amChoking = true;
-  optimistic = false;
-  /** Bytes of this choker round and the two before. */
-  readonly receivedInRounds = [0, 0, 0];
-  readonly sentInRounds = [0, 0, 0];
-
-  // Suggestions to it
+  #heardAt: number;
+  #connected = true;
+  #peerChoking = true;
+  #amInterested = false;
+  #requestQueue = DEFAULT_REQUEST_QUEUE;
+  #policy: Policy = classicPolicy;
+  readonly upload: PeerUpload;
+  readonly link: PeerLink;
+  #ownAgent = false;
+  readonly number: number;
+  readonly identityNumber: number;
+  readonly fast: boolean;
+  readonly choke = new PeerChoke();
   readonly suggested = new SuggestedPieces();
+  readonly flood: FloodGuard;
+  readonly identity: string;
+  readonly connectedAt: number;
+  #spokeAt: number;
+  #uploadOnly = false;
+  #peerInterested = false;
 
   constructor(
     number: number,
     link: PeerLink,
     introduction: Introduction,
     identityNumber: number,
-    pieceCount: number,
+    geometry: Geometry,
     now: number,
   ) {
+    super(new Bitfield(geometry.pieceCount));
     this.number = number;
     this.link = link;
     this.identity = introduction.identity;
     this.identityNumber = identityNumber;
     this.fast = introduction.fast;
     this.connectedAt = now;
-    this.heardAt = Math.trunc(now);
-    this.spokeAt = now;
-    this.idleSince = now;
-    this.pieces = new Bitfield(pieceCount);
+    this.upload = new PeerUpload(geometry.totalBytes);
+    this.flood = new FloodGuard(now);
+    this.#heardAt = Math.trunc(now);
+    this.#spokeAt = now;
   }
 
-  /** How much it has, in sixteenths: what it says, and at least what it was sent, whatever it says. */
+  /** One object with the peer: every HAVE of every peer looks at both, and a second one would be a second cache miss. */
+  get availability(): PeerAvailability {
+    return this;
+  }
+
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  get ownAgent(): boolean {
+    return this.#ownAgent;
+  }
+
+  get policy(): Policy {
+    return this.#policy;
+  }
+
+  get requestQueue(): number {
+    return this.#requestQueue;
+  }
+
+  get uploadOnly(): boolean {
+    return this.#uploadOnly;
+  }
+
+  get peerChoking(): boolean {
+    return this.#peerChoking;
+  }
+
+  get peerInterested(): boolean {
+    return this.#peerInterested;
+  }
+
+  get amInterested(): boolean {
+    return this.#amInterested;
+  }
+
+  get heardAt(): number {
+    return this.#heardAt;
+  }
+
+  /** When it was told something of its own; Swarm knows when all were told the same. */
+  get spokeAt(): number {
+    return this.#spokeAt;
+  }
+
   get progress(): number {
-    return Math.max(this.sixteenths, this.servedSixteenths);
+    return Math.max(this.sixteenths, this.upload.servedSixteenths);
   }
 
-  /** True if it has every piece. */
   get isSeed(): boolean {
     return this.pieces.isFull;
+  }
+
+  /** It is gone. */
+  leave(): void {
+    this.#connected = false;
+  }
+
+  /** It says what it is; `policy` is what it meets from here on. */
+  describe(said: SelfDescription, policy: Policy): void {
+    this.#ownAgent = said.ownAgent;
+    this.#policy = policy;
+    // transmission drops the request that fills its queue, without a word: the last place stays free.
+    if (said.requestQueue !== undefined) this.#requestQueue = Math.max(1, said.requestQueue - 1);
+    if (said.uploadOnly !== undefined) this.#uploadOnly = said.uploadOnly;
+  }
+
+  hear(now: number): void {
+    this.#heardAt = Math.trunc(now);
+  }
+
+  speak(now: number): void {
+    this.#spokeAt = now;
+  }
+
+  setPeerChoking(isChoking: boolean): void {
+    this.#peerChoking = isChoking;
+  }
+
+  setPeerInterested(isInterested: boolean): void {
+    this.#peerInterested = isInterested;
+  }
+
+  setInterested(isInterested: boolean): void {
+    this.#amInterested = isInterested;
   }
 }

@@ -17,9 +17,9 @@ import { StartedPiece } from './started-piece.ts';
 /** What a peer has, and how the picker counts that. */
 export interface PeerPieces {
   readonly pieces: Bitfield;
-  /** Written by the picker alone. */
-  isCountedAsSeed: boolean;
+  readonly isCountedAsSeed: boolean;
   readonly hasLostPieces: boolean;
+  countAsSeed(isSeed: boolean): void;
 }
 
 /** State of the pieces of one torrent, as far as choosing goes. Knows no neighbours, only their numbers. */
@@ -115,7 +115,7 @@ export class PiecePicker {
 
   /** A neighbour shows what it has. */
   peerHas(peer: PeerPieces): void {
-    peer.isCountedAsSeed = peer.pieces.isFull;
+    peer.countAsSeed(peer.pieces.isFull);
     if (peer.isCountedAsSeed) this.#seeds++;
     else if (!peer.pieces.isEmpty) this.#rarity.shift(peer.pieces, 1);
   }
@@ -137,7 +137,7 @@ export class PiecePicker {
     this.#rarity.shift(peer.pieces, -1);
     this.#rarity.counts[piece] = (this.#rarity.counts[piece] as number) + 1;
     this.#seeds++;
-    peer.isCountedAsSeed = true;
+    peer.countAsSeed(true);
   }
 
   /** A neighbour has one piece less; `peer.pieces` lacks it already. */
@@ -147,7 +147,7 @@ export class PiecePicker {
       return;
     }
     this.#seeds--;
-    peer.isCountedAsSeed = false;
+    peer.countAsSeed(false);
     this.#rarity.shift(peer.pieces, 1);
   }
 

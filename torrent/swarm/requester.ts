@@ -4,12 +4,14 @@
 // Hot: fill() and blockReceived() once a block; they allocate nothing.
 import type { SwarmContext } from './context.ts';
 import type { BlockVerdict } from './host.ts';
-import type { Neighbour, ReadingOrder } from './neighbour.ts';
+import type { DownloadPeer } from './neighbour.ts';
+import type { ReadingOrder } from './peer-download.ts';
 import type { PieceSet } from './rarity-order.ts';
 import type { StartedPiece } from './started-piece.ts';
 import { SuspectPieces } from './suspect-pieces.ts';
 import {
   ENDGAME_COPIES,
+  FIRST_REQUESTED_BYTES,
   LEAST_REQUESTED_BYTES,
   MAX_STARTED_BYTES,
   MAX_STARTED_PER_PEER,
@@ -32,10 +34,10 @@ const FIRST_BLOCK_MILLISECONDS = 3000;
 const REST_AFTER_REJECT_MILLISECONDS = 1000;
 
 /**
- * A stalled neighbour that does not answer its one request either is left alone for as long as it had. More than
+ * A neighbour that snubbed us and does not answer its one request either is left alone for as long as it had. More than
  * the time after which a policy drops an own agent that owes blocks.
  */
-const STALLED_REST_MILLISECONDS = 12_000;
+const SNUBBED_REST_MILLISECONDS = 12_000;
 
 /** So few neighbours have to answer without pauses; more fill each other's. */
 const FEW_GIVERS = 10;
@@ -44,17 +46,9 @@ const FEW_GIVERS = 10;
 const SUGGESTION_WAIT_RESPONSES = 3;
 const MIN_SUGGESTION_WAIT_MILLISECONDS = 100;
 
-/** Suggestions of one neighbour that are remembered. */
-const MAX_SUGGESTIONS = 1024;
-
-function removeFrom(list: number[], value: number): void {
-  const at = list.indexOf(value);
-  if (at >= 0) list.splice(at, 1);
-}
-
 /** The requesting side of a torrent. */
 export class Requester {
-  readonly #context: SwarmContext;
+  readonly #context: SwarmContext<DownloadPeer>;
   readonly #suspects: SuspectPieces;
   readonly #mostVerifying: number;
   readonly #leastRequested: number;
@@ -62,7 +56,7 @@ export class Requester {
   /** Something was not asked for because too many pieces wait for their hash. */
   #waitsForHash = false;
 
-  constructor(context: SwarmContext) {
+  constructor(context: SwarmContext<DownloadPeer>) {
     this.#context = context;
     this.#suspects = new SuspectPieces(context);
     const { blockBytes } = context.geometry;
@@ -72,14 +66,30 @@ export class Requester {
     this.#mostVerifying = Math.max(2, Math.trunc(MAX_VERIFYING_BYTES / pieceBytes));
   }
 
+  /** A neighbour has come. */
+  enter({ download }: DownloadPeer): void {
+    download.beginWindow(FIRST_REQUESTED_BYTES / this.#context.geometry.blockBytes);
+  }
+
+  /**
+   * The neighbour gives pieces in their order for less than others, as a web server does: it is asked for them so.
+   *
+   * @param fromStart and from the first one on while nobody else is connected; otherwise from any
+   */
+  readInOrder({ download }: DownloadPeer, fromStart: boolean): void {
+    download.readInOrder(fromStart);
+    download.beginWindow(READ_AHEAD_BYTES / this.#context.geometry.blockBytes);
+  }
+
   /** Asks a neighbour for as much as it should have outstanding. */
-  fill(neighbour: Neighbour, now: number): void {
+  fill(neighbour: DownloadPeer, now: number): void {
     const { host, picker, paused } = this.#context;
-    if (paused || neighbour.useful === 0 || !neighbour.connected) return;
-    if (neighbour.peerChoking && neighbour.allowedFast.length === 0) return;
-    if (now < neighbour.restsUntil) return;
+    const { download } = neighbour;
+    if (paused || neighbour.availability.useful === 0 || !neighbour.connected) return;
+    if (neighbour.peerChoking && download.allowedFast.length === 0) return;
+    if (download.rests(now)) return;
     const most = this.#mostOutstanding(neighbour);
-    while (neighbour.outstanding.size < most) {
+    while (download.outstandingCount < most) {
       if (picker.verifyingCount >= this.#mostVerifying) {
         this.#waitsForHash = true;
         return;
@@ -103,34 +113,33 @@ export class Requester {
     const { neighbours, picker } = this.#context;
     if (picker.have.isFull) return;
     if (!picker.isEndgame) {
-      for (let i = 0; i < neighbours.length; i++) this.fill(neighbours[i] as Neighbour, now);
+      for (let i = 0; i < neighbours.length; i++) this.fill(neighbours[i] as DownloadPeer, now);
       return;
     }
     const bySpeed = neighbours
-      .filter((neighbour) => !neighbour.peerChoking && neighbour.useful > 0)
-      .sort((a, b) => b.receiveRate.perMillisecond(now) - a.receiveRate.perMillisecond(now));
+      .filter((neighbour) => !neighbour.peerChoking && neighbour.availability.useful > 0)
+      .sort((a, b) => b.download.rate(now) - a.download.rate(now));
     for (const neighbour of bySpeed) this.fill(neighbour, now);
   }
 
   /** A block has come. */
   blockReceived(
-    neighbour: Neighbour,
+    neighbour: DownloadPeer,
     piece: number,
     begin: number,
     length: number,
     now: number,
   ): BlockVerdict {
     const { geometry, picker, totals } = this.#context;
-    neighbour.downloadedBytes += length;
-    neighbour.receiveRate.add(length, now);
-    neighbour.receivedInRounds[0] = (neighbour.receivedInRounds[0] as number) + length;
+    const { download } = neighbour;
+    download.received(length, now);
     totals.downloadedBytes += length;
     const block = geometry.blockAt(piece, begin, length);
-    const asked = block >= 0 && neighbour.outstanding.remove(block);
+    const asked = block >= 0 && download.settle(block);
     if (asked) this.#gotBlock(neighbour, now);
-    else if (!this.#isTolerated(neighbour, block)) {
+    else if (!download.tolerates(block)) {
       totals.duplicateBytes += length;
-      if (neighbour.unsolicited > MAX_UNSOLICITED_BLOCKS) {
+      if (download.unsolicited > MAX_UNSOLICITED_BLOCKS) {
         this.#context.drop(neighbour, 'it sent blocks that nobody had asked for');
       }
       return 'discard';
@@ -155,60 +164,72 @@ export class Requester {
   }
 
   /** The neighbour refuses a request (BEP 6). */
-  rejected(neighbour: Neighbour, piece: number, begin: number, length: number, now: number): void {
+  rejected(neighbour: DownloadPeer, piece: number, begin: number, length: number, now: number): void {
     const block = this.#context.geometry.blockAt(piece, begin, length);
-    if (block < 0 || !neighbour.outstanding.remove(block)) return;
+    const { download } = neighbour;
+    if (block < 0 || !download.settle(block)) return;
     this.#release(block);
     this.#context.host.refundDownload(length);
     // A refusal that was not announced by a choke: asking again at once would go round in a circle.
-    if (!neighbour.peerChoking) neighbour.restsUntil = now + REST_AFTER_REJECT_MILLISECONDS;
-    else removeFrom(neighbour.allowedFast, piece);
+    if (!neighbour.peerChoking) download.rest(now + REST_AFTER_REJECT_MILLISECONDS);
+    else download.disallow(piece);
     this.#passOnOf(neighbour, piece);
   }
 
   /** The neighbour chokes us: what it refuses is asked elsewhere. */
-  choked(neighbour: Neighbour): void {
+  choked(neighbour: DownloadPeer): void {
     // Under BEP 6 each request is refused by a message of its own; without it all are lost.
     if (neighbour.fast) this.#passOnAll(neighbour);
     else this.releaseAll(neighbour);
   }
 
+  /** The neighbour lets us ask. */
+  unchoked(neighbour: DownloadPeer, now: number): void {
+    neighbour.download.unchoked(now);
+    this.countGivers();
+    this.fill(neighbour, now);
+  }
+
+  /** The neighbour lets us ask for the piece while it chokes us (BEP 6). */
+  allowedFast(neighbour: DownloadPeer, piece: number, now: number): void {
+    if (neighbour.download.allow(piece)) this.fill(neighbour, now);
+  }
+
   /** Nothing that is outstanding at the neighbour will come. */
-  releaseAll(neighbour: Neighbour): void {
+  releaseAll(neighbour: DownloadPeer): void {
     const { geometry, host } = this.#context;
-    const { outstanding } = neighbour;
-    for (let i = 0; i < outstanding.size; i++) {
-      this.#release(outstanding.at(i));
-      host.refundDownload(geometry.lengthOf(outstanding.at(i)));
+    const { download } = neighbour;
+    for (let i = 0; i < download.outstandingCount; i++) {
+      const block = download.outstandingAt(i);
+      this.#release(block);
+      host.refundDownload(geometry.lengthOf(block));
     }
-    outstanding.clear();
+    download.clear();
     this.#passOnAll(neighbour);
   }
 
   /** The neighbour has lost the piece: nothing of it that is outstanding there will come. */
-  lost(neighbour: Neighbour, piece: number): void {
+  lost(neighbour: DownloadPeer, piece: number): void {
     this.#releasePiece(neighbour, piece, false);
     this.#passOnOf(neighbour, piece);
   }
 
-  /** Takes back what is outstanding at the neighbour; what comes all the same is welcome. */
-  takeBackAll(neighbour: Neighbour): void {
+  /** Cancels what is outstanding at the neighbour; what comes all the same is welcome. */
+  cancelAll(neighbour: DownloadPeer): void {
     const { geometry } = this.#context;
-    const { outstanding } = neighbour;
-    for (let i = 0; i < outstanding.size; i++) {
-      const block = outstanding.at(i);
+    const { download } = neighbour;
+    for (let i = 0; i < download.outstandingCount; i++) {
+      const block = download.outstandingAt(i);
       neighbour.link.cancel(geometry.pieceOf(block), geometry.beginOf(block), geometry.lengthOf(block));
     }
-    neighbour.takenBack += outstanding.size;
+    download.expectCancelled();
     this.releaseAll(neighbour);
   }
 
   /** A peer suggests a piece (BEP 6). */
-  suggested(neighbour: Neighbour, piece: number, now: number): void {
+  suggested(neighbour: DownloadPeer, piece: number, now: number): void {
     if (!neighbour.policy.directed) return;
-    neighbour.suggestedAt = now;
-    if (neighbour.suggestions.length >= MAX_SUGGESTIONS) neighbour.suggestions.shift();
-    neighbour.suggestions.push(piece);
+    neighbour.download.suggest(piece, now);
     this.fill(neighbour, now);
   }
 
@@ -236,13 +257,12 @@ export class Requester {
     this.countGivers();
     if (this.#suspects.size > 0) for (const started of this.#suspects.overdue(now)) this.#passOn(started);
     for (const neighbour of neighbours) {
-      if (neighbour.outstanding.size === 0) continue;
-      if (now - neighbour.waitingSince <= this.#patience(neighbour, now)) continue;
-      totals.stalledRequests += neighbour.outstanding.size;
-      this.takeBackAll(neighbour);
-      if (neighbour.stalled) neighbour.restsUntil = now + STALLED_REST_MILLISECONDS;
-      neighbour.stalled = true;
-      neighbour.window.collapse();
+      const { download } = neighbour;
+      if (download.outstandingCount === 0) continue;
+      if (now - download.waitingSince <= this.#patience(neighbour, now)) continue;
+      totals.stalledRequests += download.outstandingCount;
+      this.cancelAll(neighbour);
+      download.snubbed(now + SNUBBED_REST_MILLISECONDS);
       released = true;
     }
     if (!released) {
@@ -250,22 +270,23 @@ export class Requester {
       return;
     }
     // The others first; then each of the silent ones is asked for one block, to see whether it lives.
-    for (const neighbour of neighbours) if (!neighbour.stalled) this.fill(neighbour, now);
-    for (const neighbour of neighbours) if (neighbour.stalled) this.fill(neighbour, now);
+    for (const neighbour of neighbours) if (!neighbour.download.isSnubbed) this.fill(neighbour, now);
+    for (const neighbour of neighbours) if (neighbour.download.isSnubbed) this.fill(neighbour, now);
   }
 
   /** How many blocks the neighbour should owe us. Hot. */
-  #mostOutstanding(neighbour: Neighbour): number {
+  #mostOutstanding(neighbour: DownloadPeer): number {
     const { geometry, host, neighbours, picker } = this.#context;
-    const { policy, window } = neighbour;
-    let most = Math.min(window.blocks, neighbour.requestQueue);
+    const { download, policy } = neighbour;
+    const { outstandingCount } = download;
+    let most = Math.min(download.windowBlocks, neighbour.requestQueue);
     const mostBytes = host.memory?.mostOutstandingBytes ?? Number.POSITIVE_INFINITY;
     if (most * geometry.blockBytes * this.#sharers > mostBytes) {
       most = Math.trunc(mostBytes / (geometry.blockBytes * this.#sharers));
-      if (neighbour.outstanding.size >= most) this.#context.totals.memoryWaits++;
+      if (outstandingCount >= most) this.#context.totals.memoryWaits++;
     }
     // Mostly there is no room, and the rest need not be looked at.
-    if (neighbour.outstanding.size >= most) return Math.max(1, most);
+    if (outstandingCount >= most) return Math.max(1, most);
     // What waits at the only neighbour is kept from nobody.
     if (policy.mostShare < 1 && neighbours.length > 1 && most > this.#leastRequested) {
       // Towards the end long queues would keep blocks at busy neighbours while others have nothing to do.
@@ -273,57 +294,39 @@ export class Requester {
       const share = (missing * policy.mostShare) / this.#sharers;
       if (most > share) {
         const { blockBytes } = geometry;
-        const path = this.#sharers <= FEW_GIVERS ? window.withoutPause(blockBytes) : window.path(blockBytes);
+        const path =
+          this.#sharers <= FEW_GIVERS
+            ? download.path.withoutPause(blockBytes)
+            : download.path.path(blockBytes);
         most = Math.max(share, this.#leastRequested, Math.min(most, path));
       }
     }
     return Math.max(1, most);
   }
 
-  #patience(neighbour: Neighbour, now: number): number {
-    if (neighbour.stalled) return STALLED_REST_MILLISECONDS;
-    if (neighbour.downloadedBytes === 0) return FIRST_BLOCK_MILLISECONDS;
-    const queued = neighbour.outstanding.size * this.#context.geometry.blockBytes;
+  #patience({ download }: DownloadPeer, now: number): number {
+    if (download.isSnubbed) return SNUBBED_REST_MILLISECONDS;
+    if (download.downloadedBytes === 0) return FIRST_BLOCK_MILLISECONDS;
+    const queued = download.outstandingCount * this.#context.geometry.blockBytes;
     // The rate decays while nothing comes, so that patience grows with the silence: a peer that serves many others
     // in turn over a slow link pauses for seconds. (By the rate at its last block, 20 such peers would receive a
     // tenth of all twice.)
-    const rate = neighbour.receiveRate.perMillisecond(now);
+    const rate = download.rate(now);
     const expected = rate > 0 ? queued / rate : 0;
     return Math.max(STALL_MILLISECONDS, Math.min(STALL_FACTOR * expected, 10 * STALL_MILLISECONDS));
   }
 
-  #gotBlock(neighbour: Neighbour, now: number): void {
-    const { geometry } = this.#context;
-    const { inOrder, outstanding, policy, window } = neighbour;
-    const least = neighbour.receiveRate.perMillisecond(now) * policy.pipelineMilliseconds;
-    const floor = Math.max(least, inOrder === undefined ? 0 : READ_AHEAD_BYTES) / geometry.blockBytes;
-    window.answered(
-      now - outstanding.removedAskedAt,
-      neighbour.downloadedBytes - outstanding.removedBytesThen,
-      now,
-      floor,
-      geometry.blockBytes,
-      this.#sharers <= FEW_GIVERS,
-    );
-    neighbour.waitingSince = now;
-    neighbour.gaveAt = now;
-    neighbour.stalled = false;
+  #gotBlock({ download, policy }: DownloadPeer, now: number): void {
+    const { blockBytes } = this.#context.geometry;
+    const least = download.rate(now) * policy.pipelineMilliseconds;
+    const floor = Math.max(least, download.inOrder === undefined ? 0 : READ_AHEAD_BYTES) / blockBytes;
+    download.answered(now, floor, blockBytes, this.#sharers <= FEW_GIVERS);
   }
 
-  #isTolerated(neighbour: Neighbour, block: number): boolean {
-    if (block >= 0 && neighbour.takenBack > 0) {
-      neighbour.takenBack--;
-      return true;
-    }
-    neighbour.unsolicited++;
-    return false;
-  }
-
-  #request(neighbour: Neighbour, block: number, now: number): void {
+  #request(neighbour: DownloadPeer, block: number, now: number): void {
     const { geometry, host } = this.#context;
     const length = geometry.lengthOf(block);
-    if (neighbour.outstanding.size === 0) neighbour.waitingSince = now;
-    neighbour.outstanding.push(block, now, neighbour.downloadedBytes);
+    neighbour.download.ask(block, now);
     host.spendDownload(length);
     neighbour.link.request(geometry.pieceOf(block), geometry.beginOf(block), length);
   }
@@ -333,27 +336,25 @@ export class Requester {
     picker.release(geometry.pieceOf(block), block % geometry.blocksPerPiece);
   }
 
-  #releasePiece(neighbour: Neighbour, piece: number, cancels: boolean): void {
+  #releasePiece(neighbour: DownloadPeer, piece: number, cancels: boolean): void {
     const { geometry, host } = this.#context;
-    const { outstanding } = neighbour;
-    for (let i = outstanding.size - 1; i >= 0; i--) {
-      const block = outstanding.at(i);
+    const { download } = neighbour;
+    for (let i = download.outstandingCount - 1; i >= 0; i--) {
+      const block = download.outstandingAt(i);
       if (geometry.pieceOf(block) !== piece) continue;
       const length = geometry.lengthOf(block);
-      outstanding.remove(block);
+      download.cancel(block);
       if (cancels) neighbour.link.cancel(piece, geometry.beginOf(block), length);
-      neighbour.takenBack++;
       this.#release(block);
       host.refundDownload(length);
     }
   }
 
-  #cancelElsewhere(from: Neighbour, block: number, now: number): void {
+  #cancelElsewhere(from: DownloadPeer, block: number, now: number): void {
     const { geometry, host, neighbours } = this.#context;
     for (const other of neighbours) {
-      if (other === from || other.outstanding.size === 0 || !other.outstanding.remove(block)) continue;
+      if (other === from || other.download.outstandingCount === 0 || !other.download.cancel(block)) continue;
       other.link.cancel(geometry.pieceOf(block), geometry.beginOf(block), geometry.lengthOf(block));
-      other.takenBack++;
       host.refundDownload(geometry.lengthOf(block));
       this.fill(other, now);
     }
@@ -361,7 +362,7 @@ export class Requester {
 
   // Choosing
 
-  #choose(neighbour: Neighbour, now: number): number {
+  #choose(neighbour: DownloadPeer, now: number): number {
     const { picker } = this.#context;
     const own = this.#openPiece(neighbour, true);
     if (own !== undefined) return this.#take(own);
@@ -371,11 +372,11 @@ export class Requester {
     }
     const suggestion = this.#suggestion(neighbour);
     if (suggestion >= 0) {
-      neighbour.suggestedAt = now;
+      neighbour.download.followed(now);
       return this.#takeFirst(neighbour, suggestion, now);
     }
     // Parts of what others began would tear up what it gives in one go.
-    const following = neighbour.inOrder === undefined ? -1 : this.#newPiece(neighbour);
+    const following = neighbour.download.inOrder === undefined ? -1 : this.#newPiece(neighbour);
     if (following >= 0) return this.#takeFirst(neighbour, following, now);
     const sparing = this.#isSpared(neighbour);
     const shared = this.#openPiece(neighbour, false, sparing);
@@ -383,8 +384,8 @@ export class Requester {
     // A seed that directs has the next suggestion on its way when the last one was acted on.
     if (
       sparing &&
-      neighbour.outstanding.size > 0 &&
-      now - neighbour.suggestedAt < this.#suggestionWait(neighbour)
+      neighbour.download.outstandingCount > 0 &&
+      now - neighbour.download.suggestedAt < this.#suggestionWait(neighbour)
     )
       return -1;
     const piece = this.#newPiece(neighbour);
@@ -393,13 +394,13 @@ export class Requester {
   }
 
   /** A block of a piece that the neighbour gives also while it chokes us (BEP 6); -1 if there is none. */
-  #chooseFast(neighbour: Neighbour, now: number): number {
+  #chooseFast(neighbour: DownloadPeer, now: number): number {
     const { picker } = this.#context;
     if (this.#suspects.size > 0) {
       const suspect = this.#suspects.next(neighbour, now);
       if (suspect >= 0 && this.#mayStart(neighbour)) return this.#takeFirst(neighbour, suspect, now);
     }
-    for (const piece of neighbour.allowedFast) {
+    for (const piece of neighbour.download.allowedFast) {
       if (!neighbour.pieces.get(piece)) continue;
       if (picker.isWanted(piece) && !this.#suspects.has(piece) && this.#mayStart(neighbour))
         return this.#takeFirst(neighbour, piece, now);
@@ -415,24 +416,22 @@ export class Requester {
     return started.piece * geometry.blocksPerPiece + picker.take(started);
   }
 
-  #takeFirst(neighbour: Neighbour, piece: number, now: number): number {
+  #takeFirst(neighbour: DownloadPeer, piece: number, now: number): number {
     const { holders, picker } = this.#context;
-    for (let slot = holders.next(piece, 0); slot >= 0; slot = holders.next(piece, slot + 1)) {
-      holders.at(slot).pickable--;
-    }
+    holders.started(piece);
     const exclusive = this.#suspects.size > 0 && this.#suspects.begin(neighbour, piece, now);
     this.#context.host.memory?.started(piece);
     return this.#take(picker.start(piece, neighbour.number, exclusive));
   }
 
   /** True if a seed's uplink is to be kept for what only seeds have. */
-  #isSpared(neighbour: Neighbour): boolean {
+  #isSpared(neighbour: DownloadPeer): boolean {
     const { picker } = this.#context;
     return neighbour.policy.directed && neighbour.isSeed && picker.seedsAloneHaveSome;
   }
 
   /** An open piece that the neighbour has and may give: of its own, or of others. */
-  #openPiece(neighbour: Neighbour, own: boolean, sparing = false): StartedPiece | undefined {
+  #openPiece(neighbour: DownloadPeer, own: boolean, sparing = false): StartedPiece | undefined {
     const { picker } = this.#context;
     const { open } = picker;
     for (let i = 0; i < open.length; i++) {
@@ -447,30 +446,33 @@ export class Requester {
   }
 
   /** How long the next suggestion may take to come. */
-  #suggestionWait({ window }: Neighbour): number {
-    return Math.max(MIN_SUGGESTION_WAIT_MILLISECONDS, SUGGESTION_WAIT_RESPONSES * window.leastResponse);
+  #suggestionWait({ download }: DownloadPeer): number {
+    const { leastResponse } = download.path;
+    return Math.max(MIN_SUGGESTION_WAIT_MILLISECONDS, SUGGESTION_WAIT_RESPONSES * leastResponse);
   }
 
-  #suggestion(neighbour: Neighbour): number {
+  #suggestion(neighbour: DownloadPeer): number {
     const { picker } = this.#context;
-    const { suggestions } = neighbour;
+    const { download } = neighbour;
+    const { suggestions } = download;
     while (suggestions.length > 0) {
       const piece = suggestions[0] as number;
       if (picker.isWanted(piece) && neighbour.pieces.get(piece) && !this.#suspects.has(piece)) {
         if (!this.#mayStart(neighbour, true)) return -1;
-        suggestions.shift();
+        download.shiftSuggestion();
         return piece;
       }
-      suggestions.shift();
+      download.shiftSuggestion();
     }
     return -1;
   }
 
-  #newPiece(neighbour: Neighbour): number {
+  #newPiece(neighbour: DownloadPeer): number {
     const { picker, random } = this.#context;
-    if (neighbour.pickable === 0 || !this.#mayStart(neighbour)) return -1;
+    if (neighbour.availability.pickable === 0 || !this.#mayStart(neighbour)) return -1;
     const except = this.#suspects.size > 0 ? this.#suspects : undefined;
-    if (neighbour.inOrder !== undefined) return this.#followingPiece(neighbour, neighbour.inOrder, except);
+    const { inOrder } = neighbour.download;
+    if (inOrder !== undefined) return this.#followingPiece(neighbour, inOrder, except);
     if (picker.have.count < neighbour.policy.randomFirstPieces)
       return picker.any(neighbour.pieces, random(), except);
     return picker.rarest(neighbour.pieces, random(), except);
@@ -480,7 +482,11 @@ export class Requester {
    * The piece behind the last one, for a peer that gives pieces in order; where that is taken, any: whoever fetches
    * the same from the same server begins elsewhere, and they exchange what they have.
    */
-  #followingPiece({ pieces }: Neighbour, order: ReadingOrder, except: PieceSet | undefined): number {
+  #followingPiece(
+    { download, pieces }: DownloadPeer,
+    order: ReadingOrder,
+    except: PieceSet | undefined,
+  ): number {
     const { neighbours, picker, random } = this.#context;
     const { next } = order;
     const isAlone = order.fromStart && neighbours.length === 1;
@@ -488,7 +494,7 @@ export class Requester {
     let piece = next;
     if (isAlone) piece = picker.nextWanted(Math.max(next, 0), pieces, except);
     else if (!follows) piece = picker.any(pieces, random(), except);
-    order.next = piece + 1;
+    download.readOn(piece + 1);
     return piece;
   }
 
@@ -497,7 +503,7 @@ export class Requester {
    * is no memory for a piece it is staged: that costs the disk twice the writes, and only whoever would have nothing to
    * do may start one, or one that its giver suggests.
    */
-  #mayStart(neighbour: Neighbour, isSuggested = false): boolean {
+  #mayStart(neighbour: DownloadPeer, isSuggested = false): boolean {
     const { geometry, host, picker } = this.#context;
     const startedBytes = (picker.startedCount + 1) * geometry.pieceLength;
     const hasRoom = host.memory?.hasRoomFor(geometry.pieceLength) ?? startedBytes <= MAX_STARTED_BYTES;
@@ -515,8 +521,8 @@ export class Requester {
   }
 
   /** True if nothing is asked of the neighbour, and no started piece has anything that it could be asked for. */
-  #isIdle(neighbour: Neighbour): boolean {
-    return neighbour.outstanding.size === 0 && this.#openPiece(neighbour, false) === undefined;
+  #isIdle(neighbour: DownloadPeer): boolean {
+    return neighbour.download.outstandingCount === 0 && this.#openPiece(neighbour, false) === undefined;
   }
 
   #unchoking(): number {
@@ -540,7 +546,7 @@ export class Requester {
   // Suspect pieces
 
   /** Somebody else may give the suspect pieces that only this neighbour might. */
-  #passOnAll(neighbour: Neighbour): void {
+  #passOnAll(neighbour: DownloadPeer): void {
     if (this.#suspects.size === 0) return;
     for (const started of [...this.#context.picker.started()]) {
       if (started.exclusive && started.starter === neighbour.number) this.#passOn(started);
@@ -548,7 +554,7 @@ export class Requester {
   }
 
   /** The same of one piece, if it is one. */
-  #passOnOf(neighbour: Neighbour, piece: number): void {
+  #passOnOf(neighbour: DownloadPeer, piece: number): void {
     if (this.#suspects.size === 0) return;
     const started = this.#context.picker.startedPiece(piece);
     if (started?.exclusive && started.starter === neighbour.number) this.#passOn(started);
@@ -556,27 +562,27 @@ export class Requester {
 
   /** What has come of the piece is given up: the next one gives all of it. */
   #passOn({ piece, starter }: StartedPiece): void {
-    const { host, neighbours, picker } = this.#context;
+    const { holders, host, neighbours, picker } = this.#context;
     for (const neighbour of neighbours) {
       if (neighbour.number === starter) this.#releasePiece(neighbour, piece, true);
     }
     picker.drop(piece);
     host.pieceDropped(piece);
-    for (const neighbour of neighbours) if (neighbour.pieces.get(piece)) neighbour.pickable++;
+    holders.wantedAgain(piece);
   }
 
   // Endgame
 
   /** A block that the neighbour would bring sooner than whoever was asked for it. */
-  #secondCopy(neighbour: Neighbour, now: number): number {
+  #secondCopy(neighbour: DownloadPeer, now: number): number {
     const { neighbours, totals } = this.#context;
     // What a silent one is asked for shows whether it lives; a copy there would keep others from asking.
-    if (neighbour.outstanding.size >= ENDGAME_REQUESTS || neighbour.stalled) return -1;
+    if (neighbour.download.outstandingCount >= ENDGAME_REQUESTS || neighbour.download.isSnubbed) return -1;
     let worst = 1.5 * this.#expectedWait(neighbour, 1, now);
     let chosen = -1;
     for (const other of neighbours) {
-      if (other === neighbour || other.outstanding.size === 0) continue;
-      const wait = Math.max(this.#expectedWait(other, 0, now), now - other.waitingSince);
+      if (other === neighbour || other.download.outstandingCount === 0) continue;
+      const wait = Math.max(this.#expectedWait(other, 0, now), now - other.download.waitingSince);
       if (wait <= worst) continue;
       const block = this.#stealable(neighbour, other);
       if (block < 0) continue;
@@ -590,23 +596,24 @@ export class Requester {
   }
 
   /** Milliseconds until what is outstanding, and `more` blocks, should be here. */
-  #expectedWait(neighbour: Neighbour, more: number, now: number): number {
-    const blocks = neighbour.outstanding.size + more;
-    const rate = neighbour.receiveRate.perMillisecond(now);
+  #expectedWait({ download }: DownloadPeer, more: number, now: number): number {
+    const blocks = download.outstandingCount + more;
+    const rate = download.rate(now);
     if (rate <= 0) return FIRST_BLOCK_MILLISECONDS;
     const expected = (blocks * this.#context.geometry.blockBytes) / rate;
     // The rate of one that was asked for nothing says nothing: it decays all the same.
-    return neighbour.outstanding.size === 0 ? Math.min(expected, FIRST_BLOCK_MILLISECONDS) : expected;
+    return download.outstandingCount === 0 ? Math.min(expected, FIRST_BLOCK_MILLISECONDS) : expected;
   }
 
-  #stealable(neighbour: Neighbour, other: Neighbour): number {
+  #stealable(neighbour: DownloadPeer, other: DownloadPeer): number {
     const { geometry } = this.#context;
-    for (let i = other.outstanding.size - 1; i >= 0; i--) {
-      const block = other.outstanding.at(i);
+    const { download } = other;
+    for (let i = download.outstandingCount - 1; i >= 0; i--) {
+      const block = download.outstandingAt(i);
       const started = this.#startedOf(block);
       if (started === undefined || started.exclusive || !neighbour.pieces.get(started.piece)) continue;
       if (started.copies(block % geometry.blocksPerPiece) >= ENDGAME_COPIES) continue;
-      if (!neighbour.outstanding.has(block)) return block;
+      if (!neighbour.download.isOutstanding(block)) return block;
     }
     return -1;
   }

@@ -3,7 +3,7 @@
 // can give it, longest waiting first; nobody keeps it who refuses, chokes, loses the piece or takes too long while
 // somebody else could give it; the time for that doubles, so that an honest peer, however slow, has enough in the end.
 import type { SwarmContext } from './context.ts';
-import type { Neighbour } from './neighbour.ts';
+import type { PeerState } from './neighbour.ts';
 import type { StartedPiece } from './started-piece.ts';
 import { FIRST_ATTEMPT_MILLISECONDS, MAX_KNOWN_IDENTITIES, MAX_SUSPECT_PIECES } from './tunables.ts';
 
@@ -57,7 +57,7 @@ export class SuspectPieces {
   }
 
   /** A suspect piece that the peer is to start now, or -1: it is its turn. */
-  next(neighbour: Neighbour, now: number): number {
+  next(neighbour: PeerState, now: number): number {
     const { picker } = this.#context;
     for (const piece of this.#pieces.keys()) {
       if (!picker.isWanted(piece) || !this.#mayGive(neighbour, piece, now)) continue;
@@ -67,7 +67,7 @@ export class SuspectPieces {
   }
 
   /** The peer starts a suspect piece: true if it alone may give it. */
-  begin(neighbour: Neighbour, piece: number, now: number): boolean {
+  begin(neighbour: PeerState, piece: number, now: number): boolean {
     const all = this.#pieces.get(piece);
     if (all === undefined) return false;
     const count = (all.get(neighbour.identityNumber)?.count ?? 0) + 1;
@@ -92,7 +92,7 @@ export class SuspectPieces {
     return overdue;
   }
 
-  #isLate({ identityNumber }: Neighbour, piece: number, now: number): boolean {
+  #isLate({ identityNumber }: PeerState, piece: number, now: number): boolean {
     const attempts = this.#pieces.get(piece)?.get(identityNumber);
     if (attempts === undefined) return true;
     const doublings = Math.min(attempts.count - 1, MAX_DOUBLINGS);
@@ -100,8 +100,8 @@ export class SuspectPieces {
   }
 
   /** True if nobody else who could give the piece has waited longer for it. */
-  #isTurnOf(neighbour: Neighbour, piece: number, now: number): boolean {
-    const mayWait = neighbour.stalled || this.#isBusy(neighbour);
+  #isTurnOf(neighbour: PeerState, piece: number, now: number): boolean {
+    const mayWait = neighbour.download.isSnubbed || this.#isBusy(neighbour);
     for (const other of this.#context.neighbours) {
       if (other === neighbour || !this.#canTakeOver(other, piece, now)) continue;
       if (mayWait || this.#comesBefore(other, neighbour, piece)) return false;
@@ -110,7 +110,7 @@ export class SuspectPieces {
   }
 
   /** Whose last attempt is longer ago; who comes anew comes last. */
-  #comesBefore(one: Neighbour, other: Neighbour, piece: number): boolean {
+  #comesBefore(one: PeerState, other: PeerState, piece: number): boolean {
     const attempts = this.#pieces.get(piece);
     const [ofOne, ofOther] = [attempts?.get(one.identityNumber), attempts?.get(other.identityNumber)];
     const waits = (ofOne?.at ?? one.connectedAt) - (ofOther?.at ?? other.connectedAt);
@@ -119,18 +119,18 @@ export class SuspectPieces {
     return times === 0 ? one.number < other.number : times < 0;
   }
 
-  #canTakeOver(other: Neighbour, piece: number, now: number): boolean {
-    return !other.stalled && this.#mayGive(other, piece, now) && !this.#isBusy(other);
+  #canTakeOver(other: PeerState, piece: number, now: number): boolean {
+    return !other.download.isSnubbed && this.#mayGive(other, piece, now) && !this.#isBusy(other);
   }
 
   /** The peer lets us ask it for the piece now. */
-  #mayGive(neighbour: Neighbour, piece: number, now: number): boolean {
-    if (now < neighbour.restsUntil || !neighbour.pieces.get(piece)) return false;
-    return !neighbour.peerChoking || neighbour.allowedFast.includes(piece);
+  #mayGive(neighbour: PeerState, piece: number, now: number): boolean {
+    if (neighbour.download.rests(now) || !neighbour.pieces.get(piece)) return false;
+    return !neighbour.peerChoking || neighbour.download.allowedFast.includes(piece);
   }
 
   /** The peer has another suspect piece to give. */
-  #isBusy({ number }: Neighbour): boolean {
+  #isBusy({ number }: PeerState): boolean {
     for (const piece of this.#pieces.keys()) {
       const started = this.#context.picker.startedPiece(piece);
       if (started?.exclusive && started.starter === number) return true;

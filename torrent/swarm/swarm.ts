@@ -8,26 +8,16 @@ import { Evidence } from './bans.ts';
 import { Choker } from './choker.ts';
 import type { SwarmContext, SwarmTotals } from './context.ts';
 import { Direction } from './direction.ts';
-import { fastSet, fastSetSize } from './fast-set.ts';
 import { Geometry } from './geometry.ts';
 import { Holders } from './holders.ts';
 import type { BlockVerdict, PeerLink, SwarmHost } from './host.ts';
 import { Identities } from './identities.ts';
-import { type Introduction, Neighbour } from './neighbour.ts';
+import { type Introduction, Neighbour, type SelfDescription } from './neighbour.ts';
 import { PiecePicker } from './piece-picker.ts';
 import { classicPolicy } from './policy/classic.ts';
 import type { Policy } from './policy/policy.ts';
 import { Requester } from './requester.ts';
-import {
-  FIRST_REQUESTED_BYTES,
-  HAVE_DELAY_MILLISECONDS,
-  LOST_PIECES_PER_SECOND,
-  MAX_ALLOWED_FAST,
-  MAX_IDLE_MESSAGES_PER_SECOND,
-  MAX_LOST_PIECES,
-  OWING_KEEP_ALIVE_MILLISECONDS,
-  READ_AHEAD_BYTES,
-} from './tunables.ts';
+import { HAVE_DELAY_MILLISECONDS, OWING_KEEP_ALIVE_MILLISECONDS } from './tunables.ts';
 import { Uplink } from './uplink.ts';
 
 /** What a swarm is made of. */
@@ -48,10 +38,6 @@ export interface SwarmOptions {
   paused?: boolean;
 }
 
-function sixteenthsOf({ count, length }: Bitfield): number {
-  return Math.trunc((16 * count) / length);
-}
-
 /** The decisions of one torrent. */
 export class Swarm {
   readonly geometry: Geometry;
@@ -65,25 +51,26 @@ export class Swarm {
     stalledRequests: 0,
     memoryWaits: 0,
   };
-  readonly #context: SwarmContext;
+  readonly #context: SwarmContext<Neighbour>;
+  readonly #neighbours: Neighbour[] = [];
+  readonly #holders: Holders<Neighbour>;
   readonly #picker: PiecePicker;
   readonly #requester: Requester;
   readonly #uplink: Uplink;
-  readonly #choker: Choker;
+  readonly #choker: Choker<Neighbour>;
   readonly #direction: Direction;
   readonly #evidence = new Evidence();
   readonly #identities = new Identities();
-  readonly #infoHash: Uint8Array | undefined;
   #nextNumber = 0;
   #unannounced: number[] = [];
   #toldAllAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: SwarmOptions) {
     const { have, host, policy, clock, random } = options;
-    this.#infoHash = options.infoHash;
     this.geometry = new Geometry(options.pieceLength, options.totalBytes, options.blockBytes);
     this.policy = policy;
     this.#picker = new PiecePicker(this.geometry, have, random);
+    this.#holders = new Holders(this.#picker);
     this.#context = {
       geometry: this.geometry,
       picker: this.#picker,
@@ -91,22 +78,26 @@ export class Swarm {
       clock,
       random,
       host,
-      neighbours: [],
-      holders: new Holders(this.geometry.pieceCount),
+      neighbours: this.#neighbours,
+      holders: this.#holders,
       totals: this.totals,
       paused: options.paused ?? false,
       drop: (neighbour, reason) => this.drop(neighbour, reason),
     };
     this.#requester = new Requester(this.#context);
-    this.#uplink = new Uplink(this.#context, Math.max(BLOCK_BYTES, this.geometry.blockBytes));
-    this.#choker = new Choker(this.#context, this.#uplink);
+    this.#uplink = new Uplink(
+      this.#context,
+      Math.max(BLOCK_BYTES, this.geometry.blockBytes),
+      options.infoHash,
+    );
+    this.#choker = new Choker<Neighbour>(this.#context, this.#uplink);
     this.#direction = new Direction(this.#context);
     this.#direction.begin(clock.monotonic());
   }
 
   /** Connected peers, in order of arrival. Read only. */
   get neighbours(): readonly Neighbour[] {
-    return this.#context.neighbours;
+    return this.#neighbours;
   }
 
   /** Held pieces. Read only. */
@@ -131,7 +122,7 @@ export class Swarm {
 
   /** A peer is connected: it is shown what we have. */
   connect(link: PeerLink, introduction: Introduction): Neighbour {
-    const { clock, neighbours } = this.#context;
+    const neighbours = this.#neighbours;
     const { have } = this.#picker;
     const neighbour = new Neighbour(
       this.#nextNumber++,
@@ -140,35 +131,34 @@ export class Swarm {
       this.#identities.enter(introduction.identity, (identity) =>
         neighbours.some((other) => other.identity === identity),
       ),
-      this.geometry.pieceCount,
-      clock.monotonic(),
+      this.geometry,
+      this.#context.clock.monotonic(),
     );
-    neighbour.window.begin(FIRST_REQUESTED_BYTES / this.geometry.blockBytes);
+    this.#requester.enter(neighbour);
     neighbours.push(neighbour);
     this.#uplink.brought(neighbour, this.#identities.servedBytes(neighbour.identityNumber));
-    this.#context.holders.enter(neighbour);
+    this.#holders.enter(neighbour);
     if (neighbour.fast && have.isFull) link.haveAll();
     else if (neighbour.fast && have.isEmpty) link.haveNone();
     else if (!have.isEmpty) link.bitfield(have.bytes);
     // Verified pieces that wait to be announced are in the bitfield; a second HAVE does no harm.
-    if (!this.policy.directed) this.#grant(neighbour);
+    if (!this.policy.directed) this.#uplink.allowFast(neighbour);
     return neighbour;
   }
 
   /** The peer's link has ended. Nothing if the swarm dropped it itself. */
   disconnected(neighbour: Neighbour): void {
     if (!neighbour.connected) return;
-    const { clock, neighbours } = this.#context;
-    neighbour.connected = false;
-    this.#identities.leave(neighbour.identityNumber, neighbour.broughtBytes + neighbour.uploadedBytes);
-    neighbours.splice(neighbours.indexOf(neighbour), 1);
-    this.#picker.peerGone(neighbour);
-    this.#context.holders.leave(neighbour);
+    const { upload } = neighbour;
+    neighbour.leave();
+    this.#identities.leave(neighbour.identityNumber, upload.broughtBytes + upload.uploadedBytes);
+    this.#neighbours.splice(this.#neighbours.indexOf(neighbour), 1);
+    this.#holders.leave(neighbour);
     this.#requester.releaseAll(neighbour);
     this.#uplink.gone(neighbour);
     this.#direction.gone(neighbour);
-    const now = clock.monotonic();
-    if (!neighbour.amChoking) this.#choker.admitAny(now);
+    const now = this.#context.clock.monotonic();
+    if (!neighbour.choke.amChoking) this.#choker.admitAny(now);
     this.#requester.fillAll(now);
   }
 
@@ -180,17 +170,10 @@ export class Swarm {
   }
 
   /** What the peer said in its extension handshake (BEP 10). */
-  introduced(
-    neighbour: Neighbour,
-    said: { ownAgent: boolean; requestQueue: number | undefined; uploadOnly: boolean | undefined },
-  ): void {
+  introduced(neighbour: Neighbour, said: SelfDescription): void {
     const now = this.#context.clock.monotonic();
-    neighbour.ownAgent = said.ownAgent;
-    neighbour.policy = said.ownAgent ? this.policy : classicPolicy;
-    // transmission drops the request that fills its queue, without a word: the last place stays free.
-    if (said.requestQueue !== undefined) neighbour.requestQueue = Math.max(1, said.requestQueue - 1);
-    if (said.uploadOnly !== undefined) neighbour.uploadOnly = said.uploadOnly;
-    if (!neighbour.ownAgent) this.#grant(neighbour);
+    neighbour.describe(said, said.ownAgent ? this.policy : classicPolicy);
+    if (!neighbour.ownAgent) this.#uplink.allowFast(neighbour);
     // Suggestions before the unchoke: it may ask at once, and shall not choose by itself.
     this.#direction.direct(neighbour, now);
     this.#choker.admit(neighbour, now);
@@ -203,15 +186,14 @@ export class Swarm {
    * @param fromStart and from the first one on while nobody else is connected; otherwise from any
    */
   readInOrder(neighbour: Neighbour, fromStart: boolean): void {
-    neighbour.inOrder = { next: -1, fromStart };
-    neighbour.window.begin(READ_AHEAD_BYTES / this.geometry.blockBytes);
+    this.#requester.readInOrder(neighbour, fromStart);
   }
 
   // Messages of a peer
 
   /** Bytes came, of whatever kind. */
   heard(neighbour: Neighbour, now: number): void {
-    neighbour.heardAt = Math.trunc(now);
+    neighbour.hear(now);
   }
 
   keepAlive(neighbour: Neighbour): void {
@@ -223,7 +205,7 @@ export class Swarm {
   choke(neighbour: Neighbour): void {
     this.#idle(neighbour);
     if (neighbour.peerChoking || !neighbour.connected) return;
-    neighbour.peerChoking = true;
+    neighbour.setPeerChoking(true);
     this.#requester.choked(neighbour);
     this.#requester.fillAll(this.#context.clock.monotonic());
   }
@@ -231,24 +213,21 @@ export class Swarm {
   unchoke(neighbour: Neighbour): void {
     this.#idle(neighbour);
     if (!neighbour.peerChoking || !neighbour.connected) return;
-    const now = this.#context.clock.monotonic();
-    neighbour.peerChoking = false;
-    neighbour.restsUntil = 0;
-    neighbour.gaveAt = now;
-    this.#requester.countGivers();
-    this.#requester.fill(neighbour, now);
+    neighbour.setPeerChoking(false);
+    this.#requester.unchoked(neighbour, this.#context.clock.monotonic());
   }
 
   interested(neighbour: Neighbour): void {
     this.#idle(neighbour);
-    neighbour.peerInterested = true;
+    neighbour.setPeerInterested(true);
     this.#choker.admit(neighbour, this.#context.clock.monotonic());
   }
 
   notInterested(neighbour: Neighbour): void {
     this.#idle(neighbour);
-    neighbour.peerInterested = false;
-    if (neighbour.connected && !neighbour.amChoking) this.#choker.admitAny(this.#context.clock.monotonic());
+    neighbour.setPeerInterested(false);
+    if (neighbour.connected && !neighbour.choke.amChoking)
+      this.#choker.admitAny(this.#context.clock.monotonic());
   }
 
   have(neighbour: Neighbour, piece: number): void {
@@ -256,19 +235,13 @@ export class Swarm {
       this.drop(neighbour, `it has piece ${piece} of ${this.geometry.pieceCount}`);
       return;
     }
-    neighbour.piecesShown = true;
-    if (!neighbour.pieces.set(piece)) {
+    if (!this.#holders.got(neighbour, piece)) {
       this.#idle(neighbour);
       return;
     }
     const now = this.#context.clock.monotonic();
-    this.#context.holders.add(neighbour, piece);
-    neighbour.sixteenths = sixteenthsOf(neighbour.pieces);
-    this.#picker.peerGot(piece, neighbour);
     this.#direction.got(neighbour, piece, now);
     if (!this.#picker.isHeld(piece)) {
-      neighbour.useful++;
-      if (this.#picker.isWanted(piece)) neighbour.pickable++;
       this.#updateInterest(neighbour);
       this.#requester.fill(neighbour, now);
     }
@@ -285,16 +258,13 @@ export class Swarm {
       this.#idle(neighbour);
       return;
     }
-    if (!this.#mayLose(neighbour)) return;
+    if (!neighbour.flood.allowsLoss(this.#context.clock.monotonic())) {
+      this.drop(neighbour, 'it loses pieces again and again');
+      return;
+    }
     this.#requester.lost(neighbour, piece);
-    neighbour.pieces.clear(piece);
-    neighbour.hasLostPieces = true;
-    this.#context.holders.remove(neighbour, piece);
-    neighbour.sixteenths = sixteenthsOf(neighbour.pieces);
-    this.#picker.peerLost(piece, neighbour);
+    this.#holders.lost(neighbour, piece);
     if (this.#picker.isHeld(piece)) return;
-    neighbour.useful--;
-    if (this.#picker.isWanted(piece)) neighbour.pickable--;
     this.#updateInterest(neighbour);
     this.#requester.fillAll(this.#context.clock.monotonic());
   }
@@ -353,10 +323,8 @@ export class Swarm {
       return;
     }
     this.#idle(neighbour);
-    if (!neighbour.connected || neighbour.allowedFast.length >= MAX_ALLOWED_FAST) return;
-    if (neighbour.allowedFast.includes(piece)) return;
-    neighbour.allowedFast.push(piece);
-    this.#requester.fill(neighbour, this.#context.clock.monotonic());
+    if (!neighbour.connected) return;
+    this.#requester.allowedFast(neighbour, piece, this.#context.clock.monotonic());
   }
 
   /** A block that was handed to a link cannot be read: the peer is refused it. */
@@ -372,7 +340,7 @@ export class Swarm {
   /** A block that was handed to a link has left. */
   uploaded(neighbour: Neighbour, bytes: number): void {
     const now = this.#context.clock.monotonic();
-    neighbour.spokeAt = now;
+    neighbour.speak(now);
     if (!neighbour.connected) return;
     this.#uplink.uploaded(neighbour, bytes, now);
     this.#uplink.serve(now);
@@ -387,16 +355,12 @@ export class Swarm {
 
   /** The piece passed its hash and is written. */
   pieceVerified(piece: number, blockDigests: readonly string[] = []): void {
-    const { clock, holders, host, neighbours } = this.#context;
+    const { clock, host } = this.#context;
     const now = clock.monotonic();
     this.#picker.verified(piece);
     this.#requester.settled(piece);
     if (blockDigests.length > 0) this.#ban(this.#evidence.verified(piece, blockDigests));
-    for (let slot = holders.next(piece, 0); slot >= 0; slot = holders.next(piece, slot + 1)) {
-      const neighbour = holders.at(slot);
-      neighbour.useful--;
-      this.#updateInterest(neighbour);
-    }
+    if (this.#holders.held(piece)) this.#updateInterestIn(piece);
     if (this.#unannounced.length === 0) host.wakeForHaves(HAVE_DELAY_MILLISECONDS);
     this.#unannounced.push(piece);
     if (!this.isComplete) {
@@ -406,7 +370,7 @@ export class Swarm {
     this.flushHaves();
     host.completed();
     this.#direction.begin(now);
-    for (const neighbour of [...neighbours]) this.#dropIfUseless(neighbour);
+    for (const neighbour of [...this.#neighbours]) this.#dropIfUseless(neighbour);
   }
 
   /** The piece failed its hash; the digests are of its blocks as they came. */
@@ -431,12 +395,9 @@ export class Swarm {
     this.#picker.lost(piece);
     this.#direction.lost(piece);
     this.#unannounced = this.#unannounced.filter((other) => other !== piece);
-    for (const neighbour of [...this.#context.neighbours]) {
-      if (neighbour.pieces.get(piece)) {
-        neighbour.useful++;
-        neighbour.pickable++;
-        this.#updateInterest(neighbour);
-      }
+    this.#holders.missing(piece);
+    this.#updateInterestIn(piece);
+    for (const neighbour of [...this.#neighbours]) {
       // Without BEP 6 it would wait for what it asked for.
       if (neighbour.fast && neighbour.link.dontHave(piece)) this.#uplink.withdraw(neighbour, piece);
       else this.drop(neighbour, 'it cannot be told that we lost a piece');
@@ -473,7 +434,7 @@ export class Swarm {
     if (this.#context.paused) return;
     this.#context.paused = true;
     for (const neighbour of this.#context.neighbours) {
-      this.#requester.takeBackAll(neighbour);
+      this.#requester.cancelAll(neighbour);
       this.#updateInterest(neighbour);
     }
     this.#choker.chokeAll();
@@ -492,22 +453,13 @@ export class Swarm {
   }
 
   #shown(neighbour: Neighbour, pieces: Bitfield): void {
-    if (neighbour.piecesShown) {
+    if (neighbour.availability.isShown) {
       this.#shownAgain(neighbour, pieces);
       return;
     }
     const now = this.#context.clock.monotonic();
-    neighbour.piecesShown = true;
-    neighbour.pieces = pieces;
-    neighbour.sixteenths = sixteenthsOf(pieces);
     this.#uplink.brought(neighbour, pieces.count * this.geometry.pieceLength);
-    this.#context.holders.addAll(neighbour, pieces);
-    this.#picker.peerHas(neighbour);
-    for (let piece = pieces.nextSet(0); piece >= 0; piece = pieces.nextSet(piece + 1)) {
-      if (this.#picker.isHeld(piece)) continue;
-      neighbour.useful++;
-      if (this.#picker.isWanted(piece)) neighbour.pickable++;
-    }
+    this.#holders.shown(neighbour, pieces);
     this.#direction.shown(neighbour, now);
     this.#updateInterest(neighbour);
     this.#requester.fill(neighbour, now);
@@ -526,24 +478,21 @@ export class Swarm {
     if (!isNews) this.#idle(neighbour);
   }
 
-  /** Lets the peer ask for a few pieces while it is choked (BEP 6). */
-  #grant(neighbour: Neighbour): void {
-    const { fast, granted, identity, link } = neighbour;
-    if (this.#infoHash === undefined || !fast || granted.length > 0) return;
-    const { pieceCount, pieceLength } = this.geometry;
-    const set = fastSet(this.#infoHash, identity, pieceCount, fastSetSize(pieceLength));
-    neighbour.granted = set.filter((piece) => this.#picker.isHeld(piece));
-    // A request may come twice, where the first answer was lost with a choke.
-    neighbour.grantedBytes = 2 * neighbour.granted.length * pieceLength;
-    for (const piece of neighbour.granted) link.allowedFast(piece);
-  }
-
+  /** We are interested in who has something that we lack. */
   #updateInterest(neighbour: Neighbour): void {
-    const interested = neighbour.useful > 0 && !this.#context.paused;
+    const interested = neighbour.availability.useful > 0 && !this.#context.paused;
     if (interested === neighbour.amInterested) return;
-    neighbour.amInterested = interested;
+    neighbour.setInterested(interested);
     if (interested) neighbour.link.interested();
     else neighbour.link.notInterested();
+  }
+
+  /** The same of all who have the piece. */
+  #updateInterestIn(piece: number): void {
+    const holders = this.#holders;
+    for (let slot = holders.next(piece, 0); slot >= 0; slot = holders.next(piece, slot + 1)) {
+      this.#updateInterest(holders.at(slot));
+    }
   }
 
   /** Two that have everything, or want no more (BEP 21), have nothing to say to each other. */
@@ -555,10 +504,7 @@ export class Swarm {
 
   #wantAgain(piece: number): void {
     this.#picker.failed(piece);
-    const { holders } = this.#context;
-    for (let slot = holders.next(piece, 0); slot >= 0; slot = holders.next(piece, slot + 1)) {
-      holders.at(slot).pickable++;
-    }
+    this.#holders.wantedAgain(piece);
   }
 
   #ban(guilty: readonly number[]): void {
@@ -575,25 +521,8 @@ export class Swarm {
 
   /** A message that says nothing new, or may say it only so often. */
   #idle(neighbour: Neighbour): void {
-    const now = this.#context.clock.monotonic();
-    if (now - neighbour.idleSince > 1000) {
-      neighbour.idleSince = now;
-      neighbour.idleMessages = 0;
-    }
-    if (++neighbour.idleMessages > MAX_IDLE_MESSAGES_PER_SECOND) {
-      this.drop(neighbour, 'it floods us with messages that say nothing');
-    }
-  }
-
-  /** Each piece that is lost is looked for elsewhere: that may happen, but not again and again. */
-  #mayLose(neighbour: Neighbour): boolean {
-    const now = this.#context.clock.monotonic();
-    const forgotten = ((now - neighbour.lostAt) / 1000) * LOST_PIECES_PER_SECOND;
-    neighbour.lostPieces = Math.max(0, neighbour.lostPieces - forgotten) + 1;
-    neighbour.lostAt = now;
-    if (neighbour.lostPieces <= MAX_LOST_PIECES) return true;
-    this.drop(neighbour, 'it loses pieces again and again');
-    return false;
+    if (neighbour.flood.allowsIdle(this.#context.clock.monotonic())) return;
+    this.drop(neighbour, 'it floods us with messages that say nothing');
   }
 
   #watch(neighbour: Neighbour, now: number): void {
@@ -603,15 +532,15 @@ export class Swarm {
       this.drop(neighbour, `it has been silent for ${Math.round(silent / 1000)} s`);
       return;
     }
-    const owing = Math.min(silent, now - neighbour.waitingSince);
-    if (neighbour.outstanding.size > 0 && neighbour.ownAgent && owing > policy.owingMilliseconds) {
+    const owing = Math.min(silent, now - neighbour.download.waitingSince);
+    if (neighbour.download.outstandingCount > 0 && neighbour.ownAgent && owing > policy.owingMilliseconds) {
       this.drop(neighbour, `it owes blocks and has been silent for ${Math.round(silent / 1000)} s`);
       return;
     }
-    const owes = neighbour.requests.size > 0;
+    const owes = neighbour.upload.requests.size > 0;
     const longest = owes ? OWING_KEEP_ALIVE_MILLISECONDS : policy.keepAliveMilliseconds;
     if (now - Math.max(neighbour.spokeAt, this.#toldAllAt) > longest) {
-      neighbour.spokeAt = now;
+      neighbour.speak(now);
       neighbour.link.keepAlive();
     }
   }

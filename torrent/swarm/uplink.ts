@@ -2,8 +2,9 @@
 // them, is bounded by a moment of their rate, so that a CANCEL, a turn and a limit still mean something; those who
 // wait stand in `#waiting`, each once; `#handedBytes` counts what links that move have not sent yet.
 import type { SwarmContext } from './context.ts';
+import { fastSet, fastSetSize } from './fast-set.ts';
 import { FirstCopies } from './first-copies.ts';
-import type { Neighbour } from './neighbour.ts';
+import type { UploadPeer } from './neighbour.ts';
 import { TransferRate } from './transfer-rate.ts';
 import {
   ALL_HANDED_MILLISECONDS,
@@ -26,12 +27,13 @@ const MANY_NEIGHBOURS = 25;
 
 /** The serving side of a torrent. */
 export class Uplink {
-  readonly #context: SwarmContext;
+  readonly #context: SwarmContext<UploadPeer>;
   readonly #largestRequest: number;
   readonly #rate = new TransferRate(RATE_WINDOW_MILLISECONDS);
   /** Those whose requests wait, in no order. */
-  readonly #waiting: Neighbour[] = [];
+  readonly #waiting: UploadPeer[] = [];
   readonly #firstCopies: FirstCopies;
+  readonly #infoHash: Uint8Array | undefined;
   #handedBytes = 0;
   #turn = 0;
   /** Turns of own agents and of others while both waited, in shares of one of them; the lesser is 0. */
@@ -39,9 +41,10 @@ export class Uplink {
   #otherTurns = 0;
   #idleAt = Number.NEGATIVE_INFINITY;
 
-  constructor(context: SwarmContext, largestRequest: number) {
+  constructor(context: SwarmContext<UploadPeer>, largestRequest: number, infoHash: Uint8Array | undefined) {
     this.#context = context;
     this.#largestRequest = largestRequest;
+    this.#infoHash = infoHash;
     this.#firstCopies = new FirstCopies(context.geometry);
   }
 
@@ -56,7 +59,7 @@ export class Uplink {
   }
 
   /** A peer asks for a block. False if it broke the protocol by that and has been dropped. */
-  requested(neighbour: Neighbour, piece: number, begin: number, length: number): boolean {
+  requested(neighbour: UploadPeer, piece: number, begin: number, length: number): boolean {
     const { geometry, picker } = this.#context;
     if (piece >= geometry.pieceCount || length === 0 || begin + length > geometry.pieceLengthAt(piece)) {
       this.#context.drop(neighbour, `it asked for ${length} bytes at ${begin} of piece ${piece}`);
@@ -66,15 +69,15 @@ export class Uplink {
       this.#context.drop(neighbour, `it asked for a block of ${length} bytes`);
       return false;
     }
-    const isFull = neighbour.requests.size >= MAX_QUEUED_REQUESTS;
-    const isRefused = neighbour.amChoking && !this.#isGranted(neighbour, piece, length);
+    const isFull = neighbour.upload.requests.size >= MAX_QUEUED_REQUESTS;
+    const isRefused = neighbour.choke.amChoking && !this.#isAllowed(neighbour, piece, length);
     if (isRefused || isFull || !picker.isHeld(piece)) {
       if (neighbour.fast) neighbour.link.reject(piece, begin, length);
       else if (isFull) this.#context.drop(neighbour, 'it asked for more than it was told that we let wait');
       return neighbour.connected;
     }
     if (this.#waiting.length === 0 && this.#handedBytes === 0) this.#idleAt = this.#context.clock.monotonic();
-    neighbour.requests.push(piece, begin, length);
+    neighbour.upload.requests.push(piece, begin, length);
     this.#noteWaiting(neighbour);
     return true;
   }
@@ -83,29 +86,28 @@ export class Uplink {
    * A peer takes a request back. What was handed to the link already is sent all the same. False if we looked through
    * what it waits for and it was not there.
    */
-  cancelled(neighbour: Neighbour, piece: number, begin: number, length: number): boolean {
-    if (neighbour.requests.size === 0) return true;
+  cancelled(neighbour: UploadPeer, piece: number, begin: number, length: number): boolean {
+    if (neighbour.upload.requests.size === 0) return true;
     if (piece > 0x7fffffff || begin > 0x7fffffff || length > 0x7fffffff) return false;
-    if (!neighbour.requests.remove(piece, begin, length)) return false;
+    if (!neighbour.upload.requests.remove(piece, begin, length)) return false;
     if (neighbour.fast) neighbour.link.reject(piece, begin, length);
     return true;
   }
 
   /** True if a choked peer may have the block all the same (BEP 6), as long as it has few pieces itself. */
-  #isGranted(neighbour: Neighbour, piece: number, length: number): boolean {
-    const { granted, pieces } = neighbour;
-    if (this.#context.paused || !granted.includes(piece)) return false;
-    if (pieces.count >= granted.length || neighbour.grantedBytes < length) return false;
-    neighbour.grantedBytes -= length;
-    return true;
+  #isAllowed(neighbour: UploadPeer, piece: number, length: number): boolean {
+    const { pieces, upload } = neighbour;
+    const { allowedFast } = upload;
+    if (this.#context.paused || !allowedFast.includes(piece)) return false;
+    return pieces.count < allowedFast.length && upload.spendAllowed(length);
   }
 
   /** Forgets what a peer waits for: it is choked or gone. What it may have while choked stays (BEP 6). */
-  refuseAll(neighbour: Neighbour): void {
-    const { requests } = neighbour;
+  refuseAll(neighbour: UploadPeer): void {
+    const { requests } = neighbour.upload;
     for (let left = requests.size; left > 0; left--) {
       const { firstPiece: piece, firstBegin: begin, firstLength: length } = requests;
-      if (neighbour.connected && this.#isGranted(neighbour, piece, length)) {
+      if (neighbour.connected && this.#isAllowed(neighbour, piece, length)) {
         requests.shift();
         requests.push(piece, begin, length);
         continue;
@@ -119,19 +121,20 @@ export class Uplink {
   }
 
   /** The peer is gone: what was handed to its link counts no more. */
-  gone(neighbour: Neighbour): void {
+  gone(neighbour: UploadPeer): void {
     this.refuseAll(neighbour);
-    if (!neighbour.isStuck) this.#handedBytes -= neighbour.handedBytes;
-    neighbour.handedBytes = 0;
+    const { upload } = neighbour;
+    if (!upload.isStuck) this.#handedBytes -= upload.handedBytes;
+    upload.unsent(upload.handedBytes);
   }
 
   /** What was handed to links that move no more does not keep others waiting. */
   tick(now: number): void {
-    for (const neighbour of this.#context.neighbours) {
-      if (neighbour.handedBytes === 0 || neighbour.isStuck) continue;
-      if (now - neighbour.leftAt < STUCK_MILLISECONDS) continue;
-      neighbour.isStuck = true;
-      this.#handedBytes -= neighbour.handedBytes;
+    for (const { upload } of this.#context.neighbours) {
+      if (upload.handedBytes === 0 || upload.isStuck) continue;
+      if (now - upload.leftAt < STUCK_MILLISECONDS) continue;
+      upload.stick();
+      this.#handedBytes -= upload.handedBytes;
     }
     this.serve(now);
   }
@@ -149,16 +152,16 @@ export class Uplink {
   }
 
   /** A block that was handed to the link cannot be read. */
-  unsent(neighbour: Neighbour, piece: number, begin: number, length: number): void {
-    neighbour.handedBytes -= length;
-    if (!neighbour.isStuck) this.#handedBytes -= length;
+  unsent(neighbour: UploadPeer, piece: number, begin: number, length: number): void {
+    neighbour.upload.unsent(length);
+    if (!neighbour.upload.isStuck) this.#handedBytes -= length;
     if (neighbour.fast) neighbour.link.reject(piece, begin, length);
     else this.#context.drop(neighbour, 'a block for it could not be read');
   }
 
   /** What a peer (which speaks BEP 6) waits for of a piece is refused. */
-  withdraw(neighbour: Neighbour, piece: number): void {
-    const { requests } = neighbour;
+  withdraw(neighbour: UploadPeer, piece: number): void {
+    const { requests } = neighbour.upload;
     for (let left = requests.size; left > 0; left--) {
       const { firstPiece, firstBegin, firstLength } = requests;
       requests.shift();
@@ -169,30 +172,24 @@ export class Uplink {
   }
 
   /** A block has left. */
-  uploaded(neighbour: Neighbour, bytes: number, now: number): void {
-    if (neighbour.isStuck) this.#handedBytes += neighbour.handedBytes;
-    neighbour.isStuck = false;
-    neighbour.handedBytes -= bytes;
+  uploaded({ upload }: UploadPeer, bytes: number, now: number): void {
+    if (upload.isStuck) this.#handedBytes += upload.handedBytes;
+    upload.left(bytes, now);
     this.#handedBytes -= bytes;
-    neighbour.leftAt = now;
-    neighbour.uploadedBytes += bytes;
-    this.#noteServed(neighbour);
-    neighbour.sendRate.add(bytes, now);
-    neighbour.sentInRounds[0] = (neighbour.sentInRounds[0] as number) + bytes;
     this.#rate.add(bytes, now);
     this.#context.totals.uploadedBytes += bytes;
   }
 
   /** Who is served next, of those that wait and whose link has room: own agents and others take turns. Hot. */
-  #next(now: number): Neighbour | undefined {
+  #next(now: number): UploadPeer | undefined {
     const { picker } = this.#context;
     const waiting = this.#waiting;
     const inOneGo = picker.have.isFull && this.#context.neighbours.length >= MANY_NEIGHBOURS;
-    let own: Neighbour | undefined;
-    let other: Neighbour | undefined;
+    let own: UploadPeer | undefined;
+    let other: UploadPeer | undefined;
     let owns = 0;
     for (let i = 0; i < waiting.length; i++) {
-      const neighbour = waiting[i] as Neighbour;
+      const neighbour = waiting[i] as UploadPeer;
       if (neighbour.ownAgent) owns++;
       const chosen = neighbour.ownAgent ? own : other;
       if (chosen !== undefined && !neighbour.policy.servesBefore(neighbour, chosen, inOneGo)) continue;
@@ -216,37 +213,35 @@ export class Uplink {
   }
 
   /** The neighbour came with so much, or had been sent it before. */
-  brought(neighbour: Neighbour, bytes: number): void {
-    neighbour.broughtBytes = Math.max(neighbour.broughtBytes, bytes);
-    this.#noteServed(neighbour);
+  brought(neighbour: UploadPeer, bytes: number): void {
+    neighbour.upload.bring(bytes);
   }
 
-  /** Who never says what it has, or says that it lost it, is no more in need than what it was sent allows. Hot. */
-  #noteServed(neighbour: Neighbour): void {
-    const { totalBytes } = this.#context.geometry;
-    const bytes = Math.min(totalBytes, neighbour.broughtBytes + neighbour.uploadedBytes);
-    neighbour.servedSixteenths = Math.trunc((16 * bytes) / totalBytes);
+  /** Lets the peer ask for a few pieces while it is choked (BEP 6). Nothing if it was let before. */
+  allowFast(neighbour: UploadPeer): void {
+    const { fast, identity, link, upload } = neighbour;
+    if (this.#infoHash === undefined || !fast || upload.allowedFast.length > 0) return;
+    const { geometry, picker } = this.#context;
+    const { pieceCount, pieceLength } = geometry;
+    const set = fastSet(this.#infoHash, identity, pieceCount, fastSetSize(pieceLength));
+    const pieces = set.filter((piece) => picker.isHeld(piece));
+    // A request may come twice, where the first answer was lost with a choke.
+    upload.allow(pieces, 2 * pieces.length * pieceLength);
+    for (const piece of pieces) link.allowedFast(piece);
   }
 
-  /** Who asks for one piece again and again goes on with it for no longer than others do. */
-  #noteServedPiece(neighbour: Neighbour, piece: number, bytes: number): void {
-    const before = piece === neighbour.servedPiece ? neighbour.servedPieceBytes : 0;
-    neighbour.servedPieceBytes = before + bytes;
-    const isWhole = neighbour.servedPieceBytes >= this.#context.geometry.pieceLengthAt(piece);
-    neighbour.servedPiece = isWhole ? -1 : piece;
-  }
-
-  #mostHanded(neighbour: Neighbour, now: number): number {
-    const moment = neighbour.sendRate.perMillisecond(now) * HANDED_MILLISECONDS;
+  #mostHanded(neighbour: UploadPeer, now: number): number {
+    const moment = neighbour.upload.rate(now) * HANDED_MILLISECONDS;
     return Math.min(MAX_HANDED_BYTES, Math.max(MIN_HANDED_BYTES, moment));
   }
 
-  #serveOne(neighbour: Neighbour, now: number): void {
-    const { host, picker } = this.#context;
-    const { requests } = neighbour;
+  #serveOne(neighbour: UploadPeer, now: number): void {
+    const { geometry, host, picker } = this.#context;
+    const { upload } = neighbour;
+    const { requests } = upload;
     // Where the seed directs, it is asked for what it wants to send.
     const ordersFirstCopies = !neighbour.policy.directed && picker.have.isFull && !this.#firstCopies.isOver;
-    neighbour.servedAt = ++this.#turn;
+    upload.beginTurn(++this.#turn);
     let bytes = Math.min(
       Math.max(1, this.#rate.perMillisecond(now) * TURN_MILLISECONDS),
       this.#mostHanded(neighbour, now) - neighbour.link.pendingBytes,
@@ -259,10 +254,9 @@ export class Uplink {
       const length = requests.firstLength;
       bytes -= length;
       host.spendUpload(length);
-      this.#noteServedPiece(neighbour, requests.firstPiece, length);
-      if (neighbour.handedBytes === 0) neighbour.leftAt = now;
-      neighbour.handedBytes += length;
-      if (!neighbour.isStuck) this.#handedBytes += length;
+      upload.noteServed(requests.firstPiece, length, geometry.pieceLengthAt(requests.firstPiece));
+      upload.hand(length, now);
+      if (!upload.isStuck) this.#handedBytes += length;
       neighbour.link.sendBlock(requests.firstPiece, requests.firstBegin, length);
       requests.shift();
       if (!host.mayUpload(now)) break;
@@ -271,19 +265,20 @@ export class Uplink {
   }
 
   /** Keeps the list of those who wait. */
-  #noteWaiting(neighbour: Neighbour): void {
-    const waits = neighbour.requests.size > 0 && neighbour.connected;
-    if (waits === neighbour.waitingAt >= 0) return;
+  #noteWaiting(neighbour: UploadPeer): void {
+    const waits = neighbour.upload.requests.size > 0 && neighbour.connected;
+    const { waitingAt } = neighbour.upload;
+    if (waits === waitingAt >= 0) return;
     if (waits) {
-      neighbour.waitingAt = this.#waiting.length;
+      neighbour.upload.waitAt(this.#waiting.length);
       this.#waiting.push(neighbour);
       return;
     }
-    const last = this.#waiting.pop() as Neighbour;
+    const last = this.#waiting.pop() as UploadPeer;
     if (last !== neighbour) {
-      this.#waiting[neighbour.waitingAt] = last;
-      last.waitingAt = neighbour.waitingAt;
+      this.#waiting[waitingAt] = last;
+      last.upload.waitAt(waitingAt);
     }
-    neighbour.waitingAt = -1;
+    neighbour.upload.waitAt(-1);
   }
 }

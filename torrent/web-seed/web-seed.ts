@@ -104,7 +104,7 @@ export class WebSeed implements PeerLink {
       if (this.#neighbour !== undefined) swarm.drop(this.#neighbour, 'files are tried again');
     }
     // All that it has whole is here: it joins again with what it has in part.
-    if (this.#neighbour?.useful === 0 && !this.#hasNothing && this.#faults.out.length > 0)
+    if (this.#neighbour?.availability.useful === 0 && !this.#hasNothing && this.#faults.out.length > 0)
       swarm.drop(this.#neighbour, 'it has no other whole piece');
     const isIdle = this.#readers.size > 0 && [...this.#readers].every((reader) => reader.isIdle);
     this.#idleSince = isIdle ? (this.#idleSince ?? now) : undefined;

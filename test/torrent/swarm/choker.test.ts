@@ -22,7 +22,7 @@ function interestedPeers(world: TestSwarm, count: number): Peer[] {
   });
 }
 
-const unchoked = (peers: readonly Peer[]) => peers.filter(({ neighbour }) => !neighbour.amChoking);
+const unchoked = (peers: readonly Peer[]) => peers.filter(({ neighbour }) => !neighbour.choke.amChoking);
 
 describe('classic', () => {
   test('a free slot is given at once; three regular and one optimistic, no more', () => {
@@ -55,7 +55,7 @@ describe('classic', () => {
       }
       world.pass(1000);
     }
-    const chosen = peers.map(({ neighbour }) => !neighbour.amChoking);
+    const chosen = peers.map(({ neighbour }) => !neighbour.choke.amChoking);
     expect(chosen.slice(3)).toEqual([true, true, true]);
     expect(chosen.slice(0, 3).filter(Boolean)).toHaveLength(1);
   });
@@ -75,7 +75,7 @@ describe('classic', () => {
       world.pass(5000);
     };
     const isChosen = (all: Peer[]) =>
-      all.map(({ neighbour }) => !neighbour.amChoking && !neighbour.optimistic);
+      all.map(({ neighbour }) => !neighbour.choke.amChoking && !neighbour.choke.isOptimistic);
     round(before, 4);
     for (let i = 0; i < 2; i++) {
       round(lately, 1);
@@ -92,7 +92,7 @@ describe('classic', () => {
     for (let round = 0; round < 30; round++) {
       for (const { neighbour } of peers) world.swarm.heard(neighbour, world.clock.time);
       world.pass(10_000);
-      chosen.push(peers.findIndex(({ neighbour }) => neighbour.optimistic));
+      chosen.push(peers.findIndex(({ neighbour }) => neighbour.choke.isOptimistic));
     }
     const changes = chosen.flatMap((who, round) => (round > 0 && who !== chosen[round - 1] ? [round] : []));
     expect(changes.length).toBeGreaterThan(5);
@@ -106,7 +106,7 @@ describe('classic', () => {
     // Three of them take all that we send.
     for (let round = 0; round < 100; round++) {
       for (const peer of peers.slice(0, 3)) {
-        peer.neighbour.sentInRounds[0] = 1_000_000;
+        peer.neighbour.upload.left(1_000_000, world.clock.time);
       }
       world.pass(10_000);
       for (const { neighbour } of peers) world.swarm.heard(neighbour, world.clock.time);
@@ -132,12 +132,12 @@ describe('classic', () => {
     // The first slots are for whoever came first; the last three take more, once they have a slot at random.
     for (let second = 0; second < 400; second++) {
       for (const [index, peer] of peers.entries()) {
-        if (!peer.neighbour.amChoking) take(peer, index >= 4 ? 8 : 1);
+        if (!peer.neighbour.choke.amChoking) take(peer, index >= 4 ? 8 : 1);
         world.swarm.heard(peer.neighbour, world.clock.time);
       }
       world.pass(1000);
     }
-    const chosen = peers.map(({ neighbour }) => !neighbour.amChoking);
+    const chosen = peers.map(({ neighbour }) => !neighbour.choke.amChoking);
     expect(chosen.slice(4)).toEqual([true, true, true]);
     expect(chosen.filter(Boolean)).toHaveLength(4);
   });
@@ -203,7 +203,7 @@ describe('cluster', () => {
     const served: number[] = [];
     for (let turn = 1; turn <= 6; turn++) {
       const next = nextOf(all, false);
-      next.servedAt = turn;
+      next.upload.beginTurn(turn);
       served.push(next.pieces.count);
     }
     expect(served).toEqual([1, 2, 3, 1, 2, 3]);
@@ -219,12 +219,12 @@ describe('cluster', () => {
       [first, 3],
       [second, 5],
     ] as const)
-      neighbour.requests.push(piece, 0, BLOCK);
-    first.servedPiece = 3;
-    first.servedAt = 1;
+      neighbour.upload.requests.push(piece, 0, BLOCK);
+    first.upload.noteServed(3, BLOCK, 2 * BLOCK);
+    first.upload.beginTurn(1);
     expect(nextOf([first, second], true)).toBe(first);
     expect(nextOf([first, second], false)).toBe(second);
-    first.servedPiece = 2;
+    first.upload.noteServed(2, BLOCK, 2 * BLOCK);
     expect(nextOf([first, second], true)).toBe(second);
   });
 });
@@ -274,11 +274,11 @@ describe('requests of a peer', () => {
     for (let i = 0; i < MAX_QUEUED_REQUESTS + 50; i++) {
       world.swarm.request(peer.neighbour, i % 64, 0, BLOCK);
     }
-    expect(peer.neighbour.requests.size).toBe(MAX_QUEUED_REQUESTS);
+    expect(peer.neighbour.upload.requests.size).toBe(MAX_QUEUED_REQUESTS);
     expect(peer.link.said.filter((words) => words.startsWith('reject'))).toHaveLength(50);
     world.swarm.settle();
     expect(peer.link.pendingBytes).toBeLessThanOrEqual(1024 * 1024);
-    expect(peer.neighbour.requests.size).toBeGreaterThan(MAX_QUEUED_REQUESTS - 64);
+    expect(peer.neighbour.upload.requests.size).toBeGreaterThan(MAX_QUEUED_REQUESTS - 64);
   });
 
   test('together hand no more to all links than leaves in a moment', () => {
@@ -286,8 +286,8 @@ describe('requests of a peer', () => {
     const peers = interestedPeers(world, 4);
     const ask = () => {
       for (const { neighbour } of peers) {
-        while (neighbour.requests.size < 200)
-          world.swarm.request(neighbour, neighbour.requests.size % 64, 0, BLOCK);
+        while (neighbour.upload.requests.size < 200)
+          world.swarm.request(neighbour, neighbour.upload.requests.size % 64, 0, BLOCK);
       }
     };
     const handed = () => peers.reduce((sum, { link }) => sum + link.pendingBytes, 0);

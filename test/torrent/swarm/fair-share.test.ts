@@ -34,7 +34,7 @@ const TRICKS: Readonly<Record<string, Trick>> = {
     world.swarm.lost(leecher.neighbour, piece);
   },
   'comes again': (leecher, _, world) => {
-    if (leecher.neighbour.uploadedBytes < (PIECES * BLOCKS_PER_PIECE * BLOCK) / 17) return;
+    if (leecher.neighbour.upload.uploadedBytes < (PIECES * BLOCKS_PER_PIECE * BLOCK) / 17) return;
     world.swarm.disconnected(leecher.neighbour);
     Object.assign(leecher, join(world, leecher.identity));
   },
@@ -73,7 +73,7 @@ function shareWith(trick: Trick, leechers: number, asksForOnePiece = false): num
   });
   const last = all.at(-1) as Leecher;
   const ask = (leecher: Leecher) => {
-    while (leecher.neighbour.requests.size < OUTSTANDING) {
+    while (leecher.neighbour.upload.requests.size < OUTSTANDING) {
       const block = leecher.asked++;
       const piece = leecher === last && asksForOnePiece ? 0 : Math.trunc(block / BLOCKS_PER_PIECE) % PIECES;
       world.swarm.request(leecher.neighbour, piece, (block % BLOCKS_PER_PIECE) * BLOCK, BLOCK);
@@ -130,7 +130,7 @@ test('those who read nothing of what they ask for keep nobody waiting', () => {
     world.clock.time++;
     if (time % 100 === 0) world.swarm.tick();
     for (const leecher of all) {
-      while (leecher.neighbour.requests.size < OUTSTANDING)
+      while (leecher.neighbour.upload.requests.size < OUTSTANDING)
         world.swarm.request(leecher.neighbour, leecher.asked++ % PIECES, 0, BLOCK);
     }
     world.swarm.settle();

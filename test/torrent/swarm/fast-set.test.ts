@@ -36,7 +36,7 @@ describe('a choked peer', () => {
     for (let i = 0; i < 4; i++) world.swarm.interested(world.connect({ pieces: [] }).neighbour);
     const peer = world.connect({ pieces: [] });
     world.swarm.interested(peer.neighbour);
-    expect(peer.neighbour.amChoking).toBe(true);
+    expect(peer.neighbour.choke.amChoking).toBe(true);
     const granted = peer.link.said
       .filter((words) => words.startsWith('allowedFast'))
       .map((words) => Number(words.split(' ')[1]));
@@ -73,18 +73,18 @@ describe('a choked peer', () => {
     world.limits.upload = 0;
     const [unchoked] = world.swarm.neighbours;
     if (unchoked === undefined) throw new Error('nobody');
-    const set = unchoked.granted;
+    const set = unchoked.upload.allowedFast;
     const other = [...Array(100).keys()].find((piece) => !set.includes(piece)) as number;
     world.swarm.request(unchoked, other, 0, BLOCK);
     world.swarm.request(unchoked, set[0] as number, 0, BLOCK);
-    expect(unchoked.requests.size).toBe(2);
+    expect(unchoked.upload.requests.size).toBe(2);
     // It wants nothing any more and loses its slot in the next round.
     world.swarm.notInterested(unchoked);
     world.pass(10_100);
-    expect(unchoked.amChoking).toBe(true);
-    expect(unchoked.requests.size).toBe(1);
-    expect(unchoked.requests.firstPiece).toBe(set[0]);
-    expect(peer.neighbour.granted).toEqual(granted);
+    expect(unchoked.choke.amChoking).toBe(true);
+    expect(unchoked.upload.requests.size).toBe(1);
+    expect(unchoked.upload.requests.firstPiece).toBe(set[0]);
+    expect(peer.neighbour.upload.allowedFast).toEqual(granted);
   });
 
   test('of a paused torrent gets nothing', () => {
@@ -150,7 +150,7 @@ describe('while we are choked', () => {
     const world = makeSwarm({ pieces: 200 });
     const peer = world.connect({ pieces: [] });
     for (let piece = 0; piece < 200; piece++) world.swarm.allowedFast(peer.neighbour, piece);
-    expect(peer.neighbour.allowedFast).toHaveLength(MAX_ALLOWED_FAST);
+    expect(peer.neighbour.download.allowedFast).toHaveLength(MAX_ALLOWED_FAST);
     world.swarm.allowedFast(peer.neighbour, 200);
     expect(peer.link.closedBecause).toContain('200');
   });

@@ -91,11 +91,11 @@ test('a block that cannot be read is refused, and its place at the uplink is fre
   const peer = connect([]);
   world.swarm.request(peer.neighbour, 0, 0, BLOCK);
   world.swarm.settle();
-  expect(peer.neighbour.handedBytes).toBe(BLOCK);
+  expect(peer.neighbour.upload.handedBytes).toBe(BLOCK);
   peer.link.pendingBytes = 0;
   world.swarm.unsent(peer.neighbour, 0, 0, BLOCK);
   expect(peer.link.said.at(-1)).toBe(`reject 0 0 ${BLOCK}`);
-  expect(peer.neighbour.handedBytes).toBe(0);
+  expect(peer.neighbour.upload.handedBytes).toBe(0);
 });
 
 test('a loss of a piece beyond the last one ends the connection', () => {

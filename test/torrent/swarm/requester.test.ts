@@ -53,7 +53,7 @@ test('of suggestions that we cannot act on the latest 1024 are remembered', () =
   const world = makeSwarm({ pieces: 1100, policy: 'cluster' });
   const { neighbour } = world.connect({ pieces: 'all', ownAgent: true });
   for (let piece = 0; piece < 1100; piece++) world.swarm.suggest(neighbour, piece);
-  expect([neighbour.suggestions.length, neighbour.suggestions[0]]).toEqual([1024, 76]);
+  expect([neighbour.download.suggestions.length, neighbour.download.suggestions[0]]).toEqual([1024, 76]);
 });
 
 test('nothing is asked for while choked, and what was outstanding is asked elsewhere after a choke', () => {
@@ -270,10 +270,10 @@ describe('pipelining', () => {
       world.answer(peer);
       for (const piece of world.received.splice(0)) world.swarm.pieceVerified(piece);
     }
-    const { receiveRate } = peer.neighbour;
-    const before = receiveRate.perMillisecond(world.clock.time);
+    const { download } = peer.neighbour;
+    const before = download.rate(world.clock.time);
     expect(before / BLOCK).toBeCloseTo(1, 2);
-    expect(receiveRate.perMillisecond(world.clock.time + 1000) / before).toBeCloseTo(Math.exp(-1), 2);
+    expect(download.rate(world.clock.time + 1000) / before).toBeCloseTo(Math.exp(-1), 2);
   });
 
   test('what is refused does not count against a limit on downloads', () => {
@@ -407,11 +407,11 @@ describe('memory', () => {
     for (const peer of peers) world.swarm.unchoke(peer.neighbour);
     world.pass(100);
     for (let round = 0; round < 40; round++) for (const peer of peers) world.answer(peer);
-    for (const peer of peers) expect(peer.neighbour.outstanding.size).toBe(5);
+    for (const peer of peers) expect(peer.neighbour.download.outstandingCount).toBe(5);
     expect(world.swarm.totals.memoryWaits).toBeGreaterThan(0);
     memory.mostOutstandingBytes = 1;
     for (let round = 0; round < 10; round++) for (const peer of peers) world.answer(peer);
-    for (const peer of peers) expect(peer.neighbour.outstanding.size).toBe(1);
+    for (const peer of peers) expect(peer.neighbour.download.outstandingCount).toBe(1);
   });
 
   describe('of 16 MiB each', () => {

@@ -1,7 +1,8 @@
 // A piece that failed with blocks of several peers, one of which does what it can so that nobody else gives it.
 import { describe, expect, test } from '@jest/globals';
 import type { SwarmContext } from '../../../torrent/swarm/context.ts';
-import type { Neighbour } from '../../../torrent/swarm/neighbour.ts';
+import type { PeerState } from '../../../torrent/swarm/neighbour.ts';
+import { PeerDownload } from '../../../torrent/swarm/peer-download.ts';
 import { SuspectPieces } from '../../../torrent/swarm/suspect-pieces.ts';
 import { EVASIONS, gives, Play, type Player, rejectsAll } from './cast.ts';
 import { BLOCK, makeSwarm } from './harness.ts';
@@ -112,7 +113,12 @@ test('two that have only parts of it give it together at last', () => {
 describe('the list of them', () => {
   /** As much of a peer that may give everything as matters here. */
   const giver = (number: number) =>
-    ({ number, identityNumber: number, restsUntil: 0, pieces: { get: () => true } }) as unknown as Neighbour;
+    ({
+      number,
+      identityNumber: number,
+      download: new PeerDownload(),
+      pieces: { get: () => true },
+    }) as unknown as PeerState;
 
   /** Two peers, of which the first one gives every piece alone. */
   function listed() {

@@ -81,9 +81,9 @@ function run(world: TestSwarm, peers: Peer[], action: Step): void {
       swarm.disconnected(neighbour);
       return;
     case 'show':
-      if (neighbour.piecesShown) return;
+      if (neighbour.availability.isShown) return;
       for (const index of action.pieces) swarm.have(neighbour, index);
-      neighbour.piecesShown = true;
+      if (neighbour.connected && !neighbour.availability.isShown) swarm.haveNone(neighbour);
       return;
     case 'have':
       swarm.have(neighbour, action.piece);
@@ -150,7 +150,7 @@ function check({ swarm }: TestSwarm, peers: readonly Peer[]): void {
     let free = 0;
     for (let place = 0; place < geometry.blocksIn(index); place++) {
       const block = index * geometry.blocksPerPiece + place;
-      const asked = connected.filter(({ neighbour }) => neighbour.outstanding.has(block)).length;
+      const asked = connected.filter(({ neighbour }) => neighbour.download.isOutstanding(block)).length;
       same(`block ${block} is asked for ${asked} times: allowed`, asked <= 2, true);
       same(`copies of block ${block}`, started?.copies(place) ?? 0, asked);
       if (started?.isFree(place)) free++;
@@ -166,10 +166,10 @@ function check({ swarm }: TestSwarm, peers: readonly Peer[]): void {
       if (!picker.isHeld(index)) useful++;
       if (picker.isWanted(index)) pickable++;
     }
-    same('useful', neighbour.useful, useful);
-    same('pickable', neighbour.pickable, pickable);
+    same('useful', neighbour.availability.useful, useful);
+    same('pickable', neighbour.availability.pickable, pickable);
     same('interested', neighbour.amInterested, useful > 0 && !swarm.paused);
-    same('outstanding', neighbour.outstanding.size, link.wanted.length);
+    same('outstanding', neighbour.download.outstandingCount, link.wanted.length);
   }
 }
 

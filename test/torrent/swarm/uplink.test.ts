@@ -18,8 +18,8 @@ function seedOf(peers: number, { ownAgent = false } = {}) {
 
 /** The peer waits for so many blocks. */
 function ask(world: TestSwarm, { neighbour }: Peer, blocks: number): void {
-  while (neighbour.requests.size < blocks)
-    world.swarm.request(neighbour, neighbour.requests.size % 400, 0, BLOCK);
+  while (neighbour.upload.requests.size < blocks)
+    world.swarm.request(neighbour, neighbour.upload.requests.size % 400, 0, BLOCK);
 }
 
 /** Blocks leave at a rate, in bytes a millisecond, for half a second; nothing is left at the links after that. */

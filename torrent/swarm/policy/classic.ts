@@ -16,5 +16,5 @@ export const classicPolicy: Policy = {
   needMoreMilliseconds: 30_000,
   directed: false,
   unchokesAlways: false,
-  servesBefore: (one, other) => one.servedAt < other.servedAt,
+  servesBefore: (one, other) => one.upload.servedAt < other.upload.servedAt,
 };

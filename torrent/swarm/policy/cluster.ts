@@ -19,11 +19,11 @@ export const clusterPolicy: Policy = {
   servesBefore(one, other, inOneGo) {
     if (inOneGo) {
       // A piece that leaves in one go is passed on while the next one leaves.
-      const goesOn = one.requests.firstPiece === one.servedPiece;
-      if (goesOn !== (other.requests.firstPiece === other.servedPiece)) return goesOn;
+      const goesOn = one.upload.requests.firstPiece === one.upload.servedPiece;
+      if (goesOn !== (other.upload.requests.firstPiece === other.upload.servedPiece)) return goesOn;
     }
     // Who differ by less than that have the same need.
     const need = one.progress - other.progress;
-    return need === 0 ? one.servedAt < other.servedAt : need < 0;
+    return need === 0 ? one.upload.servedAt < other.upload.servedAt : need < 0;
   },
 };

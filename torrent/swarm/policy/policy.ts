@@ -8,11 +8,13 @@ export type PolicyName = 'cluster' | 'classic';
 export interface WaitingPeer {
   /** How much it has, in sixteenths. */
   readonly progress: number;
-  /** Its last turn. */
-  readonly servedAt: number;
-  /** The piece that it was served last; -1 once as much as the whole piece was. */
-  readonly servedPiece: number;
-  readonly requests: { readonly firstPiece: number };
+  readonly upload: {
+    /** The number of its last turn. */
+    readonly servedAt: number;
+    /** The piece that it was served last; -1 once as much as the whole piece was. */
+    readonly servedPiece: number;
+    readonly requests: { readonly firstPiece: number };
+  };
 }
 
 /** The numbers and choices in which classic and cluster differ. */
