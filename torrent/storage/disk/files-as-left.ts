@@ -21,11 +21,17 @@ export class FilesAsLeft {
   /** How each file looked after the last change of ours, or when somebody else's was noticed; undefined: not there. */
   readonly #known: (FileStatus | undefined)[];
   readonly #threadWrites = new Map<number, ThreadWrites>();
+  /** Writes of this thread that are under way, by file. */
+  readonly #writes: Uint32Array;
+  /** Writes that began or ended, by file. */
+  readonly #steps: Uint32Array;
 
   constructor(metainfo: Metainfo) {
     this.#metainfo = metainfo;
     this.disturbances = new Uint32Array(metainfo.files.length);
     this.#known = metainfo.files.map(() => undefined);
+    this.#writes = new Uint32Array(metainfo.files.length);
+    this.#steps = new Uint32Array(metainfo.files.length);
   }
 
   /** How a file looked when it was last looked at or changed by us; undefined: it was not there. */
@@ -63,18 +69,38 @@ export class FilesAsLeft {
     return known !== undefined && isUntouched(known, status);
   }
 
-  /** While a thread writes to a file, only the thread can tell its changes from others. */
-  isWrittenByThread(index: number): boolean {
-    return this.#threadWrites.has(index);
+  /** How many writes of ours began or ended; undefined while one is under way: what a file looks like then tells nothing. */
+  steps(index: number): number | undefined {
+    if (this.#threadWrites.has(index) || (this.#writes[index] as number) > 0) return undefined;
+    return this.#steps[index];
+  }
+
+  /** This thread is about to write to the file. */
+  beginWrite(index: number): void {
+    this.#writes[index] = (this.#writes[index] as number) + 1;
+    this.#step(index);
+  }
+
+  /** It has written, and so left the file, as far as is known. */
+  endWrite(index: number, status: FileStatus | undefined): void {
+    this.#writes[index] = (this.#writes[index] as number) - 1;
+    this.#step(index);
+    if (status !== undefined) this.#known[index] = status;
+  }
+
+  #step(index: number): void {
+    this.#steps[index] = (this.#steps[index] as number) + 1;
   }
 
   beginThreadWrite(index: number): void {
+    this.#step(index);
     const writes = this.#threadWrites.get(index);
     if (writes !== undefined) writes.count++;
     else this.#threadWrites.set(index, { count: 1, last: this.#known[index] });
   }
 
   endThreadWrite(index: number): void {
+    this.#step(index);
     const writes = this.#threadWrites.get(index);
     if (writes === undefined || --writes.count > 0) return;
     this.#threadWrites.delete(index);

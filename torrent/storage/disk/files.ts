@@ -82,9 +82,11 @@ export class TorrentFiles {
   async #read(index: number, into: Uint8Array, position: number): Promise<number> {
     const count = await this.#descriptors.use(index, false, 'reading', async (fd) => {
       const count = await readFully(this.#disk, fd, into, position);
-      // While a thread writes to it, only the thread can tell its changes from others.
-      if (!this.#left.isWrittenByThread(index) && !this.#left.notice(index, await this.#disk.statusNow(fd)))
-        void this.#descriptors.drop(index);
+      const steps = this.#left.steps(index);
+      const status = await this.#disk.statusNow(fd);
+      // What we write ourselves meanwhile is nobody else's change.
+      if (steps === undefined || steps !== this.#left.steps(index)) return count;
+      if (!this.#left.notice(index, status)) void this.#descriptors.drop(index);
       return count;
     });
     return count ?? 0;
@@ -97,12 +99,22 @@ export class TorrentFiles {
   async write(index: number, from: Uint8Array, position: number): Promise<void> {
     await this.#descriptors.use(index, true, 'writing', async (fd) => {
       if (!this.#left.isAsLeft(index, await this.#disk.statusNow(fd))) await this.#lookCloser(index);
+      this.#left.beginWrite(index);
       try {
         await writeFully(this.#disk, fd, from, position);
       } finally {
-        this.#left.set(index, await this.#disk.statusNow(fd));
+        await this.#endWrite(index, fd);
       }
     });
+  }
+
+  async #endWrite(index: number, fd: number): Promise<void> {
+    let status: FileStatus | undefined;
+    try {
+      status = await this.#disk.statusNow(fd);
+    } finally {
+      this.#left.endWrite(index, status);
+    }
   }
 
   /**

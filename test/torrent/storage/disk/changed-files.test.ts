@@ -19,7 +19,9 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { MemoryShare } from '../../../../torrent/memory-ledger.ts';
 import { openStorage, type StorageOptions } from '../../../../torrent/storage/open-storage.ts';
 import type { PieceStorage } from '../../../../torrent/storage/piece-storage.ts';
 import { ReadCache } from '../../../../torrent/storage/reading/read-cache.ts';
@@ -374,3 +376,41 @@ test('content that is only served is not written to, and is reached over symlink
     'FileChanged',
   );
 });
+
+test.each(['slow', 'distant'])(
+  'what we write ourselves, while a block is read, is nobody else’s change (%s disk)',
+  async (kind) => {
+    const disk = new FaultyDisk();
+    // Every write takes two parts and lasts.
+    disk.mostBytes = PIECE / 2;
+    disk.isDistant = kind === 'distant';
+    let hashes = 0;
+    const storage = await open({
+      disk,
+      // Nothing is kept: every block is read from the file.
+      readCache: new ReadCache(new MemoryShare(1)),
+      hash: async (data) => {
+        hashes++;
+        return hash('sha1', data, 'buffer');
+      },
+    });
+    await fill(storage, [0, 1]);
+    disk.before = async (operation) => {
+      if (operation === 'write') await nextTurn();
+    };
+    hashes = 0;
+    let isWriting = true;
+    const written = fill(storage, [2, 3, 4, 5, 6, 7]).finally(() => {
+      isWriting = false;
+    });
+    while (isWriting) {
+      storage.release(await storage.readBlock(1, 0, 100));
+      storage.release(await storage.readBlock(0, 0, 100));
+      await nextTurn();
+    }
+    await written;
+    expect(await storage.look()).toEqual({ isSettled: true, damaged: [] });
+    // Each piece once, when it was written.
+    expect(hashes).toBe(6);
+  },
+);

@@ -1,5 +1,6 @@
 // The real disk with faults on demand. Invariant: what is not told to fail works as on the real disk.
 import { basename } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Disk, type FileStatus, nodeDisk } from '../../../../torrent/storage/disk/disk.ts';
 
 /** An operating system's error. */
@@ -24,6 +25,8 @@ export class FaultyDisk implements Disk {
   mostBytes = Number.POSITIVE_INFINITY;
   /** Times are whole seconds, as on file systems with a coarse clock. */
   hasCoarseClock = false;
+  /** How a file looks is told only a moment later. */
+  isDistant = false;
   /** Called before each operation. */
   before: ((operation: Operation) => Promise<void>) | undefined;
 
@@ -69,10 +72,15 @@ export class FaultyDisk implements Disk {
   }
 
   status(fd: number): Promise<FileStatus> {
-    return this.#do('status', async () => this.statusNow(fd));
+    return this.#do('status', async () => this.#statusOf(fd));
   }
 
-  statusNow(fd: number): FileStatus {
+  statusNow(fd: number): FileStatus | Promise<FileStatus> {
+    const status = this.#statusOf(fd);
+    return this.isDistant ? nextTurn().then(() => status) : status;
+  }
+
+  #statusOf(fd: number): FileStatus {
     const status = nodeDisk.statusNow(fd);
     const { modifiedNanoseconds: time } = status;
     return this.hasCoarseClock ? { ...status, modifiedNanoseconds: time - (time % 1_000_000_000n) } : status;
