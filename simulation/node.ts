@@ -4,10 +4,10 @@
 import type { Stopwatch } from '../base/index.ts';
 import { Bitfield } from '../torrent/bitfield.ts';
 import type { PeerLink, SwarmHost } from '../torrent/swarm/host.ts';
-import type { Neighbour } from '../torrent/swarm/neighbour.ts';
+import type { Neighbour } from '../torrent/swarm/peers/peer.ts';
 import type { Policy } from '../torrent/swarm/policy/policy.ts';
-import { RequestQueue } from '../torrent/swarm/request-queues.ts';
 import { Swarm } from '../torrent/swarm/swarm.ts';
+import { RequestQueue } from '../torrent/swarm/upload/request-queue.ts';
 import type { EventQueue } from './event-queue.ts';
 
 /** Kinds of events. Messages carry the names of the wire. */

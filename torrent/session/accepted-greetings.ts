@@ -1,6 +1,6 @@
 // Accepted sockets that have not greeted yet. Invariant: when there are as many as there may be, a place goes to the
 // host that has the fewest, so that no host keeps others out, however many sockets it opens.
-import { hostNetwork } from '../swarm/host-network.ts';
+import { hostNetwork } from '../swarm/peers/host-network.ts';
 import type { Greeting } from './greeting.ts';
 
 /** See above. */

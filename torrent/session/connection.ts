@@ -5,8 +5,8 @@
 import type { PeerAddress } from '../discovery/discovery.ts';
 import { isTorrentError } from '../errors.ts';
 import type { PeerLink } from '../swarm/host.ts';
-import type { Neighbour } from '../swarm/neighbour.ts';
-import { RequestQueue } from '../swarm/request-queues.ts';
+import type { Neighbour } from '../swarm/peers/peer.ts';
+import { RequestQueue } from '../swarm/upload/request-queue.ts';
 import { DONT_HAVE_EXTENSION, PeerExtensionIds } from '../wire/extension.ts';
 import type { Handshake } from '../wire/handshake.ts';
 import { MessageReader } from '../wire/message-reader.ts';

@@ -1,8 +1,8 @@
 // With whom one torrent is connected: who is dialled, who is taken, and which of two connections of one peer stays.
 // Invariants: at most one connection a peer id; never more than the policy's neighbours; a banned host has none.
 import type { PeerAddress } from '../discovery/discovery.ts';
-import type { PeerList } from '../swarm/peer-list.ts';
-import { type OwnAddress, type PriorityAddress, peerPriority } from '../swarm/peer-priority.ts';
+import type { PeerList } from '../swarm/peers/peer-list.ts';
+import { type OwnAddress, type PriorityAddress, peerPriority } from '../swarm/peers/peer-priority.ts';
 import type { Policy } from '../swarm/policy/policy.ts';
 import type { Handshake } from '../wire/handshake.ts';
 import { areOfOneKind } from './client-kind.ts';

@@ -8,7 +8,7 @@ import {
   OWN_EXCHANGE_MILLISECONDS,
 } from '../discovery/peer-exchange.ts';
 import type { Metainfo } from '../metainfo.ts';
-import type { OwnAddress } from '../swarm/peer-priority.ts';
+import type { OwnAddress } from '../swarm/peers/peer-priority.ts';
 import type { Swarm } from '../swarm/swarm.ts';
 import {
   DONT_HAVE_ID,

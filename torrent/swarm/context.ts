@@ -1,10 +1,10 @@
 // What the swarm's modules share. Invariant: there is one of these per torrent, and its parts are never replaced.
 import type { Stopwatch } from '../../base/index.ts';
-import type { Geometry } from './geometry.ts';
-import type { Holders } from './holders.ts';
 import type { SwarmHost } from './host.ts';
-import type { PeerState } from './neighbour.ts';
-import type { PiecePicker } from './piece-picker.ts';
+import type { PeerState } from './peers/peer.ts';
+import type { Holders } from './pieces/availability-index.ts';
+import type { Geometry } from './pieces/geometry.ts';
+import type { PiecePicker } from './pieces/piece-picker.ts';
 import type { Policy } from './policy/policy.ts';
 
 /** Counts since the torrent was added. Bytes are payload. */

@@ -4,21 +4,21 @@
 import type { Stopwatch } from '../../base/index.ts';
 import { Bitfield } from '../bitfield.ts';
 import { BLOCK_BYTES } from '../wire/messages.ts';
-import { Evidence } from './bans.ts';
-import { Choker } from './choker.ts';
 import type { SwarmContext, SwarmTotals } from './context.ts';
-import { Direction } from './direction.ts';
-import { Geometry } from './geometry.ts';
-import { Holders } from './holders.ts';
+import { Requester } from './download/requester.ts';
+import { Evidence } from './download/smart-ban.ts';
 import type { BlockVerdict, PeerLink, SwarmHost } from './host.ts';
-import { Identities } from './identities.ts';
-import { type Introduction, Neighbour, type SelfDescription } from './neighbour.ts';
-import { PiecePicker } from './piece-picker.ts';
+import { Identities } from './peers/identities.ts';
+import { type Introduction, Neighbour, type SelfDescription } from './peers/peer.ts';
+import { Holders } from './pieces/availability-index.ts';
+import { Geometry } from './pieces/geometry.ts';
+import { PiecePicker } from './pieces/piece-picker.ts';
 import { classicPolicy } from './policy/classic.ts';
 import type { Policy } from './policy/policy.ts';
-import { Requester } from './requester.ts';
 import { HAVE_DELAY_MILLISECONDS, OWING_KEEP_ALIVE_MILLISECONDS } from './tunables.ts';
-import { Uplink } from './uplink.ts';
+import { Choker } from './upload/choker.ts';
+import { Direction } from './upload/super-seeding-suggester.ts';
+import { Uplink } from './upload/upload-scheduler.ts';
 
 /** What a swarm is made of. */
 export interface SwarmOptions {

@@ -6,7 +6,7 @@ import type { Dispatcher } from 'undici';
 import { type BackoffBounds, backoffMilliseconds, type Logger, type Stopwatch } from '../../base/index.ts';
 import type { Metainfo } from '../metainfo.ts';
 import type { BlockIntake, PeerLink } from '../swarm/host.ts';
-import type { Neighbour } from '../swarm/neighbour.ts';
+import type { Neighbour } from '../swarm/peers/peer.ts';
 import type { Swarm } from '../swarm/swarm.ts';
 import { FileFaults } from './file-faults.ts';
 import { RangeReader, type WantedBlock } from './range-reader.ts';

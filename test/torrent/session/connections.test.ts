@@ -4,8 +4,8 @@ import type { PeerConnection } from '../../../torrent/session/connection-owner.t
 import { Connections } from '../../../torrent/session/connections.ts';
 import type { Greeting } from '../../../torrent/session/greeting.ts';
 import type { TorrentSurroundings } from '../../../torrent/session/surroundings.ts';
-import { PeerList } from '../../../torrent/swarm/peer-list.ts';
-import { OwnAddress } from '../../../torrent/swarm/peer-priority.ts';
+import { PeerList } from '../../../torrent/swarm/peers/peer-list.ts';
+import { OwnAddress } from '../../../torrent/swarm/peers/peer-priority.ts';
 import { clusterPolicy } from '../../../torrent/swarm/policy/cluster.ts';
 import { silent } from './harness.ts';
 

@@ -1,7 +1,7 @@
 // A swarm between links that write down what was said. Time stands still unless a test moves it.
 import { Bitfield } from '../../../torrent/bitfield.ts';
 import type { PeerLink, PieceMemory, SwarmHost } from '../../../torrent/swarm/host.ts';
-import type { Neighbour } from '../../../torrent/swarm/neighbour.ts';
+import type { Neighbour } from '../../../torrent/swarm/peers/peer.ts';
 import { POLICIES } from '../../../torrent/swarm/policy/policies.ts';
 import type { PolicyName } from '../../../torrent/swarm/policy/policy.ts';
 import { Swarm } from '../../../torrent/swarm/swarm.ts';
