@@ -1,11 +1,11 @@
-// One peer of one torrent: bytes on one side, the swarm's neighbour on the other. Invariants: every message of
+// One peer of one torrent: bytes on one side, the swarm's peer on the other. Invariants: every message of
 // the peer goes to the swarm, or ends the connection; after close() neither side hears anything; blocks leave in
 // the order the swarm handed them over.
 // Hot: per message and per block nothing is allocated here, except for one read per run of blocks not in memory.
 import type { PeerAddress } from '../discovery/discovery.ts';
 import { isTorrentError } from '../errors.ts';
 import type { PeerLink } from '../swarm/host.ts';
-import type { Neighbour } from '../swarm/peers/peer.ts';
+import type { Peer } from '../swarm/peers/peer.ts';
 import { RequestQueue } from '../swarm/upload/request-queue.ts';
 import { DONT_HAVE_EXTENSION, PeerExtensionIds } from '../wire/extension.ts';
 import type { Handshake } from '../wire/handshake.ts';
@@ -26,7 +26,7 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
   readonly peerId: Buffer;
   listenAddress: PeerAddress | undefined;
   client: string | undefined;
-  readonly neighbour: Neighbour;
+  readonly peer: Peer;
   readonly extensions = new PeerExtensionIds();
   readonly #owner: ConnectionOwner;
   readonly #socket: PeerSocket;
@@ -67,7 +67,7 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
     });
     socket.handOver(this);
     const identity = greeting.address.host;
-    this.neighbour = owner.swarm.connect(this, { identity, fast: handshake.fast });
+    this.peer = owner.swarm.connect(this, { identity, fast: handshake.fast });
     if (handshake.extensions) this.introduce(owner.extensions.introduction(this));
   }
 
@@ -80,7 +80,7 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
   }
 
   end(reason: string): void {
-    this.#owner.swarm.drop(this.neighbour, reason);
+    this.#owner.swarm.drop(this.peer, reason);
   }
 
   introduce(introduction: Uint8Array): void {
@@ -108,14 +108,14 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
   data(chunk: Buffer): void {
     const { swarm, clock, logger } = this.#owner;
     try {
-      swarm.heard(this.neighbour, clock.monotonic());
+      swarm.heard(this.peer, clock.monotonic());
       this.#reader.push(chunk);
     } catch (error) {
       if (!isTorrentError(error, 'PeerProtocol')) {
         // A defect of ours: it must cost a connection and not the process.
         logger.error({ err: error, peer: this.address }, 'could not handle what a peer sent');
       }
-      swarm.drop(this.neighbour, error instanceof Error ? error.message : String(error));
+      swarm.drop(this.peer, error instanceof Error ? error.message : String(error));
     }
     swarm.settle();
   }
@@ -123,7 +123,7 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
   closed(reason: string): void {
     if (this.#isClosed) return;
     this.#shut();
-    this.#owner.swarm.disconnected(this.neighbour);
+    this.#owner.swarm.disconnected(this.peer);
     this.#owner.closed(this, reason);
   }
 
@@ -144,7 +144,7 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
       this.#socket.write(chunks, (haveLeft) => this.#written(blocks, blockBytes, buffers, haveLeft));
     }
     if (this.#socket.unsentBytes > MAX_UNSENT_BYTES) {
-      this.#owner.swarm.drop(this.neighbour, 'it does not read what it asks for');
+      this.#owner.swarm.drop(this.peer, 'it does not read what it asks for');
     }
   }
 
@@ -154,7 +154,7 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
     this.#lentBuffers -= buffers;
     if (this.#lentBuffers === 0) this.#latestMemory = undefined;
     this.pendingBytes -= blockBytes;
-    this.#owner.swarm.uploaded(this.neighbour, blockBytes);
+    this.#owner.swarm.uploaded(this.peer, blockBytes);
   }
 
   #touch(): void {
@@ -300,12 +300,12 @@ export class Connection implements PeerConnection, PeerLink, SocketEvents {
     const { firstPiece: piece, firstBegin: begin, firstLength: length } = queue;
     // The peer waits for a block that will not come.
     if (!this.#owner.readFailed(error)) {
-      this.#owner.swarm.drop(this.neighbour, 'a block for it could not be read');
+      this.#owner.swarm.drop(this.peer, 'a block for it could not be read');
       return;
     }
     queue.shift();
     this.pendingBytes -= length;
-    this.#owner.swarm.unsent(this.neighbour, piece, begin, length);
+    this.#owner.swarm.unsent(this.peer, piece, begin, length);
     if (!this.#isClosed) this.#sendReadable();
   };
 

@@ -125,7 +125,7 @@ export class JoinedTorrent
         peers: this.#peers,
         around,
         taken: (greeting, handshake) => new Connection(this, greeting.socket, greeting, handshake),
-        drop: ({ neighbour }, reason) => this.swarm.drop(neighbour, reason),
+        drop: ({ peer }, reason) => this.swarm.drop(peer, reason),
       },
       (greeting, handshake, rest) => this.established(greeting, handshake, rest),
     );
@@ -376,7 +376,7 @@ export class JoinedTorrent
   }
 
   #askForMore(now: number): void {
-    const { low } = this.swarm.policy.neighbours;
+    const { low } = this.swarm.policy.peers;
     if (this.paused || this.complete || this.connectionCount >= low || !this.#discovering) return;
     if (now - this.#neededAt < this.swarm.policy.needMoreMilliseconds) return;
     this.#neededAt = now;
@@ -392,7 +392,7 @@ export class JoinedTorrent
     this.#connections.stopDialling('the torrent is stopped');
     this.swarm.pause();
     this.#webSeeds.end('the torrent is stopped');
-    for (const neighbour of [...this.swarm.neighbours]) this.swarm.drop(neighbour, 'the torrent is stopped');
+    for (const peer of [...this.swarm.peers]) this.swarm.drop(peer, 'the torrent is stopped');
     const outcomes = await Promise.allSettled([...left, this.#losses.stop(), this.#intake.close()]);
     for (const outcome of outcomes) {
       // Once the disk has failed, that it fails again is no news.

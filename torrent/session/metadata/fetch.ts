@@ -165,7 +165,7 @@ export class MetadataFetch implements SwarmMember {
       }
     }
     this.#dial(now);
-    const { low } = this.#policy.neighbours;
+    const { low } = this.#policy.peers;
     if (!this.#isBegun || this.connectionCount >= low) return;
     if (now - this.#neededAt < this.#policy.needMoreMilliseconds) return;
     this.#neededAt = now;

@@ -1,6 +1,6 @@
 // What we ask of whom: pipelining, endgame, and what happens to requests that are not answered. Invariants:
-// outside endgame a block is asked of one neighbour at most; a block that was asked for is here, asked for, or
-// free to be asked for again, whatever became of the neighbour.
+// outside endgame a block is asked of one peer at most; a block that was asked for is here, asked for, or
+// free to be asked for again, whatever became of the peer.
 // Hot: fill() and blockReceived() once a block; they allocate nothing.
 import type { SwarmContext } from '../context.ts';
 import type { BlockVerdict } from '../host.ts';
@@ -24,22 +24,22 @@ import {
 import type { ReadingOrder } from './peer-download.ts';
 import { SuspectPieces } from './suspect-pieces.ts';
 
-/** A neighbour asks for second copies only while it has less than this outstanding. */
+/** A peer asks for second copies only while it has less than this outstanding. */
 const ENDGAME_REQUESTS = 2;
 
-/** Before a neighbour's first block nothing is known of its rate, and it may be busy with others. */
+/** Before a peer's first block nothing is known of its rate, and it may be busy with others. */
 const FIRST_BLOCK_MILLISECONDS = 3000;
 
-/** A neighbour that refuses a request though it unchoked us is left alone for this long. */
+/** A peer that refuses a request though it unchoked us is left alone for this long. */
 const REST_AFTER_REJECT_MILLISECONDS = 1000;
 
 /**
- * A neighbour that snubbed us and does not answer its one request either is left alone for as long as it had. More than
+ * A peer that snubbed us and does not answer its one request either is left alone for as long as it had. More than
  * the time after which a policy drops an own agent that owes blocks.
  */
 const SNUBBED_REST_MILLISECONDS = 12_000;
 
-/** So few neighbours have to answer without pauses; more fill each other's. */
+/** So few peers have to answer without pauses; more fill each other's. */
 const FEW_GIVERS = 10;
 
 /** A suggestion takes at most so many of the seed's answers to come, or so long: then we choose ourselves. */
@@ -66,13 +66,13 @@ export class Requester {
     this.#mostVerifying = Math.max(2, Math.trunc(MAX_VERIFYING_BYTES / pieceBytes));
   }
 
-  /** A neighbour has come. */
+  /** A peer has come. */
   enter({ download }: DownloadPeer): void {
     download.beginWindow(FIRST_REQUESTED_BYTES / this.#context.geometry.blockBytes);
   }
 
   /**
-   * The neighbour gives pieces in their order for less than others, as a web server does: it is asked for them so.
+   * The peer gives pieces in their order for less than others, as a web server does: it is asked for them so.
    *
    * @param fromStart and from the first one on while nobody else is connected; otherwise from any
    */
@@ -81,66 +81,60 @@ export class Requester {
     download.beginWindow(READ_AHEAD_BYTES / this.#context.geometry.blockBytes);
   }
 
-  /** Asks a neighbour for as much as it should have outstanding. */
-  fill(neighbour: DownloadPeer, now: number): void {
+  /** Asks a peer for as much as it should have outstanding. */
+  fill(peer: DownloadPeer, now: number): void {
     const { host, picker, paused } = this.#context;
-    const { download } = neighbour;
-    if (paused || neighbour.availability.useful === 0 || !neighbour.connected) return;
-    if (neighbour.peerChoking && download.allowedFast.length === 0) return;
+    const { download } = peer;
+    if (paused || peer.availability.useful === 0 || !peer.connected) return;
+    if (peer.peerChoking && download.allowedFast.length === 0) return;
     if (download.rests(now)) return;
-    const most = this.#mostOutstanding(neighbour);
+    const most = this.#mostOutstanding(peer);
     while (download.outstandingCount < most) {
       if (picker.verifyingCount >= this.#mostVerifying) {
         this.#waitsForHash = true;
         return;
       }
       if (!host.mayDownload(now)) return;
-      const block = neighbour.peerChoking ? this.#chooseFast(neighbour, now) : this.#choose(neighbour, now);
+      const block = peer.peerChoking ? this.#chooseFast(peer, now) : this.#choose(peer, now);
       if (block < 0) return;
-      this.#request(neighbour, block, now);
+      this.#request(peer, block, now);
     }
   }
 
   /** Counts among whom is shared what is asked for. */
   countGivers(): void {
     let unchoking = 0;
-    for (const neighbour of this.#context.neighbours) if (!neighbour.peerChoking) unchoking++;
+    for (const peer of this.#context.peers) if (!peer.peerChoking) unchoking++;
     this.#sharers = Math.max(1, unchoking);
   }
 
-  /** Asks every neighbour that has room, the fastest first. */
+  /** Asks every peer that has room, the fastest first. */
   fillAll(now: number): void {
-    const { neighbours, picker } = this.#context;
+    const { peers, picker } = this.#context;
     if (picker.have.isFull) return;
     if (!picker.isEndgame) {
-      for (let i = 0; i < neighbours.length; i++) this.fill(neighbours[i] as DownloadPeer, now);
+      for (let i = 0; i < peers.length; i++) this.fill(peers[i] as DownloadPeer, now);
       return;
     }
-    const bySpeed = neighbours
-      .filter((neighbour) => !neighbour.peerChoking && neighbour.availability.useful > 0)
+    const bySpeed = peers
+      .filter((peer) => !peer.peerChoking && peer.availability.useful > 0)
       .sort((a, b) => b.download.rate(now) - a.download.rate(now));
-    for (const neighbour of bySpeed) this.fill(neighbour, now);
+    for (const peer of bySpeed) this.fill(peer, now);
   }
 
   /** A block has come. */
-  blockReceived(
-    neighbour: DownloadPeer,
-    piece: number,
-    begin: number,
-    length: number,
-    now: number,
-  ): BlockVerdict {
+  blockReceived(peer: DownloadPeer, piece: number, begin: number, length: number, now: number): BlockVerdict {
     const { geometry, picker, totals } = this.#context;
-    const { download } = neighbour;
+    const { download } = peer;
     download.received(length, now);
     totals.downloadedBytes += length;
     const block = geometry.blockAt(piece, begin, length);
     const asked = block >= 0 && download.settle(block);
-    if (asked) this.#gotBlock(neighbour, now);
+    if (asked) this.#gotBlock(peer, now);
     else if (!download.tolerates(block)) {
       totals.duplicateBytes += length;
       if (download.unsolicited > MAX_UNSOLICITED_BLOCKS) {
-        this.#context.drop(neighbour, 'it sent blocks that nobody had asked for');
+        this.#context.drop(peer, 'it sent blocks that nobody had asked for');
       }
       return 'discard';
     }
@@ -151,86 +145,86 @@ export class Requester {
     if (
       started === undefined ||
       started.isHere(place) ||
-      (started.exclusive && started.starter !== neighbour.number)
+      (started.exclusive && started.starter !== peer.number)
     ) {
       totals.duplicateBytes += length;
     } else {
-      picker.received(piece, place, neighbour.identityNumber);
-      if (copies > (asked ? 1 : 0)) this.#cancelElsewhere(neighbour, block, now);
+      picker.received(piece, place, peer.identityNumber);
+      if (copies > (asked ? 1 : 0)) this.#cancelElsewhere(peer, block, now);
       verdict = picker.isVerifying(piece) ? 'finish' : 'keep';
     }
-    this.fill(neighbour, now);
+    this.fill(peer, now);
     return verdict;
   }
 
-  /** The neighbour refuses a request (BEP 6). */
-  rejected(neighbour: DownloadPeer, piece: number, begin: number, length: number, now: number): void {
+  /** The peer refuses a request (BEP 6). */
+  rejected(peer: DownloadPeer, piece: number, begin: number, length: number, now: number): void {
     const block = this.#context.geometry.blockAt(piece, begin, length);
-    const { download } = neighbour;
+    const { download } = peer;
     if (block < 0 || !download.settle(block)) return;
     this.#release(block);
     this.#context.host.refundDownload(length);
     // A refusal that was not announced by a choke: asking again at once would go round in a circle.
-    if (!neighbour.peerChoking) download.rest(now + REST_AFTER_REJECT_MILLISECONDS);
+    if (!peer.peerChoking) download.rest(now + REST_AFTER_REJECT_MILLISECONDS);
     else download.disallow(piece);
-    this.#passOnOf(neighbour, piece);
+    this.#passOnOf(peer, piece);
   }
 
-  /** The neighbour chokes us: what it refuses is asked elsewhere. */
-  choked(neighbour: DownloadPeer): void {
+  /** The peer chokes us: what it refuses is asked elsewhere. */
+  choked(peer: DownloadPeer): void {
     // Under BEP 6 each request is refused by a message of its own; without it all are lost.
-    if (neighbour.fast) this.#passOnAll(neighbour);
-    else this.releaseAll(neighbour);
+    if (peer.fast) this.#passOnAll(peer);
+    else this.releaseAll(peer);
   }
 
-  /** The neighbour lets us ask. */
-  unchoked(neighbour: DownloadPeer, now: number): void {
-    neighbour.download.unchoked(now);
+  /** The peer lets us ask. */
+  unchoked(peer: DownloadPeer, now: number): void {
+    peer.download.unchoked(now);
     this.countGivers();
-    this.fill(neighbour, now);
+    this.fill(peer, now);
   }
 
-  /** The neighbour lets us ask for the piece while it chokes us (BEP 6). */
-  allowedFast(neighbour: DownloadPeer, piece: number, now: number): void {
-    if (neighbour.download.allow(piece)) this.fill(neighbour, now);
+  /** The peer lets us ask for the piece while it chokes us (BEP 6). */
+  allowedFast(peer: DownloadPeer, piece: number, now: number): void {
+    if (peer.download.allow(piece)) this.fill(peer, now);
   }
 
-  /** Nothing that is outstanding at the neighbour will come. */
-  releaseAll(neighbour: DownloadPeer): void {
+  /** Nothing that is outstanding at the peer will come. */
+  releaseAll(peer: DownloadPeer): void {
     const { geometry, host } = this.#context;
-    const { download } = neighbour;
+    const { download } = peer;
     for (let i = 0; i < download.outstandingCount; i++) {
       const block = download.outstandingAt(i);
       this.#release(block);
       host.refundDownload(geometry.lengthOf(block));
     }
     download.clear();
-    this.#passOnAll(neighbour);
+    this.#passOnAll(peer);
   }
 
-  /** The neighbour has lost the piece: nothing of it that is outstanding there will come. */
-  lost(neighbour: DownloadPeer, piece: number): void {
-    this.#releasePiece(neighbour, piece, false);
-    this.#passOnOf(neighbour, piece);
+  /** The peer has lost the piece: nothing of it that is outstanding there will come. */
+  lost(peer: DownloadPeer, piece: number): void {
+    this.#releasePiece(peer, piece, false);
+    this.#passOnOf(peer, piece);
   }
 
-  /** Cancels what is outstanding at the neighbour; what comes all the same is welcome. */
-  cancelAll(neighbour: DownloadPeer): void {
+  /** Cancels what is outstanding at the peer; what comes all the same is welcome. */
+  cancelAll(peer: DownloadPeer): void {
     const { geometry } = this.#context;
-    const { download } = neighbour;
+    const { download } = peer;
     for (let i = 0; i < download.outstandingCount; i++) {
       const block = download.outstandingAt(i);
-      neighbour.link.cancel(geometry.pieceOf(block), geometry.beginOf(block), geometry.lengthOf(block));
+      peer.link.cancel(geometry.pieceOf(block), geometry.beginOf(block), geometry.lengthOf(block));
     }
     download.expectCancelled();
-    this.releaseAll(neighbour);
+    this.releaseAll(peer);
   }
 
   /** A peer suggests a piece (BEP 6). */
-  suggested(neighbour: DownloadPeer, piece: number, now: number): void {
-    if (!neighbour.policy.directed) return;
-    neighbour.download.suggest(piece, now);
-    this.fill(neighbour, now);
+  suggested(peer: DownloadPeer, piece: number, now: number): void {
+    if (!peer.policy.directed) return;
+    peer.download.suggest(piece, now);
+    this.fill(peer, now);
   }
 
   /** The piece failed its hash and several had a part in it. */
@@ -250,18 +244,18 @@ export class Requester {
     this.fillAll(now);
   }
 
-  /** Asks elsewhere for what a silent neighbour owes. */
+  /** Asks elsewhere for what a silent peer owes. */
   tick(now: number): void {
-    const { neighbours, totals } = this.#context;
+    const { peers, totals } = this.#context;
     let released = false;
     this.countGivers();
     if (this.#suspects.size > 0) for (const started of this.#suspects.overdue(now)) this.#passOn(started);
-    for (const neighbour of neighbours) {
-      const { download } = neighbour;
+    for (const peer of peers) {
+      const { download } = peer;
       if (download.outstandingCount === 0) continue;
-      if (now - download.waitingSince <= this.#patience(neighbour, now)) continue;
+      if (now - download.waitingSince <= this.#patience(peer, now)) continue;
       totals.stalledRequests += download.outstandingCount;
-      this.cancelAll(neighbour);
+      this.cancelAll(peer);
       download.snubbed(now + SNUBBED_REST_MILLISECONDS);
       released = true;
     }
@@ -270,16 +264,16 @@ export class Requester {
       return;
     }
     // The others first; then each of the silent ones is asked for one block, to see whether it lives.
-    for (const neighbour of neighbours) if (!neighbour.download.isSnubbed) this.fill(neighbour, now);
-    for (const neighbour of neighbours) if (neighbour.download.isSnubbed) this.fill(neighbour, now);
+    for (const peer of peers) if (!peer.download.isSnubbed) this.fill(peer, now);
+    for (const peer of peers) if (peer.download.isSnubbed) this.fill(peer, now);
   }
 
-  /** How many blocks the neighbour should owe us. Hot. */
-  #mostOutstanding(neighbour: DownloadPeer): number {
-    const { geometry, host, neighbours, picker } = this.#context;
-    const { download, policy } = neighbour;
+  /** How many blocks the peer should owe us. Hot. */
+  #mostOutstanding(peer: DownloadPeer): number {
+    const { geometry, host, peers, picker } = this.#context;
+    const { download, policy } = peer;
     const { outstandingCount } = download;
-    let most = Math.min(download.windowBlocks, neighbour.requestQueue);
+    let most = Math.min(download.windowBlocks, peer.requestQueue);
     const mostBytes = host.memory?.mostOutstandingBytes ?? Number.POSITIVE_INFINITY;
     if (most * geometry.blockBytes * this.#sharers > mostBytes) {
       most = Math.trunc(mostBytes / (geometry.blockBytes * this.#sharers));
@@ -287,9 +281,9 @@ export class Requester {
     }
     // Mostly there is no room, and the rest need not be looked at.
     if (outstandingCount >= most) return Math.max(1, most);
-    // What waits at the only neighbour is kept from nobody.
-    if (policy.mostShare < 1 && neighbours.length > 1 && most > this.#leastRequested) {
-      // Towards the end long queues would keep blocks at busy neighbours while others have nothing to do.
+    // What waits at the only peer is kept from nobody.
+    if (policy.mostShare < 1 && peers.length > 1 && most > this.#leastRequested) {
+      // Towards the end long queues would keep blocks at busy peers while others have nothing to do.
       const missing = (geometry.pieceCount - picker.have.count) * geometry.blocksPerPiece;
       const share = (missing * policy.mostShare) / this.#sharers;
       if (most > share) {
@@ -323,12 +317,12 @@ export class Requester {
     download.answered(now, floor, blockBytes);
   }
 
-  #request(neighbour: DownloadPeer, block: number, now: number): void {
+  #request(peer: DownloadPeer, block: number, now: number): void {
     const { geometry, host } = this.#context;
     const length = geometry.lengthOf(block);
-    neighbour.download.ask(block, now);
+    peer.download.ask(block, now);
     host.spendDownload(length);
-    neighbour.link.request(geometry.pieceOf(block), geometry.beginOf(block), length);
+    peer.link.request(geometry.pieceOf(block), geometry.beginOf(block), length);
   }
 
   #release(block: number): void {
@@ -336,23 +330,23 @@ export class Requester {
     picker.release(geometry.pieceOf(block), block % geometry.blocksPerPiece);
   }
 
-  #releasePiece(neighbour: DownloadPeer, piece: number, cancels: boolean): void {
+  #releasePiece(peer: DownloadPeer, piece: number, cancels: boolean): void {
     const { geometry, host } = this.#context;
-    const { download } = neighbour;
+    const { download } = peer;
     for (let i = download.outstandingCount - 1; i >= 0; i--) {
       const block = download.outstandingAt(i);
       if (geometry.pieceOf(block) !== piece) continue;
       const length = geometry.lengthOf(block);
       download.cancel(block);
-      if (cancels) neighbour.link.cancel(piece, geometry.beginOf(block), length);
+      if (cancels) peer.link.cancel(piece, geometry.beginOf(block), length);
       this.#release(block);
       host.refundDownload(length);
     }
   }
 
   #cancelElsewhere(from: DownloadPeer, block: number, now: number): void {
-    const { geometry, host, neighbours } = this.#context;
-    for (const other of neighbours) {
+    const { geometry, host, peers } = this.#context;
+    for (const other of peers) {
       if (other === from || other.download.outstandingCount === 0 || !other.download.cancel(block)) continue;
       other.link.cancel(geometry.pieceOf(block), geometry.beginOf(block), geometry.lengthOf(block));
       host.refundDownload(geometry.lengthOf(block));
@@ -362,51 +356,51 @@ export class Requester {
 
   // Choosing
 
-  #choose(neighbour: DownloadPeer, now: number): number {
+  #choose(peer: DownloadPeer, now: number): number {
     const { picker } = this.#context;
-    const own = this.#openPiece(neighbour, true);
+    const own = this.#openPiece(peer, true);
     if (own !== undefined) return this.#take(own);
     if (this.#suspects.size > 0) {
-      const suspect = this.#suspects.next(neighbour, now);
-      if (suspect >= 0 && this.#mayStart(neighbour)) return this.#takeFirst(neighbour, suspect, now);
+      const suspect = this.#suspects.next(peer, now);
+      if (suspect >= 0 && this.#mayStart(peer)) return this.#takeFirst(peer, suspect, now);
     }
-    const suggestion = this.#suggestion(neighbour);
+    const suggestion = this.#suggestion(peer);
     if (suggestion >= 0) {
-      neighbour.download.followed(now);
-      return this.#takeFirst(neighbour, suggestion, now);
+      peer.download.followed(now);
+      return this.#takeFirst(peer, suggestion, now);
     }
     // Parts of what others began would tear up what it gives in one go.
-    const following = neighbour.download.inOrder === undefined ? -1 : this.#newPiece(neighbour);
-    if (following >= 0) return this.#takeFirst(neighbour, following, now);
-    const sparing = this.#isSpared(neighbour);
-    const shared = this.#openPiece(neighbour, false, sparing);
+    const following = peer.download.inOrder === undefined ? -1 : this.#newPiece(peer);
+    if (following >= 0) return this.#takeFirst(peer, following, now);
+    const sparing = this.#isSpared(peer);
+    const shared = this.#openPiece(peer, false, sparing);
     if (shared !== undefined) return this.#take(shared);
     // A seed that directs has the next suggestion on its way when the last one was acted on.
     if (
       sparing &&
-      neighbour.download.outstandingCount > 0 &&
-      now - neighbour.download.suggestedAt < this.#suggestionWait(neighbour)
+      peer.download.outstandingCount > 0 &&
+      now - peer.download.suggestedAt < this.#suggestionWait(peer)
     )
       return -1;
-    const piece = this.#newPiece(neighbour);
-    if (piece >= 0) return this.#takeFirst(neighbour, piece, now);
-    return picker.isEndgame ? this.#secondCopy(neighbour, now) : -1;
+    const piece = this.#newPiece(peer);
+    if (piece >= 0) return this.#takeFirst(peer, piece, now);
+    return picker.isEndgame ? this.#secondCopy(peer, now) : -1;
   }
 
-  /** A block of a piece that the neighbour gives also while it chokes us (BEP 6); -1 if there is none. */
-  #chooseFast(neighbour: DownloadPeer, now: number): number {
+  /** A block of a piece that the peer gives also while it chokes us (BEP 6); -1 if there is none. */
+  #chooseFast(peer: DownloadPeer, now: number): number {
     const { picker } = this.#context;
     if (this.#suspects.size > 0) {
-      const suspect = this.#suspects.next(neighbour, now);
-      if (suspect >= 0 && this.#mayStart(neighbour)) return this.#takeFirst(neighbour, suspect, now);
+      const suspect = this.#suspects.next(peer, now);
+      if (suspect >= 0 && this.#mayStart(peer)) return this.#takeFirst(peer, suspect, now);
     }
-    for (const piece of neighbour.download.allowedFast) {
-      if (!neighbour.pieces.get(piece)) continue;
-      if (picker.isWanted(piece) && !this.#suspects.has(piece) && this.#mayStart(neighbour))
-        return this.#takeFirst(neighbour, piece, now);
+    for (const piece of peer.download.allowedFast) {
+      if (!peer.pieces.get(piece)) continue;
+      if (picker.isWanted(piece) && !this.#suspects.has(piece) && this.#mayStart(peer))
+        return this.#takeFirst(peer, piece, now);
       const started = picker.open.find((open) => open.piece === piece);
       if (started === undefined) continue;
-      if (!started.exclusive || started.starter === neighbour.number) return this.#take(started);
+      if (!started.exclusive || started.starter === peer.number) return this.#take(started);
     }
     return -1;
   }
@@ -416,29 +410,29 @@ export class Requester {
     return started.piece * geometry.blocksPerPiece + picker.take(started);
   }
 
-  #takeFirst(neighbour: DownloadPeer, piece: number, now: number): number {
-    const { holders, picker } = this.#context;
-    holders.started(piece);
-    const exclusive = this.#suspects.size > 0 && this.#suspects.begin(neighbour, piece, now);
+  #takeFirst(peer: DownloadPeer, piece: number, now: number): number {
+    const { availabilityIndex, picker } = this.#context;
+    availabilityIndex.started(piece);
+    const exclusive = this.#suspects.size > 0 && this.#suspects.begin(peer, piece, now);
     this.#context.host.memory?.started(piece);
-    return this.#take(picker.start(piece, neighbour.number, exclusive));
+    return this.#take(picker.start(piece, peer.number, exclusive));
   }
 
   /** True if a seed's uplink is to be kept for what only seeds have. */
-  #isSpared(neighbour: DownloadPeer): boolean {
+  #isSpared(peer: DownloadPeer): boolean {
     const { picker } = this.#context;
-    return neighbour.policy.directed && neighbour.isSeed && picker.seedsAloneHaveSome;
+    return peer.policy.directed && peer.isSeed && picker.seedsAloneHaveSome;
   }
 
-  /** An open piece that the neighbour has and may give: of its own, or of others. */
-  #openPiece(neighbour: DownloadPeer, own: boolean, sparing = false): StartedPiece | undefined {
+  /** An open piece that the peer has and may give: of its own, or of others. */
+  #openPiece(peer: DownloadPeer, own: boolean, sparing = false): StartedPiece | undefined {
     const { picker } = this.#context;
     const { open } = picker;
     for (let i = 0; i < open.length; i++) {
       const started = open[i] as StartedPiece;
-      if ((started.starter === neighbour.number) !== own) continue;
+      if ((started.starter === peer.number) !== own) continue;
       if (!own && started.exclusive) continue;
-      if (!neighbour.pieces.get(started.piece)) continue;
+      if (!peer.pieces.get(started.piece)) continue;
       if (sparing && picker.availability(started.piece) > picker.seeds) continue;
       return started;
     }
@@ -451,14 +445,14 @@ export class Requester {
     return Math.max(MIN_SUGGESTION_WAIT_MILLISECONDS, SUGGESTION_WAIT_RESPONSES * leastResponse);
   }
 
-  #suggestion(neighbour: DownloadPeer): number {
+  #suggestion(peer: DownloadPeer): number {
     const { picker } = this.#context;
-    const { download } = neighbour;
+    const { download } = peer;
     const { suggestions } = download;
     while (suggestions.length > 0) {
       const piece = suggestions[0] as number;
-      if (picker.isWanted(piece) && neighbour.pieces.get(piece) && !this.#suspects.has(piece)) {
-        if (!this.#mayStart(neighbour, true)) return -1;
+      if (picker.isWanted(piece) && peer.pieces.get(piece) && !this.#suspects.has(piece)) {
+        if (!this.#mayStart(peer, true)) return -1;
         download.shiftSuggestion();
         return piece;
       }
@@ -467,15 +461,14 @@ export class Requester {
     return -1;
   }
 
-  #newPiece(neighbour: DownloadPeer): number {
+  #newPiece(peer: DownloadPeer): number {
     const { picker, random } = this.#context;
-    if (neighbour.availability.pickable === 0 || !this.#mayStart(neighbour)) return -1;
+    if (peer.availability.pickable === 0 || !this.#mayStart(peer)) return -1;
     const except = this.#suspects.size > 0 ? this.#suspects : undefined;
-    const { inOrder } = neighbour.download;
-    if (inOrder !== undefined) return this.#followingPiece(neighbour, inOrder, except);
-    if (picker.have.count < neighbour.policy.randomFirstPieces)
-      return picker.any(neighbour.pieces, random(), except);
-    return picker.rarest(neighbour.pieces, random(), except);
+    const { inOrder } = peer.download;
+    if (inOrder !== undefined) return this.#followingPiece(peer, inOrder, except);
+    if (picker.have.count < peer.policy.randomFirstPieces) return picker.any(peer.pieces, random(), except);
+    return picker.rarest(peer.pieces, random(), except);
   }
 
   /**
@@ -487,9 +480,9 @@ export class Requester {
     order: ReadingOrder,
     except: PieceSet | undefined,
   ): number {
-    const { neighbours, picker, random } = this.#context;
+    const { peers, picker, random } = this.#context;
     const { next } = order;
-    const isAlone = order.fromStart && neighbours.length === 1;
+    const isAlone = order.fromStart && peers.length === 1;
     const follows = next >= 0 && picker.isWanted(next) && pieces.get(next) && except?.has(next) !== true;
     let piece = next;
     if (isAlone) piece = picker.nextWanted(Math.max(next, 0), pieces, except);
@@ -503,7 +496,7 @@ export class Requester {
    * is no memory for a piece it is staged: that costs the disk twice the writes, and only whoever would have nothing to
    * do may start one, or one that its giver suggests.
    */
-  #mayStart(neighbour: DownloadPeer, isSuggested = false): boolean {
+  #mayStart(peer: DownloadPeer, isSuggested = false): boolean {
     const { geometry, host, picker } = this.#context;
     const startedBytes = (picker.startedCount + 1) * geometry.pieceLength;
     const hasRoom = host.memory?.hasRoomFor(geometry.pieceLength) ?? startedBytes <= MAX_STARTED_BYTES;
@@ -513,25 +506,25 @@ export class Requester {
     if (hasRoom && isFewForEach) return true;
     if (!hasRoom && host.memory !== undefined) {
       if (isSuggested && isFewForEach) return true;
-      if (picker.startedCount < MAX_STARTED_PER_PEER * unchoking && this.#isIdle(neighbour)) return true;
+      if (picker.startedCount < MAX_STARTED_PER_PEER * unchoking && this.#isIdle(peer)) return true;
       this.#context.totals.memoryWaits++;
     }
-    for (const started of picker.started()) if (neighbour.pieces.get(started.piece)) return false;
+    for (const started of picker.started()) if (peer.pieces.get(started.piece)) return false;
     return hasRoom || this.#abandonUnavailable();
   }
 
-  /** True if nothing is asked of the neighbour, and no started piece has anything that it could be asked for. */
-  #isIdle(neighbour: DownloadPeer): boolean {
-    return neighbour.download.outstandingCount === 0 && this.#openPiece(neighbour, false) === undefined;
+  /** True if nothing is asked of the peer, and no started piece has anything that it could be asked for. */
+  #isIdle(peer: DownloadPeer): boolean {
+    return peer.download.outstandingCount === 0 && this.#openPiece(peer, false) === undefined;
   }
 
   #unchoking(): number {
     let count = 0;
-    for (const neighbour of this.#context.neighbours) if (!neighbour.peerChoking) count++;
+    for (const peer of this.#context.peers) if (!peer.peerChoking) count++;
     return count;
   }
 
-  /** Makes room by giving up a started piece that no neighbour has any more. */
+  /** Makes room by giving up a started piece that no peer has any more. */
   #abandonUnavailable(): boolean {
     const { host, picker } = this.#context;
     for (const { piece } of picker.started()) {
@@ -545,46 +538,46 @@ export class Requester {
 
   // Suspect pieces
 
-  /** Somebody else may give the suspect pieces that only this neighbour might. */
-  #passOnAll(neighbour: DownloadPeer): void {
+  /** Somebody else may give the suspect pieces that only this peer might. */
+  #passOnAll(peer: DownloadPeer): void {
     if (this.#suspects.size === 0) return;
     for (const started of [...this.#context.picker.started()]) {
-      if (started.exclusive && started.starter === neighbour.number) this.#passOn(started);
+      if (started.exclusive && started.starter === peer.number) this.#passOn(started);
     }
   }
 
   /** The same of one piece, if it is one. */
-  #passOnOf(neighbour: DownloadPeer, piece: number): void {
+  #passOnOf(peer: DownloadPeer, piece: number): void {
     if (this.#suspects.size === 0) return;
     const started = this.#context.picker.startedPiece(piece);
-    if (started?.exclusive && started.starter === neighbour.number) this.#passOn(started);
+    if (started?.exclusive && started.starter === peer.number) this.#passOn(started);
   }
 
   /** What has come of the piece is given up: the next one gives all of it. */
   #passOn({ piece, starter }: StartedPiece): void {
-    const { holders, host, neighbours, picker } = this.#context;
-    for (const neighbour of neighbours) {
-      if (neighbour.number === starter) this.#releasePiece(neighbour, piece, true);
+    const { availabilityIndex, host, peers, picker } = this.#context;
+    for (const peer of peers) {
+      if (peer.number === starter) this.#releasePiece(peer, piece, true);
     }
     picker.drop(piece);
     host.pieceDropped(piece);
-    holders.wantedAgain(piece);
+    availabilityIndex.wantedAgain(piece);
   }
 
   // Endgame
 
-  /** A block that the neighbour would bring sooner than whoever was asked for it. */
-  #secondCopy(neighbour: DownloadPeer, now: number): number {
-    const { neighbours, totals } = this.#context;
+  /** A block that the peer would bring sooner than whoever was asked for it. */
+  #secondCopy(peer: DownloadPeer, now: number): number {
+    const { peers, totals } = this.#context;
     // What a silent one is asked for shows whether it lives; a copy there would keep others from asking.
-    if (neighbour.download.outstandingCount >= ENDGAME_REQUESTS || neighbour.download.isSnubbed) return -1;
-    let worst = 1.5 * this.#expectedWait(neighbour, 1, now);
+    if (peer.download.outstandingCount >= ENDGAME_REQUESTS || peer.download.isSnubbed) return -1;
+    let worst = 1.5 * this.#expectedWait(peer, 1, now);
     let chosen = -1;
-    for (const other of neighbours) {
-      if (other === neighbour || other.download.outstandingCount === 0) continue;
+    for (const other of peers) {
+      if (other === peer || other.download.outstandingCount === 0) continue;
       const wait = Math.max(this.#expectedWait(other, 0, now), now - other.download.waitingSince);
       if (wait <= worst) continue;
-      const block = this.#stealable(neighbour, other);
+      const block = this.#stealable(peer, other);
       if (block < 0) continue;
       worst = wait;
       chosen = block;
@@ -605,15 +598,15 @@ export class Requester {
     return download.outstandingCount === 0 ? Math.min(expected, FIRST_BLOCK_MILLISECONDS) : expected;
   }
 
-  #stealable(neighbour: DownloadPeer, other: DownloadPeer): number {
+  #stealable(peer: DownloadPeer, other: DownloadPeer): number {
     const { geometry } = this.#context;
     const { download } = other;
     for (let i = download.outstandingCount - 1; i >= 0; i--) {
       const block = download.outstandingAt(i);
       const started = this.#startedOf(block);
-      if (started === undefined || started.exclusive || !neighbour.pieces.get(started.piece)) continue;
+      if (started === undefined || started.exclusive || !peer.pieces.get(started.piece)) continue;
       if (started.copies(block % geometry.blocksPerPiece) >= ENDGAME_COPIES) continue;
-      if (!neighbour.download.isOutstanding(block)) return block;
+      if (!peer.download.isOutstanding(block)) return block;
     }
     return -1;
   }

@@ -9,8 +9,8 @@ interface Failure {
   digests: readonly string[];
 }
 
-/** The evidence of one torrent. Identities are numbers that the caller gives meaning to. */
-export class Evidence {
+/** The failures of one torrent. Identities are numbers that the caller gives meaning to. */
+export class SmartBan {
   /** Latest failure of each piece that is not held yet, oldest first. */
   readonly #failures = new Map<number, Failure>();
 

@@ -57,36 +57,36 @@ export class SuspectPieces {
   }
 
   /** A suspect piece that the peer is to start now, or -1: it is its turn. */
-  next(neighbour: PeerState, now: number): number {
+  next(peer: PeerState, now: number): number {
     const { picker } = this.#context;
     for (const piece of this.#pieces.keys()) {
-      if (!picker.isWanted(piece) || !this.#mayGive(neighbour, piece, now)) continue;
-      if (this.#isTurnOf(neighbour, piece, now)) return piece;
+      if (!picker.isWanted(piece) || !this.#mayGive(peer, piece, now)) continue;
+      if (this.#isTurnOf(peer, piece, now)) return piece;
     }
     return -1;
   }
 
   /** The peer starts a suspect piece: true if it alone may give it. */
-  begin(neighbour: PeerState, piece: number, now: number): boolean {
+  begin(peer: PeerState, piece: number, now: number): boolean {
     const all = this.#pieces.get(piece);
     if (all === undefined) return false;
-    const count = (all.get(neighbour.identityNumber)?.count ?? 0) + 1;
-    all.delete(neighbour.identityNumber);
-    all.set(neighbour.identityNumber, { count, at: now });
+    const count = (all.get(peer.identityNumber)?.count ?? 0) + 1;
+    all.delete(peer.identityNumber);
+    all.set(peer.identityNumber, { count, at: now });
     if (all.size > MAX_KNOWN_IDENTITIES) for (const oldest of all.keys()) return all.delete(oldest);
     return count % ATTEMPTS_UNTIL_SHARED !== 0;
   }
 
   /** Pieces whose starter has had its time, while another peer could give them. */
   overdue(now: number): StartedPiece[] {
-    const { neighbours, picker } = this.#context;
+    const { peers, picker } = this.#context;
     const overdue: StartedPiece[] = [];
     for (const piece of this.#pieces.keys()) {
       const started = picker.startedPiece(piece);
       if (started === undefined || !started.exclusive) continue;
-      const starter = neighbours.find(({ number }) => number === started.starter);
+      const starter = peers.find(({ number }) => number === started.starter);
       if (starter !== undefined && !this.#isLate(starter, piece, now)) continue;
-      if (neighbours.some((other) => other !== starter && this.#canTakeOver(other, piece, now)))
+      if (peers.some((other) => other !== starter && this.#canTakeOver(other, piece, now)))
         overdue.push(started);
     }
     return overdue;
@@ -100,11 +100,11 @@ export class SuspectPieces {
   }
 
   /** True if nobody else who could give the piece has waited longer for it. */
-  #isTurnOf(neighbour: PeerState, piece: number, now: number): boolean {
-    const mayWait = neighbour.download.isSnubbed || this.#isBusy(neighbour);
-    for (const other of this.#context.neighbours) {
-      if (other === neighbour || !this.#canTakeOver(other, piece, now)) continue;
-      if (mayWait || this.#comesBefore(other, neighbour, piece)) return false;
+  #isTurnOf(peer: PeerState, piece: number, now: number): boolean {
+    const mayWait = peer.download.isSnubbed || this.#isBusy(peer);
+    for (const other of this.#context.peers) {
+      if (other === peer || !this.#canTakeOver(other, piece, now)) continue;
+      if (mayWait || this.#comesBefore(other, peer, piece)) return false;
     }
     return true;
   }
@@ -124,9 +124,9 @@ export class SuspectPieces {
   }
 
   /** The peer lets us ask it for the piece now. */
-  #mayGive(neighbour: PeerState, piece: number, now: number): boolean {
-    if (neighbour.download.rests(now) || !neighbour.pieces.get(piece)) return false;
-    return !neighbour.peerChoking || neighbour.download.allowedFast.includes(piece);
+  #mayGive(peer: PeerState, piece: number, now: number): boolean {
+    if (peer.download.rests(now) || !peer.pieces.get(piece)) return false;
+    return !peer.peerChoking || peer.download.allowedFast.includes(piece);
   }
 
   /** The peer has another suspect piece to give. */

@@ -1,5 +1,5 @@
 // Canonical peer priority (BEP 40): a number that two peers compute alike for each other and nobody can choose, so
-// that full neighbour sets form no cliques that shut late ones out. Invariant: symmetric, and no I/O.
+// that full peer sets form no cliques that shut late ones out. Invariant: symmetric, and no I/O.
 import ipaddr from 'ipaddr.js';
 
 /** One end of a connection. */

@@ -78,7 +78,7 @@ export type ChokePeer = PeerState & { readonly choke: PeerChoke };
 export type SuggestedPeer = PeerState & { readonly suggested: SuggestedPieces };
 
 /** One connected peer, as the swarm holds it. */
-export class Neighbour extends PeerAvailability implements PeerState {
+export class Peer extends PeerAvailability implements PeerState {
   // What every HAVE and every block looks at comes first, so that it lies together in memory.
   readonly download = new PeerDownload();
   /** Whole milliseconds, which are stored without an allocation: written for every message. */

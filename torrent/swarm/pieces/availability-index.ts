@@ -1,7 +1,7 @@
-// Who has which piece: the bitfields of all neighbours, turned by a quarter. Invariants: bit s of a piece's words is set
-// exactly if the neighbour in slot s is connected and its bitfield has the piece; a neighbour's `useful` and `pickable`
+// Who has which piece: the bitfields of all peers, turned by a quarter. Invariants: bit s of a piece's words is set
+// exactly if the peer in slot s is connected and its bitfield has the piece; a peer's `useful` and `pickable`
 // agree with its bitfield and with what the picker holds and wants.
-// Hot: what concerns the holders of one piece looks at a word or two instead of at the bitfield of every neighbour.
+// Hot: what concerns the peers that have one piece looks at a word or two instead of at the bitfield of every peer.
 import type { Bitfield } from '../../bitfield.ts';
 import type { PeerAvailability } from './peer-availability.ts';
 import type { PiecePicker } from './piece-picker.ts';
@@ -13,14 +13,14 @@ export interface IndexedPeer {
   readonly availability: PeerAvailability;
 }
 
-/** Neighbours by piece. */
-export class Holders<Peer extends IndexedPeer = IndexedPeer> {
+/** Peers by piece. */
+export class AvailabilityIndex<P extends IndexedPeer = IndexedPeer> {
   readonly #picker: PiecePicker;
   readonly #pieceCount: number;
   /** Words of one piece. */
   #words = 1;
   #bits: Int32Array;
-  readonly #slots: (Peer | undefined)[] = [];
+  readonly #slots: (P | undefined)[] = [];
   /** Of the peers in #slots: a count of one piece looks at nothing else. */
   readonly #availabilities: (PeerAvailability | undefined)[] = [];
 
@@ -32,18 +32,18 @@ export class Holders<Peer extends IndexedPeer = IndexedPeer> {
 
   // What peers have
 
-  /** Gives a neighbour that has nothing yet a slot: the lowest that is free. */
-  enter(neighbour: Peer): void {
+  /** Gives a peer that has nothing yet a slot: the lowest that is free. */
+  enter(peer: P): void {
     let slot = this.#slots.indexOf(undefined);
     if (slot < 0) slot = this.#slots.length;
-    this.#slots[slot] = neighbour;
-    this.#availabilities[slot] = neighbour.availability;
-    neighbour.availability.setSlot(slot);
+    this.#slots[slot] = peer;
+    this.#availabilities[slot] = peer.availability;
+    peer.availability.setSlot(slot);
     if (slot >= this.#words * BITS) this.#widen();
   }
 
-  /** The neighbour is gone. */
-  leave({ availability }: Peer): void {
+  /** The peer is gone. */
+  leave({ availability }: P): void {
     const { pieces, slot } = availability;
     this.#picker.peerGone(availability);
     for (let piece = pieces.nextSet(0); piece >= 0; piece = pieces.nextSet(piece + 1)) {
@@ -53,8 +53,8 @@ export class Holders<Peer extends IndexedPeer = IndexedPeer> {
     this.#availabilities[slot] = undefined;
   }
 
-  /** The neighbour shows all that it has, for the first time. */
-  shown({ availability }: Peer, pieces: Bitfield): void {
+  /** The peer shows all that it has, for the first time. */
+  shown({ availability }: P, pieces: Bitfield): void {
     const picker = this.#picker;
     availability.show(pieces);
     picker.peerHas(availability);
@@ -69,8 +69,8 @@ export class Holders<Peer extends IndexedPeer = IndexedPeer> {
     availability.count(useful, pickable);
   }
 
-  /** The neighbour has a piece. False if that was known. Hot. */
-  got({ availability }: Peer, piece: number): boolean {
+  /** The peer has a piece. False if that was known. Hot. */
+  got({ availability }: P, piece: number): boolean {
     if (!availability.gain(piece)) return false;
     const picker = this.#picker;
     this.#add(availability.slot, piece);
@@ -79,8 +79,8 @@ export class Holders<Peer extends IndexedPeer = IndexedPeer> {
     return true;
   }
 
-  /** The neighbour, which had the piece, has it no more. */
-  lost({ availability }: Peer, piece: number): void {
+  /** The peer, which had the piece, has it no more. */
+  lost({ availability }: P, piece: number): void {
     const picker = this.#picker;
     availability.lose(piece);
     this.#remove(availability.slot, piece);
@@ -118,7 +118,7 @@ export class Holders<Peer extends IndexedPeer = IndexedPeer> {
 
   // Who has a piece
 
-  /** The first slot ≥ `from` whose neighbour has the piece, or -1. Hot. */
+  /** The first slot ≥ `from` whose peer has the piece, or -1. Hot. */
   next(piece: number, from: number): number {
     const words = this.#words;
     let word = from >>> 5;
@@ -132,9 +132,9 @@ export class Holders<Peer extends IndexedPeer = IndexedPeer> {
     return word * BITS + (31 - Math.clz32(bits & -bits));
   }
 
-  /** The neighbour in a slot that next() gave. */
-  at(slot: number): Peer {
-    return this.#slots[slot] as Peer;
+  /** The peer in a slot that next() gave. */
+  at(slot: number): P {
+    return this.#slots[slot] as P;
   }
 
   #count(piece: number, useful: number, pickable: number): void {

@@ -1,8 +1,8 @@
 // Which piece next, and which block of it. Invariants:
 // - A piece is in exactly one of: held, verifying (all blocks are here, the hash is not known), started (some of
 //   its blocks were asked for or are here), wanted (none of that).
-// - The wanted pieces are the members of the rarity order; their counts are availability among neighbours that
-//   lack something. Neighbours that have everything are counted apart, except for those that ever lost a piece.
+// - The wanted pieces are the members of the rarity order; their counts are availability among peers that
+//   lack something. Peers that have everything are counted apart, except for those that ever lost a piece.
 // - In a started piece a block is free, asked for (1 copy, or 2 in endgame), or here.
 // - A started piece stands in `open` exactly as long as it has a free block.
 //
@@ -22,7 +22,7 @@ export interface PeerPieces {
   countAsSeed(isSeed: boolean): void;
 }
 
-/** State of the pieces of one torrent, as far as choosing goes. Knows no neighbours, only their numbers. */
+/** State of the pieces of one torrent, as far as choosing goes. Knows no peers, only their numbers. */
 export class PiecePicker {
   readonly #geometry: Geometry;
   readonly #have: Bitfield;
@@ -65,7 +65,7 @@ export class PiecePicker {
     return this.#verifying.size;
   }
 
-  /** Neighbours that have every piece. */
+  /** Peers that have every piece. */
   get seeds(): number {
     return this.#seeds;
   }
@@ -101,32 +101,32 @@ export class PiecePicker {
     return this.#verifying.has(piece);
   }
 
-  /** How many neighbours have the piece. */
+  /** How many peers have the piece. */
   availability(piece: number): number {
     return this.#seeds + (this.#rarity.counts[piece] as number);
   }
 
-  /** True if some wanted piece is had by no neighbour but those that have everything. */
+  /** True if some wanted piece is had by no peer but those that have everything. */
   get seedsAloneHaveSome(): boolean {
     return this.#rarity.countOf(0) > 0;
   }
 
   // Availability
 
-  /** A neighbour shows what it has. */
+  /** A peer shows what it has. */
   peerHas(peer: PeerPieces): void {
     peer.countAsSeed(peer.pieces.isFull);
     if (peer.isCountedAsSeed) this.#seeds++;
     else if (!peer.pieces.isEmpty) this.#rarity.shift(peer.pieces, 1);
   }
 
-  /** A neighbour is gone. */
+  /** A peer is gone. */
   peerGone({ pieces, isCountedAsSeed }: PeerPieces): void {
     if (isCountedAsSeed) this.#seeds--;
     else if (!pieces.isEmpty) this.#rarity.shift(pieces, -1);
   }
 
-  /** A neighbour has one piece more; `peer.pieces` has it already. Hot. */
+  /** A peer has one piece more; `peer.pieces` has it already. Hot. */
   peerGot(piece: number, peer: PeerPieces): void {
     // To count it among the seeds looks at every piece: not for one that loses pieces and gets them again.
     if (!peer.pieces.isFull || peer.hasLostPieces) {
@@ -140,7 +140,7 @@ export class PiecePicker {
     peer.countAsSeed(true);
   }
 
-  /** A neighbour has one piece less; `peer.pieces` lacks it already. */
+  /** A peer has one piece less; `peer.pieces` lacks it already. */
   peerLost(piece: number, peer: PeerPieces): void {
     if (!peer.isCountedAsSeed) {
       this.#rarity.decrement(piece);
@@ -154,7 +154,7 @@ export class PiecePicker {
   // Choosing
 
   /**
-   * The wanted piece that is rarest among neighbours, of those in `pieces`; -1 if there is none.
+   * The wanted piece that is rarest among peers, of those in `pieces`; -1 if there is none.
    * `draw` (0 ≤ draw < 1) decides ties; `except` is passed over.
    */
   rarest(pieces: Bitfield, draw: number, except?: PieceSet): number {

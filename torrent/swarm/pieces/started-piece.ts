@@ -7,7 +7,7 @@ const HERE = 255;
 export class StartedPiece {
   /** Per block: 0 = free, 1 or 2 = copies asked for, HERE. */
   readonly #states: Uint8Array;
-  /** Per block that is here: the number of the neighbour that sent it. */
+  /** Per block that is here: the number of the peer that sent it. */
   readonly #senders: Int32Array;
   #firstFree = 0;
 
@@ -15,7 +15,7 @@ export class StartedPiece {
   blocks = 0;
   free = 0;
   missing = 0;
-  /** The neighbour that started it. */
+  /** The peer that started it. */
   starter = -1;
   /** True if only the starter may be asked: a piece that failed its hash with several senders. */
   exclusive = false;

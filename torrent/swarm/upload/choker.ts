@@ -16,18 +16,18 @@ export function hasSnubbed({ download, peerChoking }: PeerState, now: number): b
 }
 
 /** Who forgets what a choked peer waits for. */
-export interface Refuser<Peer> {
-  refuseAll(peer: Peer): void;
+export interface Refuser<P> {
+  refuseAll(peer: P): void;
 }
 
 /** The choker of a torrent. */
-export class Choker<Peer extends ChokePeer> {
-  readonly #context: SwarmContext<Peer>;
-  readonly #refuser: Refuser<Peer>;
+export class Choker<P extends ChokePeer> {
+  readonly #context: SwarmContext<P>;
+  readonly #refuser: Refuser<P>;
   #roundAt: number;
   #rounds = 0;
 
-  constructor(context: SwarmContext<Peer>, refuser: Refuser<Peer>) {
+  constructor(context: SwarmContext<P>, refuser: Refuser<P>) {
     this.#context = context;
     this.#refuser = refuser;
     this.#roundAt = context.clock.monotonic() + CHOKER_ROUND_MILLISECONDS;
@@ -38,102 +38,101 @@ export class Choker<Peer extends ChokePeer> {
     if (now < this.#roundAt) return;
     this.#roundAt = now + CHOKER_ROUND_MILLISECONDS;
     this.#rank(now);
-    for (const neighbour of this.#context.neighbours) {
-      neighbour.choke.endRound(neighbour.download.downloadedBytes, neighbour.upload.uploadedBytes);
+    for (const peer of this.#context.peers) {
+      peer.choke.endRound(peer.download.downloadedBytes, peer.upload.uploadedBytes);
     }
   }
 
   /** Something changed (a peer came, is interested, or went): unchokes where no round has to decide. */
-  admit(neighbour: Peer, now: number): void {
-    if (this.#context.paused || !neighbour.connected || !neighbour.choke.amChoking) return;
-    if (neighbour.policy.unchokesAlways) {
-      this.#unchoke(neighbour);
+  admit(peer: P, now: number): void {
+    if (this.#context.paused || !peer.connected || !peer.choke.amChoking) return;
+    if (peer.policy.unchokesAlways) {
+      this.#unchoke(peer);
       return;
     }
-    if (!neighbour.peerInterested || this.#used() >= REGULAR_SLOTS + this.#optimisticSlots(now)) return;
+    if (!peer.peerInterested || this.#used() >= REGULAR_SLOTS + this.#optimisticSlots(now)) return;
     // A free slot need not wait for the round.
-    neighbour.choke.setOptimistic(false);
-    this.#unchoke(neighbour);
+    peer.choke.setOptimistic(false);
+    this.#unchoke(peer);
   }
 
   /** A slot has become free. */
   admitAny(now: number): void {
-    for (const neighbour of this.#context.neighbours) this.admit(neighbour, now);
+    for (const peer of this.#context.peers) this.admit(peer, now);
   }
 
   /** Chokes everybody. */
   chokeAll(): void {
-    for (const neighbour of this.#context.neighbours) this.#choke(neighbour);
+    for (const peer of this.#context.peers) this.#choke(peer);
   }
 
   #used(): number {
     let used = 0;
-    for (const neighbour of this.#context.neighbours) {
-      if (!neighbour.choke.amChoking && neighbour.peerInterested && !this.#isExempt(neighbour)) used++;
+    for (const peer of this.#context.peers) {
+      if (!peer.choke.amChoking && peer.peerInterested && !this.#isExempt(peer)) used++;
     }
     return used;
   }
 
-  #isExempt(neighbour: Peer): boolean {
-    return neighbour.policy.unchokesAlways;
+  #isExempt(peer: P): boolean {
+    return peer.policy.unchokesAlways;
   }
 
   /** Snubbed by everybody who let us ask, we try more peers. */
   #optimisticSlots(now: number): number {
     let unchoking = 0;
-    for (const neighbour of this.#context.neighbours) {
-      if (neighbour.peerChoking || !neighbour.amInterested) continue;
-      if (!hasSnubbed(neighbour, now)) return OPTIMISTIC_SLOTS;
+    for (const peer of this.#context.peers) {
+      if (peer.peerChoking || !peer.amInterested) continue;
+      if (!hasSnubbed(peer, now)) return OPTIMISTIC_SLOTS;
       unchoking++;
     }
     return unchoking > 0 ? OPTIMISTIC_SLOTS + 1 : OPTIMISTIC_SLOTS;
   }
 
   #rank(now: number): void {
-    const { neighbours, paused, picker, random } = this.#context;
+    const { peers, paused, picker, random } = this.#context;
     if (paused) return;
     const isSeed = picker.have.isFull;
-    const ranked = neighbours.filter((neighbour) => neighbour.peerInterested && !this.#isExempt(neighbour));
+    const ranked = peers.filter((peer) => peer.peerInterested && !this.#isExempt(peer));
     // A leecher ranks by what it got, a seed by what it can send.
-    const worth = (neighbour: Peer) =>
+    const worth = (peer: P) =>
       isSeed
-        ? neighbour.choke.sentLately(neighbour.upload.uploadedBytes)
-        : hasSnubbed(neighbour, now)
+        ? peer.choke.sentLately(peer.upload.uploadedBytes)
+        : hasSnubbed(peer, now)
           ? -1
-          : neighbour.choke.receivedLately(neighbour.download.downloadedBytes);
+          : peer.choke.receivedLately(peer.download.downloadedBytes);
     ranked.sort((a, b) => worth(b) - worth(a));
-    const regular = new Set(ranked.filter((neighbour) => worth(neighbour) >= 0).slice(0, REGULAR_SLOTS));
+    const regular = new Set(ranked.filter((peer) => worth(peer) >= 0).slice(0, REGULAR_SLOTS));
 
     const rotates = this.#rounds++ % OPTIMISTIC_ROUNDS === 0;
-    const candidates = ranked.filter((neighbour) => !regular.has(neighbour));
-    const kept = rotates ? [] : candidates.filter((neighbour) => neighbour.choke.isOptimistic);
+    const candidates = ranked.filter((peer) => !regular.has(peer));
+    const kept = rotates ? [] : candidates.filter((peer) => peer.choke.isOptimistic);
     const optimistic = new Set(kept);
     const slots = this.#optimisticSlots(now) + (REGULAR_SLOTS - regular.size);
-    const drawn = candidates.filter((neighbour) => !optimistic.has(neighbour));
+    const drawn = candidates.filter((peer) => !optimistic.has(peer));
     while (optimistic.size < slots && drawn.length > 0) {
       const [chosen] = drawn.splice(Math.trunc(random() * drawn.length), 1);
       if (chosen !== undefined) optimistic.add(chosen);
     }
-    for (const neighbour of neighbours) {
-      if (this.#isExempt(neighbour)) continue;
-      neighbour.choke.setOptimistic(optimistic.has(neighbour));
-      if (!regular.has(neighbour) && !neighbour.choke.isOptimistic) this.#choke(neighbour);
+    for (const peer of peers) {
+      if (this.#isExempt(peer)) continue;
+      peer.choke.setOptimistic(optimistic.has(peer));
+      if (!regular.has(peer) && !peer.choke.isOptimistic) this.#choke(peer);
     }
-    for (const neighbour of ranked) {
-      if (neighbour.choke.amChoking && (regular.has(neighbour) || neighbour.choke.isOptimistic))
-        this.#unchoke(neighbour);
+    for (const peer of ranked) {
+      if (peer.choke.amChoking && (regular.has(peer) || peer.choke.isOptimistic)) this.#unchoke(peer);
     }
   }
 
-  #unchoke(neighbour: Peer): void {
-    neighbour.choke.unchoke();
-    neighbour.link.unchoke();
+  #unchoke(peer: P): void {
+    peer.choke.unchoke();
+    peer.link.unchoke();
   }
 
-  #choke(neighbour: Peer): void {
-    if (neighbour.choke.amChoking) return;
-    neighbour.choke.choke();
-    neighbour.link.choke();
-    this.#refuser.refuseAll(neighbour);
+  #choke(peer: P): void {
+    if (peer.choke.amChoking) return;
+    peer.choke.choke();
+    peer.link.choke();
+    this.#refuser.refuseAll(peer);
   }
 }

@@ -1,7 +1,7 @@
-// What a seed told one neighbour to fetch. Invariant: a piece that was suggested and not asked for yet is assigned too;
+// What a seed told one peer to fetch. Invariant: a piece that was suggested and not asked for yet is assigned too;
 // as many suggestions are on their way as it takes so that the uplink has something to send, and no more.
 
-/** Suggestions on their way to one neighbour, whatever its path holds. */
+/** Suggestions on their way to one peer, whatever its path holds. */
 const MAX_SUGGESTED = 1024;
 
 /** Suggestions are at most so many times what the path holds: the rate is an average, and lags behind one that doubles. */
@@ -14,10 +14,10 @@ const PATH_GAIN = 8;
 const ALONE_STEP = 3;
 const ALONE_GAIN = 4 * PATH_GAIN;
 
-/** Before a neighbour acted on a suggestion nothing is known of its path, and it may be busy with others. */
+/** Before a peer acted on a suggestion nothing is known of its path, and it may be busy with others. */
 const FIRST_REACTION_MILLISECONDS = 3000;
 
-/** The pieces that were suggested to one neighbour. Times in milliseconds. */
+/** The pieces that were suggested to one peer. Times in milliseconds. */
 export class SuggestedPieces {
   /** Not asked for yet, with when each was suggested; the oldest first. */
   readonly #waiting = new Map<number, number>();
@@ -49,17 +49,17 @@ export class SuggestedPieces {
     this.#assigned.add(piece);
   }
 
-  /** It is assigned, and the neighbour is told. */
+  /** It is assigned, and the peer is told. */
   suggest(piece: number, now: number): void {
     this.#assigned.add(piece);
     this.#waiting.set(piece, now);
   }
 
   /**
-   * The neighbour asks for a block of the piece.
+   * The peer asks for a block of the piece.
    *
    * @param idleAt when the uplink last had nothing to send: since this suggestion, more has to be on its way
-   * @param pieces that are sent to the neighbour in a millisecond
+   * @param pieces that are sent to the peer in a millisecond
    * @param isAlone whether nobody else is told what to fetch
    * @returns whether it acts on a suggestion by that
    */
@@ -79,13 +79,13 @@ export class SuggestedPieces {
     return true;
   }
 
-  /** The neighbour has it, or nobody can have it of us. */
+  /** The peer has it, or nobody can have it of us. */
   forget(piece: number): void {
     this.#assigned.delete(piece);
     this.#waiting.delete(piece);
   }
 
-  /** A suggestion that has waited for longer than the neighbour needs; -1 if none has. */
+  /** A suggestion that has waited for longer than the peer needs; -1 if none has. */
   overdue(patience: number, now: number): number {
     const most = this.#reaction === 0 ? FIRST_REACTION_MILLISECONDS : Math.max(patience, 4 * this.#reaction);
     for (const [piece, at] of this.#waiting) return now - at < most ? -1 : piece;

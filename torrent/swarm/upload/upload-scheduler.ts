@@ -20,13 +20,13 @@ import { fastSet, fastSetSize } from './fast-set.ts';
 import { FirstCopies } from './first-copies.ts';
 
 /**
- * A seed of so many neighbours sends a piece in one go: in turns, the first piece would be out only when all the
- * first ones are. Fewer neighbours are better off with a block each in turn.
+ * A seed of so many peers sends a piece in one go: in turns, the first piece would be out only when all the
+ * first ones are. Fewer peers are better off with a block each in turn.
  */
-const MANY_NEIGHBOURS = 25;
+const MANY_PEERS = 25;
 
 /** The serving side of a torrent. */
-export class Uplink {
+export class UploadScheduler {
   readonly #context: SwarmContext<UploadPeer>;
   readonly #largestRequest: number;
   readonly #rate = new TransferRate(RATE_WINDOW_MILLISECONDS);
@@ -59,26 +59,26 @@ export class Uplink {
   }
 
   /** A peer asks for a block. False if it broke the protocol by that and has been dropped. */
-  requested(neighbour: UploadPeer, piece: number, begin: number, length: number): boolean {
+  requested(peer: UploadPeer, piece: number, begin: number, length: number): boolean {
     const { geometry, picker } = this.#context;
     if (piece >= geometry.pieceCount || length === 0 || begin + length > geometry.pieceLengthAt(piece)) {
-      this.#context.drop(neighbour, `it asked for ${length} bytes at ${begin} of piece ${piece}`);
+      this.#context.drop(peer, `it asked for ${length} bytes at ${begin} of piece ${piece}`);
       return false;
     }
     if (length > this.#largestRequest) {
-      this.#context.drop(neighbour, `it asked for a block of ${length} bytes`);
+      this.#context.drop(peer, `it asked for a block of ${length} bytes`);
       return false;
     }
-    const isFull = neighbour.upload.requests.size >= MAX_QUEUED_REQUESTS;
-    const isRefused = neighbour.choke.amChoking && !this.#isAllowed(neighbour, piece, length);
+    const isFull = peer.upload.requests.size >= MAX_QUEUED_REQUESTS;
+    const isRefused = peer.choke.amChoking && !this.#isAllowed(peer, piece, length);
     if (isRefused || isFull || !picker.isHeld(piece)) {
-      if (neighbour.fast) neighbour.link.reject(piece, begin, length);
-      else if (isFull) this.#context.drop(neighbour, 'it asked for more than it was told that we let wait');
-      return neighbour.connected;
+      if (peer.fast) peer.link.reject(piece, begin, length);
+      else if (isFull) this.#context.drop(peer, 'it asked for more than it was told that we let wait');
+      return peer.connected;
     }
     if (this.#waiting.length === 0 && this.#handedBytes === 0) this.#idleAt = this.#context.clock.monotonic();
-    neighbour.upload.requests.push(piece, begin, length);
-    this.#noteWaiting(neighbour);
+    peer.upload.requests.push(piece, begin, length);
+    this.#noteWaiting(peer);
     return true;
   }
 
@@ -86,51 +86,51 @@ export class Uplink {
    * A peer takes a request back. What was handed to the link already is sent all the same. False if we looked through
    * what it waits for and it was not there.
    */
-  cancelled(neighbour: UploadPeer, piece: number, begin: number, length: number): boolean {
-    if (neighbour.upload.requests.size === 0) return true;
+  cancelled(peer: UploadPeer, piece: number, begin: number, length: number): boolean {
+    if (peer.upload.requests.size === 0) return true;
     if (piece > 0x7fffffff || begin > 0x7fffffff || length > 0x7fffffff) return false;
-    if (!neighbour.upload.requests.remove(piece, begin, length)) return false;
-    if (neighbour.fast) neighbour.link.reject(piece, begin, length);
+    if (!peer.upload.requests.remove(piece, begin, length)) return false;
+    if (peer.fast) peer.link.reject(piece, begin, length);
     return true;
   }
 
   /** True if a choked peer may have the block all the same (BEP 6), as long as it has few pieces itself. */
-  #isAllowed(neighbour: UploadPeer, piece: number, length: number): boolean {
-    const { pieces, upload } = neighbour;
+  #isAllowed(peer: UploadPeer, piece: number, length: number): boolean {
+    const { pieces, upload } = peer;
     const { allowedFast } = upload;
     if (this.#context.paused || !allowedFast.includes(piece)) return false;
     return pieces.count < allowedFast.length && upload.spendAllowed(length);
   }
 
   /** Forgets what a peer waits for: it is choked or gone. What it may have while choked stays (BEP 6). */
-  refuseAll(neighbour: UploadPeer): void {
-    const { requests } = neighbour.upload;
+  refuseAll(peer: UploadPeer): void {
+    const { requests } = peer.upload;
     for (let left = requests.size; left > 0; left--) {
       const { firstPiece: piece, firstBegin: begin, firstLength: length } = requests;
-      if (neighbour.connected && this.#isAllowed(neighbour, piece, length)) {
+      if (peer.connected && this.#isAllowed(peer, piece, length)) {
         requests.shift();
         requests.push(piece, begin, length);
         continue;
       }
-      if (neighbour.fast && neighbour.connected) {
-        neighbour.link.reject(requests.firstPiece, requests.firstBegin, requests.firstLength);
+      if (peer.fast && peer.connected) {
+        peer.link.reject(requests.firstPiece, requests.firstBegin, requests.firstLength);
       }
       requests.shift();
     }
-    this.#noteWaiting(neighbour);
+    this.#noteWaiting(peer);
   }
 
   /** The peer is gone: what was handed to its link counts no more. */
-  gone(neighbour: UploadPeer): void {
-    this.refuseAll(neighbour);
-    const { upload } = neighbour;
+  gone(peer: UploadPeer): void {
+    this.refuseAll(peer);
+    const { upload } = peer;
     if (!upload.isStuck) this.#handedBytes -= upload.handedBytes;
     upload.unsent(upload.handedBytes);
   }
 
   /** What was handed to links that move no more does not keep others waiting. */
   tick(now: number): void {
-    for (const { upload } of this.#context.neighbours) {
+    for (const { upload } of this.#context.peers) {
       if (upload.handedBytes === 0 || upload.isStuck) continue;
       if (now - upload.leftAt < STUCK_MILLISECONDS) continue;
       upload.stick();
@@ -152,23 +152,23 @@ export class Uplink {
   }
 
   /** A block that was handed to the link cannot be read. */
-  unsent(neighbour: UploadPeer, piece: number, begin: number, length: number): void {
-    neighbour.upload.unsent(length);
-    if (!neighbour.upload.isStuck) this.#handedBytes -= length;
-    if (neighbour.fast) neighbour.link.reject(piece, begin, length);
-    else this.#context.drop(neighbour, 'a block for it could not be read');
+  unsent(peer: UploadPeer, piece: number, begin: number, length: number): void {
+    peer.upload.unsent(length);
+    if (!peer.upload.isStuck) this.#handedBytes -= length;
+    if (peer.fast) peer.link.reject(piece, begin, length);
+    else this.#context.drop(peer, 'a block for it could not be read');
   }
 
   /** What a peer (which speaks BEP 6) waits for of a piece is refused. */
-  withdraw(neighbour: UploadPeer, piece: number): void {
-    const { requests } = neighbour.upload;
+  withdraw(peer: UploadPeer, piece: number): void {
+    const { requests } = peer.upload;
     for (let left = requests.size; left > 0; left--) {
       const { firstPiece, firstBegin, firstLength } = requests;
       requests.shift();
-      if (firstPiece === piece) neighbour.link.reject(piece, firstBegin, firstLength);
+      if (firstPiece === piece) peer.link.reject(piece, firstBegin, firstLength);
       else requests.push(firstPiece, firstBegin, firstLength);
     }
-    this.#noteWaiting(neighbour);
+    this.#noteWaiting(peer);
   }
 
   /** A block has left. */
@@ -184,22 +184,19 @@ export class Uplink {
   #next(now: number): UploadPeer | undefined {
     const { picker } = this.#context;
     const waiting = this.#waiting;
-    const inOneGo = picker.have.isFull && this.#context.neighbours.length >= MANY_NEIGHBOURS;
+    const inOneGo = picker.have.isFull && this.#context.peers.length >= MANY_PEERS;
     let own: UploadPeer | undefined;
     let other: UploadPeer | undefined;
     let owns = 0;
     for (let i = 0; i < waiting.length; i++) {
-      const neighbour = waiting[i] as UploadPeer;
-      if (neighbour.ownAgent) owns++;
-      const chosen = neighbour.ownAgent ? own : other;
-      if (chosen !== undefined && !neighbour.policy.servesBefore(neighbour, chosen, inOneGo)) continue;
-      if (
-        neighbour.link.pendingBytes >= MIN_HANDED_BYTES &&
-        neighbour.link.pendingBytes >= this.#mostHanded(neighbour, now)
-      )
+      const peer = waiting[i] as UploadPeer;
+      if (peer.ownAgent) owns++;
+      const chosen = peer.ownAgent ? own : other;
+      if (chosen !== undefined && !peer.policy.servesBefore(peer, chosen, inOneGo)) continue;
+      if (peer.link.pendingBytes >= MIN_HANDED_BYTES && peer.link.pendingBytes >= this.#mostHanded(peer, now))
         continue;
-      if (neighbour.ownAgent) own = neighbour;
-      else other = neighbour;
+      if (peer.ownAgent) own = peer;
+      else other = peer;
     }
     if (own === undefined || other === undefined) return own ?? other;
     // Each of them is worth as much as another: the more wait of one kind, the more turns it has.
@@ -212,14 +209,14 @@ export class Uplink {
     return isOwn ? own : other;
   }
 
-  /** The neighbour came with so much, or had been sent it before. */
-  brought(neighbour: UploadPeer, bytes: number): void {
-    neighbour.upload.bring(bytes);
+  /** The peer came with so much, or had been sent it before. */
+  brought(peer: UploadPeer, bytes: number): void {
+    peer.upload.bring(bytes);
   }
 
   /** Lets the peer ask for a few pieces while it is choked (BEP 6). Nothing if it was let before. */
-  allowFast(neighbour: UploadPeer): void {
-    const { fast, identity, link, upload } = neighbour;
+  allowFast(peer: UploadPeer): void {
+    const { fast, identity, link, upload } = peer;
     if (this.#infoHash === undefined || !fast || upload.allowedFast.length > 0) return;
     const { geometry, picker } = this.#context;
     const { pieceCount, pieceLength } = geometry;
@@ -230,21 +227,21 @@ export class Uplink {
     for (const piece of pieces) link.allowedFast(piece);
   }
 
-  #mostHanded(neighbour: UploadPeer, now: number): number {
-    const moment = neighbour.upload.rate(now) * HANDED_MILLISECONDS;
+  #mostHanded(peer: UploadPeer, now: number): number {
+    const moment = peer.upload.rate(now) * HANDED_MILLISECONDS;
     return Math.min(MAX_HANDED_BYTES, Math.max(MIN_HANDED_BYTES, moment));
   }
 
-  #serveOne(neighbour: UploadPeer, now: number): void {
+  #serveOne(peer: UploadPeer, now: number): void {
     const { geometry, host, picker } = this.#context;
-    const { upload } = neighbour;
+    const { upload } = peer;
     const { requests } = upload;
     // Where the seed directs, it is asked for what it wants to send.
-    const ordersFirstCopies = !neighbour.policy.directed && picker.have.isFull && !this.#firstCopies.isOver;
+    const ordersFirstCopies = !peer.policy.directed && picker.have.isFull && !this.#firstCopies.isOver;
     upload.beginTurn(++this.#turn);
     let bytes = Math.min(
       Math.max(1, this.#rate.perMillisecond(now) * TURN_MILLISECONDS),
-      this.#mostHanded(neighbour, now) - neighbour.link.pendingBytes,
+      this.#mostHanded(peer, now) - peer.link.pendingBytes,
     );
     for (let blocks = 0; blocks < TURN_BLOCKS && bytes > 0 && requests.size > 0; blocks++) {
       if (ordersFirstCopies) {
@@ -257,28 +254,28 @@ export class Uplink {
       upload.noteServed(requests.firstPiece, length, geometry.pieceLengthAt(requests.firstPiece));
       upload.hand(length, now);
       if (!upload.isStuck) this.#handedBytes += length;
-      neighbour.link.sendBlock(requests.firstPiece, requests.firstBegin, length);
+      peer.link.sendBlock(requests.firstPiece, requests.firstBegin, length);
       requests.shift();
       if (!host.mayUpload(now)) break;
     }
-    this.#noteWaiting(neighbour);
+    this.#noteWaiting(peer);
   }
 
   /** Keeps the list of those who wait. */
-  #noteWaiting(neighbour: UploadPeer): void {
-    const waits = neighbour.upload.requests.size > 0 && neighbour.connected;
-    const { waitingAt } = neighbour.upload;
+  #noteWaiting(peer: UploadPeer): void {
+    const waits = peer.upload.requests.size > 0 && peer.connected;
+    const { waitingAt } = peer.upload;
     if (waits === waitingAt >= 0) return;
     if (waits) {
-      neighbour.upload.waitAt(this.#waiting.length);
-      this.#waiting.push(neighbour);
+      peer.upload.waitAt(this.#waiting.length);
+      this.#waiting.push(peer);
       return;
     }
     const last = this.#waiting.pop() as UploadPeer;
-    if (last !== neighbour) {
+    if (last !== peer) {
       this.#waiting[waitingAt] = last;
       last.upload.waitAt(waitingAt);
     }
-    neighbour.upload.waitAt(-1);
+    peer.upload.waitAt(-1);
   }
 }

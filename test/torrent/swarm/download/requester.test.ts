@@ -802,7 +802,7 @@ test('bitfields that do not fit, and pieces beyond the last one, end the connect
   const suggests = world.connect();
   world.swarm.suggest(suggests.neighbour, 0xffffffff);
   expect(suggests.link.closedBecause).toBeDefined();
-  expect(world.swarm.neighbours).toEqual([]);
+  expect(world.swarm.peers).toEqual([]);
 });
 
 test('a second bitfield, as aria2 sends it, adds what the first did not have', () => {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { OutstandingBlocks } from '../../../../torrent/swarm/download/outstanding-blocks.ts';
-import { Evidence } from '../../../../torrent/swarm/download/smart-ban.ts';
+import { SmartBan } from '../../../../torrent/swarm/download/smart-ban.ts';
 import { Geometry } from '../../../../torrent/swarm/pieces/geometry.ts';
 import { TokenBucket } from '../../../../torrent/swarm/token-bucket.ts';
 import { TransferRate } from '../../../../torrent/swarm/transfer-rate.ts';
@@ -149,11 +149,11 @@ describe('request queue', () => {
 
 describe('evidence', () => {
   test('who gave a bad piece alone is guilty', () => {
-    expect(new Evidence().failed(3, [5, 5, 5], ['a', 'b', 'c'])).toEqual([5]);
+    expect(new SmartBan().failed(3, [5, 5, 5], ['a', 'b', 'c'])).toEqual([5]);
   });
 
   test('of several, those whose blocks differ from the good piece', () => {
-    const evidence = new Evidence();
+    const evidence = new SmartBan();
     expect(evidence.failed(3, [1, 2, 3], ['a', 'bad', 'c'])).toEqual([]);
     expect(evidence.isOpen(3)).toBe(true);
     expect(evidence.verified(3, ['a', 'b', 'c'])).toEqual([2]);
@@ -162,7 +162,7 @@ describe('evidence', () => {
   });
 
   test('is bounded', () => {
-    const evidence = new Evidence();
+    const evidence = new SmartBan();
     for (let piece = 0; piece < 1000; piece++) evidence.failed(piece, [1, 2], ['x', 'y']);
     const open = Array.from({ length: 1000 }, (_, piece) => piece).filter((piece) => evidence.isOpen(piece));
     expect(open).toEqual(Array.from({ length: 64 }, (_, i) => 936 + i));

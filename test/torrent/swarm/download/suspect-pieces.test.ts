@@ -124,7 +124,7 @@ describe('the list of them', () => {
   function listed() {
     const [starter, other] = [giver(0), giver(1)];
     const picker = { startedPiece: (piece: number) => ({ piece, starter: 0, exclusive: piece === 0 }) };
-    const context = { picker, neighbours: [starter, other] } as unknown as SwarmContext;
+    const context = { picker, peers: [starter, other] } as unknown as SwarmContext;
     return { suspects: new SuspectPieces(context), starter };
   }
 

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { Bitfield } from '../../../../torrent/bitfield.ts';
-import { Holders, type IndexedPeer } from '../../../../torrent/swarm/pieces/availability-index.ts';
+import { AvailabilityIndex, type IndexedPeer } from '../../../../torrent/swarm/pieces/availability-index.ts';
 import { Geometry } from '../../../../torrent/swarm/pieces/geometry.ts';
 import { PeerAvailability } from '../../../../torrent/swarm/pieces/peer-availability.ts';
 import { PiecePicker } from '../../../../torrent/swarm/pieces/piece-picker.ts';
@@ -15,10 +15,10 @@ function makeIndex(held: readonly number[] = []) {
   const have = new Bitfield(PIECES);
   for (const piece of held) have.set(piece);
   const picker = new PiecePicker(new Geometry(16 * 1024, PIECES * 16 * 1024), have, () => 0);
-  return { picker, holders: new Holders(picker) };
+  return { picker, holders: new AvailabilityIndex(picker) };
 }
 
-function holdersOf(holders: Holders, piece: number): IndexedPeer[] {
+function holdersOf(holders: AvailabilityIndex, piece: number): IndexedPeer[] {
   const found: IndexedPeer[] = [];
   for (let slot = holders.next(piece, 0); slot >= 0; slot = holders.next(piece, slot + 1)) {
     expect(holders.at(slot).availability.slot).toBe(slot);

@@ -1,7 +1,7 @@
 // Whom we serve: chokes by policy, and the order of the uplink.
 import { describe, expect, test } from '@jest/globals';
 import { seededRandom } from '../../../../simulation/random.ts';
-import type { Neighbour } from '../../../../torrent/swarm/peers/peer.ts';
+import type { Peer as SwarmPeer } from '../../../../torrent/swarm/peers/peer.ts';
 import { clusterPolicy } from '../../../../torrent/swarm/policy/cluster.ts';
 import { BLOCK, makeSwarm, type Peer, type TestSwarm } from '../harness.ts';
 
@@ -192,7 +192,7 @@ describe('cluster', () => {
     expect(unchoked(interestedPeers(world, 7))).toHaveLength(4);
   });
 
-  const nextOf = (all: readonly Neighbour[], seeding: boolean) =>
+  const nextOf = (all: readonly SwarmPeer[], seeding: boolean) =>
     all.reduce((chosen, one) => (clusterPolicy.servesBefore(one, chosen, seeding) ? one : chosen));
 
   test('the uplink goes to those who are far behind, in turn', () => {
@@ -212,8 +212,8 @@ describe('cluster', () => {
   test('a seed sends a piece in one go, a leecher goes on to the next in turn', () => {
     const world = makeSwarm({ pieces: 8, policy: 'cluster' });
     const [first, second] = [0, 1].map(() => world.connect({ ownAgent: true }).neighbour) as [
-      Neighbour,
-      Neighbour,
+      SwarmPeer,
+      SwarmPeer,
     ];
     for (const [neighbour, piece] of [
       [first, 3],

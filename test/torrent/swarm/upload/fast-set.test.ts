@@ -71,7 +71,7 @@ describe('a choked peer', () => {
   test('keeps the requests of its set when it is choked, not the others', () => {
     const { world, peer, granted } = fullSeed();
     world.limits.upload = 0;
-    const [unchoked] = world.swarm.neighbours;
+    const [unchoked] = world.swarm.peers;
     if (unchoked === undefined) throw new Error('nobody');
     const set = unchoked.upload.allowedFast;
     const other = [...Array(100).keys()].find((piece) => !set.includes(piece)) as number;
