@@ -4,10 +4,10 @@
 import type { Stopwatch } from '../base/index.ts';
 import { Bitfield } from '../torrent/bitfield.ts';
 import type { PeerLink, SwarmHost } from '../torrent/swarm/host.ts';
-import type { Neighbour } from '../torrent/swarm/neighbour.ts';
+import type { Peer } from '../torrent/swarm/peers/peer.ts';
 import type { Policy } from '../torrent/swarm/policy/policy.ts';
-import { RequestQueue } from '../torrent/swarm/request-queues.ts';
 import { Swarm } from '../torrent/swarm/swarm.ts';
+import { RequestQueue } from '../torrent/swarm/upload/request-queue.ts';
 import type { EventQueue } from './event-queue.ts';
 
 /** Kinds of events. Messages carry the names of the wire. */
@@ -108,7 +108,7 @@ export class SimulatedNode {
   }
 
   /**
-   * HAVEs go to all neighbours at once: one event for all of them, which is a thirtieth of the events of a large
+   * HAVEs go to all peers at once: one event for all of them, which is a thirtieth of the events of a large
    * simulation. A link that came meanwhile hears what its bitfield said already, which does no harm.
    */
   #spreadHaves(pieces: readonly number[]): void {
@@ -120,7 +120,7 @@ export class SimulatedNode {
   spread(pieces: readonly number[]): void {
     for (let i = 0; i < this.farEnds.length; i++) {
       const end = this.farEnds[i] as SimulatedLink;
-      if (end.neighbour !== undefined && !end.isClosed) end.hearHaves(pieces);
+      if (end.peer !== undefined && !end.isClosed) end.hearHaves(pieces);
     }
   }
 
@@ -183,7 +183,7 @@ export class SimulatedNode {
 export class SimulatedLink implements PeerLink {
   readonly node: SimulatedNode;
   other!: SimulatedLink;
-  neighbour: Neighbour | undefined;
+  peer: Peer | undefined;
   isClosed = false;
   pendingBytes = 0;
   /** Blocks that were handed over and have not left. */
@@ -242,9 +242,9 @@ export class SimulatedLink implements PeerLink {
   /** The node over there has more pieces. Hot. */
   hearHaves(pieces: readonly number[]): void {
     const { swarm } = this.node;
-    const neighbour = this.neighbour as Neighbour;
-    swarm.heard(neighbour, this.node.around.clock.monotonic());
-    for (let i = 0; i < pieces.length; i++) swarm.have(neighbour, pieces[i] as number);
+    const peer = this.peer as Peer;
+    swarm.heard(peer, this.node.around.clock.monotonic());
+    for (let i = 0; i < pieces.length; i++) swarm.have(peer, pieces[i] as number);
   }
 
   bitfield(bits: Uint8Array): void {
@@ -300,7 +300,7 @@ export class SimulatedLink implements PeerLink {
     this.node.sentBytes += length;
     if (this.node.zone === this.other.node.zone) this.other.arrive(piece, begin, length);
     else this.#cross(piece, begin, length);
-    if (this.neighbour !== undefined && !this.isClosed) this.node.swarm.uploaded(this.neighbour, length);
+    if (this.peer !== undefined && !this.isClosed) this.node.swarm.uploaded(this.peer, length);
   }
 
   /** A block comes to this end: it is there when the downlink has room for it. Hot. */
@@ -329,63 +329,63 @@ export class SimulatedLink implements PeerLink {
   receive(kind: number, a: number, b: number, c: number, extra: unknown): void {
     const { swarm } = this.node;
     if (kind === EVENT.connect) {
-      this.neighbour = swarm.connect(this, { identity: String(this.other.node.number), fast: true });
+      this.peer = swarm.connect(this, { identity: String(this.other.node.number), fast: true });
       this.#send(EVENT.introduce);
       return;
     }
-    const { neighbour } = this;
-    if (neighbour === undefined || this.isClosed) return;
-    swarm.heard(neighbour, this.node.around.clock.monotonic());
+    const { peer } = this;
+    if (peer === undefined || this.isClosed) return;
+    swarm.heard(peer, this.node.around.clock.monotonic());
     switch (kind) {
       case EVENT.introduce:
-        swarm.introduced(neighbour, { ownAgent: true, requestQueue: 2000, uploadOnly: undefined });
+        swarm.introduced(peer, { ownAgent: true, requestQueue: 2000, uploadOnly: undefined });
         break;
       case EVENT.choke:
-        swarm.choke(neighbour);
+        swarm.choke(peer);
         break;
       case EVENT.unchoke:
-        swarm.unchoke(neighbour);
+        swarm.unchoke(peer);
         break;
       case EVENT.interested:
-        swarm.interested(neighbour);
+        swarm.interested(peer);
         break;
       case EVENT.notInterested:
-        swarm.notInterested(neighbour);
+        swarm.notInterested(peer);
         break;
       case EVENT.haves:
         this.hearHaves(extra as readonly number[]);
         break;
       case EVENT.bitfield:
-        swarm.bitfield(neighbour, extra as Uint8Array);
+        swarm.bitfield(peer, extra as Uint8Array);
         break;
       case EVENT.haveAll:
-        swarm.haveAll(neighbour);
+        swarm.haveAll(peer);
         break;
       case EVENT.haveNone:
-        swarm.haveNone(neighbour);
+        swarm.haveNone(peer);
         break;
       case EVENT.request:
-        swarm.request(neighbour, a, b, c);
+        swarm.request(peer, a, b, c);
         swarm.settle();
         break;
       case EVENT.cancel:
-        swarm.cancel(neighbour, a, b, c);
+        swarm.cancel(peer, a, b, c);
         break;
       case EVENT.reject:
-        swarm.reject(neighbour, a, b, c);
+        swarm.reject(peer, a, b, c);
         break;
       case EVENT.suggest:
-        swarm.suggest(neighbour, a);
+        swarm.suggest(peer, a);
         break;
       case EVENT.keepAlive:
-        swarm.keepAlive(neighbour);
+        swarm.keepAlive(peer);
         break;
       case EVENT.block:
-        if (swarm.block(neighbour, a, b, c) === 'finish') this.node.hash(a);
+        if (swarm.block(peer, a, b, c) === 'finish') this.node.hash(a);
         break;
       case EVENT.closed:
         this.isClosed = true;
-        swarm.disconnected(neighbour);
+        swarm.disconnected(peer);
         break;
     }
   }

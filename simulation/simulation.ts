@@ -252,7 +252,7 @@ function leave(node: SimulatedNode, timeline: Timeline): void {
   timeline.left(node.swarm.held, node.number !== 0 && node.completedAt >= 0, node.number === 0);
   node.present = false;
   for (const link of node.links) {
-    if (link.neighbour?.connected) node.swarm.drop(link.neighbour, 'the node leaves');
+    if (link.peer?.connected) node.swarm.drop(link.peer, 'the node leaves');
     link.isClosed = true;
   }
 }

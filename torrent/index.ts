@@ -20,5 +20,5 @@ export { nameFault } from './paths.ts';
 export * from './storage/memory.ts';
 export * from './storage/open-storage.ts';
 export * from './storage/piece-storage.ts';
-export { hostNetwork } from './swarm/host-network.ts';
+export { hostNetwork } from './swarm/peers/host-network.ts';
 export { boundYoungGeneration } from './young-generation.ts';

@@ -36,9 +36,9 @@ export class ShownState {
     const { totals, held } = this.#swarm;
     let peers = 0;
     let seeds = 0;
-    for (const { neighbour } of connections) {
+    for (const { peer } of connections) {
       peers++;
-      if (neighbour.isSeed) seeds++;
+      if (peer.isSeed) seeds++;
     }
     return {
       pieces: this.#metainfo.pieceCount,
@@ -59,21 +59,21 @@ export class ShownState {
 
 /** A peer for people and metrics. */
 export function snapshotOf(connection: PeerConnection, now: number): PeerSnapshot {
-  const { neighbour } = connection;
+  const { peer } = connection;
   return {
     address: connection.address,
     outgoing: connection.outgoing,
-    ownAgent: neighbour.ownAgent,
+    ownAgent: peer.ownAgent,
     client: connection.client,
-    piecesHave: neighbour.pieces.count,
-    amChoking: neighbour.choke.amChoking,
-    amInterested: neighbour.amInterested,
-    peerChoking: neighbour.peerChoking,
-    peerInterested: neighbour.peerInterested,
-    downloadBytesPerSecond: neighbour.download.rate(now) * 1000,
-    uploadBytesPerSecond: neighbour.upload.rate(now) * 1000,
-    downloadedBytes: neighbour.download.downloadedBytes,
-    uploadedBytes: neighbour.upload.uploadedBytes,
-    requestsOutstanding: neighbour.download.outstandingCount,
+    piecesHave: peer.pieces.count,
+    amChoking: peer.choke.amChoking,
+    amInterested: peer.amInterested,
+    peerChoking: peer.peerChoking,
+    peerInterested: peer.peerInterested,
+    downloadBytesPerSecond: peer.download.rate(now) * 1000,
+    uploadBytesPerSecond: peer.upload.rate(now) * 1000,
+    downloadedBytes: peer.download.downloadedBytes,
+    uploadedBytes: peer.upload.uploadedBytes,
+    requestsOutstanding: peer.download.outstandingCount,
   };
 }

@@ -7,8 +7,8 @@ import type { TorrentError } from '../errors.ts';
 import type { Metainfo } from '../metainfo.ts';
 import type { PieceStorage } from '../storage/piece-storage.ts';
 import type { BlockIntake } from '../swarm/host.ts';
-import { PeerList } from '../swarm/peer-list.ts';
-import { OwnAddress } from '../swarm/peer-priority.ts';
+import { PeerList } from '../swarm/peers/peer-list.ts';
+import { OwnAddress } from '../swarm/peers/peer-priority.ts';
 import { POLICIES } from '../swarm/policy/policies.ts';
 import { Swarm } from '../swarm/swarm.ts';
 import { WebSeeds } from '../web-seed/web-seeds.ts';
@@ -119,7 +119,7 @@ export class JoinedTorrent
         peers: this.#peers,
         around,
         taken: (greeting, handshake) => new Connection(this, greeting.socket, greeting, handshake),
-        drop: ({ neighbour }, reason) => this.swarm.drop(neighbour, reason),
+        drop: ({ peer }, reason) => this.swarm.drop(peer, reason),
       },
       (greeting, handshake, rest) => this.established(greeting, handshake, rest),
     );
@@ -321,7 +321,7 @@ export class JoinedTorrent
   }
 
   #askForMore(now: number): void {
-    const { low } = this.swarm.policy.neighbours;
+    const { low } = this.swarm.policy.peers;
     if (this.paused || this.complete || this.connectionCount >= low) return;
     this.#discovery.needMore(now, this.swarm.policy.needMoreMilliseconds);
   }
@@ -331,7 +331,7 @@ export class JoinedTorrent
     this.#connections.stopDialling('the torrent is stopped');
     this.swarm.pause();
     this.#webSeeds.end('the torrent is stopped');
-    for (const neighbour of [...this.swarm.neighbours]) this.swarm.drop(neighbour, 'the torrent is stopped');
+    for (const peer of [...this.swarm.peers]) this.swarm.drop(peer, 'the torrent is stopped');
     const outcomes = await Promise.allSettled([left, this.#content.stop()]);
     for (const outcome of outcomes) {
       // Once the disk has failed, that it fails again is no news.

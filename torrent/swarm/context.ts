@@ -1,10 +1,10 @@
 // What the swarm's modules share. Invariant: there is one of these per torrent, and its parts are never replaced.
 import type { Stopwatch } from '../../base/index.ts';
-import type { Geometry } from './geometry.ts';
-import type { Holders } from './holders.ts';
 import type { SwarmHost } from './host.ts';
-import type { PeerState } from './neighbour.ts';
-import type { PiecePicker } from './piece-picker.ts';
+import type { PeerState } from './peers/peer.ts';
+import type { AvailabilityIndex } from './pieces/availability-index.ts';
+import type { Geometry } from './pieces/geometry.ts';
+import type { PiecePicker } from './pieces/piece-picker.ts';
 import type { Policy } from './policy/policy.ts';
 
 /** Counts since the torrent was added. Bytes are payload. */
@@ -24,7 +24,7 @@ export interface SwarmTotals {
 }
 
 /** The parts of a swarm, for a module that may change this much of peers. */
-export interface SwarmContext<Peer extends PeerState = PeerState> {
+export interface SwarmContext<P extends PeerState = PeerState> {
   readonly geometry: Geometry;
   readonly picker: PiecePicker;
   /** Of own agents; everybody else meets the classic one (PeerState.policy). */
@@ -33,11 +33,11 @@ export interface SwarmContext<Peer extends PeerState = PeerState> {
   readonly random: () => number;
   readonly host: SwarmHost;
   /** Connected peers, in order of arrival. */
-  readonly neighbours: readonly Peer[];
+  readonly peers: readonly P[];
   /** Is told which pieces are started and wanted again. */
-  readonly holders: Pick<Holders, 'started' | 'wantedAgain'>;
+  readonly availabilityIndex: Pick<AvailabilityIndex, 'started' | 'wantedAgain'>;
   readonly totals: SwarmTotals;
   paused: boolean;
   /** Drops a peer that broke a rule or is of no use. */
-  drop(neighbour: Peer, reason: string): void;
+  drop(peer: P, reason: string): void;
 }

@@ -12,7 +12,7 @@ export interface PeerLink {
   unchoke(): void;
   interested(): void;
   notInterested(): void;
-  /** The same array goes to all neighbours. */
+  /** The same array goes to all peers. */
   haves(pieces: readonly number[]): void;
   bitfield(bits: Uint8Array): void;
   haveAll(): void;
@@ -68,7 +68,7 @@ export interface SwarmHost {
   banned(identity: string, reason: string): void;
   /** Call Swarm.flushHaves() within `withinMilliseconds`. */
   wakeForHaves(withinMilliseconds: number): void;
-  /** Tells all neighbours at once, where that is less work than PeerLink.haves() for each; false if it is not. */
+  /** Tells all peers at once, where that is less work than PeerLink.haves() for each; false if it is not. */
   tellAll?(pieces: readonly number[]): boolean;
   /** False if a limit leaves no room now; asked again at the next tick. */
   mayUpload(now: number): boolean;

@@ -115,7 +115,7 @@ export const FIRST_ATTEMPT_MILLISECONDS = 10_000;
 /** Clients of our own kind in one /64 of IPv6 that are banned one by one; then the whole of it is. */
 export const MAX_BANNED_OF_RANGE = 4;
 
-/** A neighbour that was suggested a piece has this long to ask for it. */
+/** A peer that was suggested a piece has this long to ask for it. */
 export const SUGGESTION_MILLISECONDS = 500;
 
 /** A seed that owes blocks to a peer and sends it nothing says that it lives. */

@@ -6,7 +6,7 @@ import type { Dispatcher } from 'undici';
 import { type BackoffBounds, backoffMilliseconds, type Logger, type Stopwatch } from '../../base/index.ts';
 import type { Metainfo } from '../metainfo.ts';
 import type { BlockIntake, PeerLink } from '../swarm/host.ts';
-import type { Neighbour } from '../swarm/neighbour.ts';
+import type { Peer } from '../swarm/peers/peer.ts';
 import type { Swarm } from '../swarm/swarm.ts';
 import { FileFaults } from './file-faults.ts';
 import { RangeReader, type WantedBlock } from './range-reader.ts';
@@ -75,7 +75,7 @@ export class WebSeed implements PeerLink {
   #fruitless = 0;
   /** No missing piece is one that it has the whole of, for the files' sake. */
   #hasNothing = false;
-  #neighbour: Neighbour | undefined;
+  #peer: Peer | undefined;
   #failures = 0;
   #notBefore = 0;
   #isOver = false;
@@ -101,18 +101,18 @@ export class WebSeed implements PeerLink {
     const { swarm } = this.#around;
     if (this.#faults.release(now)) {
       this.#hasNothing = false;
-      if (this.#neighbour !== undefined) swarm.drop(this.#neighbour, 'files are tried again');
+      if (this.#peer !== undefined) swarm.drop(this.#peer, 'files are tried again');
     }
     // All that it has whole is here: it joins again with what it has in part.
-    if (this.#neighbour?.availability.useful === 0 && !this.#hasNothing && this.#faults.out.length > 0)
-      swarm.drop(this.#neighbour, 'it has no other whole piece');
+    if (this.#peer?.availability.useful === 0 && !this.#hasNothing && this.#faults.out.length > 0)
+      swarm.drop(this.#peer, 'it has no other whole piece');
     const isIdle = this.#readers.size > 0 && [...this.#readers].every((reader) => reader.isIdle);
     this.#idleSince = isIdle ? (this.#idleSince ?? now) : undefined;
     if (this.#idleSince !== undefined && now - this.#idleSince > IDLE_MILLISECONDS)
       for (const reader of this.#readers) this.#abandon(reader);
     this.#openSoon();
     // It has nothing to say while it is asked for nothing.
-    if (this.#neighbour !== undefined) swarm.heard(this.#neighbour, now);
+    if (this.#peer !== undefined) swarm.heard(this.#peer, now);
     else if (!this.#isOver && !swarm.isComplete && !swarm.paused && now >= this.#notBefore) this.#join(now);
   }
 
@@ -125,7 +125,7 @@ export class WebSeed implements PeerLink {
   /** Nothing more is asked of it. */
   end(reason: string): void {
     this.#isOver = true;
-    if (this.#neighbour !== undefined) this.#around.swarm.drop(this.#neighbour, reason);
+    if (this.#peer !== undefined) this.#around.swarm.drop(this.#peer, reason);
   }
 
   #join(now: number): void {
@@ -138,13 +138,13 @@ export class WebSeed implements PeerLink {
       this.#notBefore = now + LOOK_MILLISECONDS;
       return;
     }
-    const neighbour = swarm.connect(this, { identity: this.identity, fast: true });
-    this.#neighbour = neighbour;
-    swarm.introduced(neighbour, { ownAgent: false, requestQueue: REQUEST_QUEUE, uploadOnly: true });
-    swarm.readInOrder(neighbour, this.#around.isAlone);
-    if (pieces.isFull) swarm.haveAll(neighbour);
-    else swarm.bitfield(neighbour, pieces.bytes);
-    swarm.unchoke(neighbour);
+    const peer = swarm.connect(this, { identity: this.identity, fast: true });
+    this.#peer = peer;
+    swarm.introduced(peer, { ownAgent: false, requestQueue: REQUEST_QUEUE, uploadOnly: true });
+    swarm.readInOrder(peer, this.#around.isAlone);
+    if (pieces.isFull) swarm.haveAll(peer);
+    else swarm.bitfield(peer, pieces.bytes);
+    swarm.unchoke(peer);
   }
 
   // PeerLink: what the swarm says. A web server hears requests and nothing else.
@@ -166,11 +166,11 @@ export class WebSeed implements PeerLink {
   sendBlock = nothing;
 
   request(piece: number, begin: number, length: number): void {
-    const neighbour = this.#neighbour;
+    const peer = this.#peer;
     const offset = piece * this.#around.metainfo.pieceLength + begin;
     if (this.#hasNothing && !this.#faults.has(offset, length)) {
       // It calls nobody back before it returns.
-      process.nextTick(() => neighbour && this.#around.swarm.reject(neighbour, piece, begin, length));
+      process.nextTick(() => peer && this.#around.swarm.reject(peer, piece, begin, length));
       return;
     }
     const block = { piece, begin, length, offset };
@@ -187,7 +187,7 @@ export class WebSeed implements PeerLink {
 
   close(reason: string): void {
     this.#around.logger.debug({ host: this.#origin, reason }, 'web seed left');
-    this.#neighbour = undefined;
+    this.#peer = undefined;
     this.#waiting = [];
     for (const reader of this.#readers) reader.close();
     this.#readers.clear();
@@ -235,10 +235,10 @@ export class WebSeed implements PeerLink {
     const [{ offset: start }] = this.#waiting as [WantedBlock];
     let end = start;
     for (const block of this.#waiting) if (block.offset === end) end += block.length;
-    const reach = swarm.neighbours.length === 1 ? totalBytes : this.#reachBytes;
+    const reach = swarm.peers.length === 1 ? totalBytes : this.#reachBytes;
     for (let piece = Math.floor(end / pieceLength); end < start + reach; piece++) {
       const isOver = piece * pieceLength >= totalBytes || swarm.held.get(piece);
-      if (isOver || !this.#neighbour?.pieces.get(piece)) break;
+      if (isOver || !this.#peer?.pieces.get(piece)) break;
       end = Math.min((piece + 1) * pieceLength, totalBytes);
     }
     const least = Math.min(start + LEAST_RANGE_BYTES, totalBytes);
@@ -272,11 +272,11 @@ export class WebSeed implements PeerLink {
 
   #received({ piece, begin, length }: WantedBlock, buffer: Buffer, start: number): void {
     const { swarm, clock } = this.#around;
-    if (this.#neighbour === undefined) return;
+    if (this.#peer === undefined) return;
     this.#failures = 0;
     this.#fruitless = 0;
-    swarm.heard(this.#neighbour, clock.monotonic());
-    const verdict = swarm.block(this.#neighbour, piece, begin, length);
+    swarm.heard(this.#peer, clock.monotonic());
+    const verdict = swarm.block(this.#peer, piece, begin, length);
     if (verdict !== 'discard')
       this.#around.blocks.keep(piece, begin, buffer, start, length, verdict === 'finish');
     swarm.settle();
@@ -284,8 +284,8 @@ export class WebSeed implements PeerLink {
 
   #failed(error: unknown, { span, owed }: RangeReader): void {
     const { swarm, clock, logger } = this.#around;
-    const neighbour = this.#neighbour;
-    if (neighbour === undefined) return;
+    const peer = this.#peer;
+    if (peer === undefined) return;
     const failure = error instanceof WebSeedFailure ? error : undefined;
     const reason = error instanceof Error ? error.message : String(error);
     const now = clock.monotonic();
@@ -299,7 +299,7 @@ export class WebSeed implements PeerLink {
       this.#leaveAlone(now, isOfFile ? undefined : failure?.retryInSeconds);
     logger.debug({ host: this.#origin, err: error, left: owed }, 'web seed failed');
     // What it owes is asked elsewhere.
-    swarm.drop(neighbour, reason);
+    swarm.drop(peer, reason);
   }
 
   #leaveAlone(now: number, seconds: number | undefined): void {

@@ -70,9 +70,7 @@ export class WebSeeds {
       for (const file of missingFiles) missing.add(file);
     }
     if (missing.size === 0) return [];
-    if (
-      swarm.neighbours.some(({ availability, link }) => availability.useful > 0 && !(link instanceof WebSeed))
-    )
+    if (swarm.peers.some(({ availability, link }) => availability.useful > 0 && !(link instanceof WebSeed)))
       return [];
     return [...missing].filter((number) => {
       const { offsetBytes = 0, lengthBytes = 0 } = metainfo.files[number] ?? {};

@@ -1,7 +1,7 @@
 // A swarm between links that write down what was said. Time stands still unless a test moves it.
 import { Bitfield } from '../../../torrent/bitfield.ts';
 import type { PeerLink, PieceMemory, SwarmHost } from '../../../torrent/swarm/host.ts';
-import type { Neighbour } from '../../../torrent/swarm/neighbour.ts';
+import type { Peer as SwarmPeer } from '../../../torrent/swarm/peers/peer.ts';
 import { POLICIES } from '../../../torrent/swarm/policy/policies.ts';
 import type { PolicyName } from '../../../torrent/swarm/policy/policy.ts';
 import { Swarm } from '../../../torrent/swarm/swarm.ts';
@@ -73,7 +73,7 @@ export class FakeLink implements PeerLink {
 /** A peer and its link. */
 export interface Peer {
   link: FakeLink;
-  neighbour: Neighbour;
+  neighbour: SwarmPeer;
 }
 
 /** How a test's swarm is made. */

@@ -135,7 +135,7 @@ function run(world: TestSwarm, peers: Peer[], action: Step): void {
 function check({ swarm }: TestSwarm, peers: readonly Peer[]): void {
   const { picker, geometry } = swarm;
   const connected = peers.filter(({ neighbour }) => neighbour.connected);
-  same('neighbours', swarm.neighbours.length, connected.length);
+  same('neighbours', swarm.peers.length, connected.length);
   for (let index = 0; index < PIECES; index++) {
     const holders = connected.filter(({ neighbour }) => neighbour.pieces.get(index)).length;
     same(`availability of ${index}`, picker.availability(index), holders);

@@ -1,7 +1,7 @@
 // Accepted sockets that have not greeted yet. Invariants: when there are as many as there may be, a place goes to the
 // host that has the fewest, so that no host keeps others out, however many sockets it opens; a quarter of the places is
 // for hosts that are known to be ours, each of which counts singly: clouds put whole clusters into one network.
-import { hostNetwork } from '../../swarm/host-network.ts';
+import { hostNetwork } from '../../swarm/peers/host-network.ts';
 import type { Greeting } from './greeting.ts';
 
 /** Of all places, those that strangers may have. */

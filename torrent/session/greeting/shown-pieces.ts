@@ -3,7 +3,7 @@
 // itself takes, for 12 KB that the peer sends. Invariants: one host takes about 1/200 of a processor in that way, after a
 // first half second; whoever comes back after a fault, with all of its torrents, is not held up.
 import type { Stopwatch } from '../../../base/index.ts';
-import { globalNetwork, hostNetwork } from '../../swarm/host-network.ts';
+import { globalNetwork, hostNetwork } from '../../swarm/peers/host-network.ts';
 
 /** Shown at once: 100 connections with 100,000 pieces, or one for each of 2,000 torrents of common size. */
 const PIECES_AT_ONCE = 10_000_000;

@@ -5,7 +5,7 @@ import type { PeerAddress, SwarmIdentity } from '../../discovery/discovery.ts';
 import { RelayedDiscovery } from '../../discovery/relayed-discovery.ts';
 import { TorrentError } from '../../errors.ts';
 import { MetadataAssembly } from '../../swarm/metadata-assembly.ts';
-import { PeerList } from '../../swarm/peer-list.ts';
+import { PeerList } from '../../swarm/peers/peer-list.ts';
 import { POLICIES } from '../../swarm/policy/policies.ts';
 import type { Policy } from '../../swarm/policy/policy.ts';
 import { MAX_KNOWN_ADDRESSES } from '../../swarm/tunables.ts';
@@ -170,7 +170,7 @@ export class MetadataFetch implements SwarmMember {
       }
     }
     this.#dial(now);
-    const { low } = this.#policy.neighbours;
+    const { low } = this.#policy.peers;
     if (!this.#isBegun || this.connectionCount >= low) return;
     if (now - this.#neededAt < this.#policy.needMoreMilliseconds) return;
     this.#neededAt = now;

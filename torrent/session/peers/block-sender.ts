@@ -1,8 +1,8 @@
 // The blocks that one peer is sent, from the storage to the writer. Invariants: they leave in the order in which the
 // swarm handed them over; a buffer that the storage lent goes back once what was written of it has left or never will.
 // Hot: per block nothing is allocated here, except for one read per run of blocks not in memory.
-import type { Neighbour } from '../../swarm/neighbour.ts';
-import { RequestQueue } from '../../swarm/request-queues.ts';
+import type { Peer } from '../../swarm/peers/peer.ts';
+import { RequestQueue } from '../../swarm/upload/request-queue.ts';
 import type { MessageWriter } from '../../wire/message-writer.ts';
 import type { ConnectionOwner } from './connection-owner.ts';
 
@@ -12,7 +12,7 @@ const MAX_LENT_BUFFERS = 4;
 /** What it needs of its connection. */
 export interface SendingConnection {
   readonly isClosed: boolean;
-  readonly neighbour: Neighbour;
+  readonly peer: Peer;
   readonly writer: MessageWriter;
   /** Something is in the writer. */
   touch(): void;
@@ -71,7 +71,7 @@ export class BlockSender {
     this.#lentBuffers -= buffers;
     if (this.#lentBuffers === 0) this.#latestMemory = undefined;
     this.pendingBytes -= blockBytes;
-    this.#owner.swarm.uploaded(this.#connection.neighbour, blockBytes);
+    this.#owner.swarm.uploaded(this.#connection.peer, blockBytes);
   }
 
   /** Sends what lies in memory; the first block that does not is read, and brings its neighbourhood along. */
@@ -111,12 +111,12 @@ export class BlockSender {
     const { firstPiece: piece, firstBegin: begin, firstLength: length } = queue;
     // The peer waits for a block that will not come.
     if (!this.#owner.readFailed(error)) {
-      this.#owner.swarm.drop(this.#connection.neighbour, 'a block for it could not be read');
+      this.#owner.swarm.drop(this.#connection.peer, 'a block for it could not be read');
       return;
     }
     queue.shift();
     this.pendingBytes -= length;
-    this.#owner.swarm.unsent(this.#connection.neighbour, piece, begin, length);
+    this.#owner.swarm.unsent(this.#connection.peer, piece, begin, length);
     if (!this.#connection.isClosed) this.#sendReadable();
   };
 

@@ -4,7 +4,7 @@ import type { Logger, Stopwatch } from '../../../base/index.ts';
 import type { PeerAddress } from '../../discovery/discovery.ts';
 import type { PieceStorage } from '../../storage/piece-storage.ts';
 import type { BlockIntake } from '../../swarm/host.ts';
-import type { Neighbour } from '../../swarm/neighbour.ts';
+import type { Peer } from '../../swarm/peers/peer.ts';
 import type { Swarm } from '../../swarm/swarm.ts';
 import type { PeerExtensionIds } from '../../wire/extension.ts';
 
@@ -14,7 +14,7 @@ export interface PeerConnection {
   readonly address: PeerAddress;
   /** 20 bytes. */
   readonly peerId: Buffer;
-  readonly neighbour: Neighbour;
+  readonly peer: Peer;
   readonly isClosed: boolean;
   /** Where the peer can be dialled: where we dialled it, or what it said. */
   listenAddress: PeerAddress | undefined;

@@ -1,10 +1,10 @@
-// One peer of one torrent: bytes on one side, the swarm's neighbour on the other. Invariants: every message of
+// One peer of one torrent: bytes on one side, the swarm's peer on the other. Invariants: every message of
 // the peer goes to the swarm, or ends the connection; after close() neither side hears anything.
 // Hot: per message nothing is allocated here.
 import type { PeerAddress } from '../../discovery/discovery.ts';
 import { isTorrentError } from '../../errors.ts';
 import type { PeerLink } from '../../swarm/host.ts';
-import type { Neighbour } from '../../swarm/neighbour.ts';
+import type { Peer } from '../../swarm/peers/peer.ts';
 import { DONT_HAVE_EXTENSION, PeerExtensionIds } from '../../wire/extension.ts';
 import type { Handshake } from '../../wire/handshake.ts';
 import { MessageReader } from '../../wire/message-reader.ts';
@@ -22,7 +22,7 @@ export class Connection implements PeerConnection, PeerLink, SendingConnection, 
   readonly peerId: Buffer;
   listenAddress: PeerAddress | undefined;
   client: string | undefined;
-  readonly neighbour: Neighbour;
+  readonly peer: Peer;
   readonly extensions = new PeerExtensionIds();
   readonly #owner: ConnectionOwner;
   readonly #socket: PeerSocket;
@@ -53,7 +53,7 @@ export class Connection implements PeerConnection, PeerLink, SendingConnection, 
     });
     socket.handOver(this);
     const identity = greeting.address.host;
-    this.neighbour = owner.swarm.connect(this, { identity, fast: handshake.fast });
+    this.peer = owner.swarm.connect(this, { identity, fast: handshake.fast });
     if (handshake.extensions) this.introduce(owner.extensions.introduction(this));
   }
 
@@ -70,7 +70,7 @@ export class Connection implements PeerConnection, PeerLink, SendingConnection, 
   }
 
   end(reason: string): void {
-    this.#owner.swarm.drop(this.neighbour, reason);
+    this.#owner.swarm.drop(this.peer, reason);
   }
 
   introduce(introduction: Uint8Array): void {
@@ -98,14 +98,14 @@ export class Connection implements PeerConnection, PeerLink, SendingConnection, 
   data(chunk: Buffer): void {
     const { swarm, clock, logger } = this.#owner;
     try {
-      swarm.heard(this.neighbour, clock.monotonic());
+      swarm.heard(this.peer, clock.monotonic());
       this.#reader.push(chunk);
     } catch (error) {
       if (!isTorrentError(error, 'PeerProtocol')) {
         // A defect of ours: it must cost a connection and not the process.
         logger.error({ err: error, peer: this.address }, 'could not handle what a peer sent');
       }
-      swarm.drop(this.neighbour, error instanceof Error ? error.message : String(error));
+      swarm.drop(this.peer, error instanceof Error ? error.message : String(error));
     }
     swarm.settle();
   }
@@ -113,7 +113,7 @@ export class Connection implements PeerConnection, PeerLink, SendingConnection, 
   closed(reason: string): void {
     if (this.#isClosed) return;
     this.#shut();
-    this.#owner.swarm.disconnected(this.neighbour);
+    this.#owner.swarm.disconnected(this.peer);
     this.#owner.closed(this, reason);
   }
 
@@ -124,7 +124,7 @@ export class Connection implements PeerConnection, PeerLink, SendingConnection, 
     const chunks = this.writer.take();
     this.#socket.write(chunks, this.#blocks.take());
     if (this.#socket.unsentBytes > MAX_UNSENT_BYTES) {
-      this.#owner.swarm.drop(this.neighbour, 'it does not read what it asks for');
+      this.#owner.swarm.drop(this.peer, 'it does not read what it asks for');
     }
   }
 

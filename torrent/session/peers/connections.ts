@@ -1,8 +1,8 @@
 // With whom one torrent is connected: who is dialled, who is taken, and which of two connections of one peer stays.
-// Invariants: at most one connection a peer id; never more than the policy's neighbours; a banned host has none.
+// Invariants: at most one connection a peer id; never more than the policy's peers; a banned host has none.
 import type { PeerAddress } from '../../discovery/discovery.ts';
-import type { PeerList } from '../../swarm/peer-list.ts';
-import { type OwnAddress, type PriorityAddress, peerPriority } from '../../swarm/peer-priority.ts';
+import type { PeerList } from '../../swarm/peers/peer-list.ts';
+import { type OwnAddress, type PriorityAddress, peerPriority } from '../../swarm/peers/peer-priority.ts';
 import type { Policy } from '../../swarm/policy/policy.ts';
 import type { Handshake } from '../../wire/handshake.ts';
 import { areOfOneKind } from '../greeting/client-kind.ts';
@@ -28,7 +28,7 @@ interface ConnectionsOptions {
   readonly peers: PeerList;
   readonly around: TorrentSurroundings;
   readonly ownAddress: OwnAddress;
-  /** A connection was taken: makes it a neighbour. */
+  /** A connection was taken: makes it a peer. */
   readonly taken: (greeting: Greeting, handshake: Handshake) => PeerConnection;
   /** Ends a connection. */
   readonly drop: (connection: PeerConnection, reason: string) => void;
@@ -73,7 +73,7 @@ export class Connections {
   /** Dials as many as the policy wants. */
   dial(now: number, skipSeeds: boolean): void {
     this.#peers.ownAddress = this.#own;
-    const { most, dial } = this.#policy.neighbours;
+    const { most, dial } = this.#policy.peers;
     let dialled = this.#dialler.size + this.#outgoingCount();
     while (dialled < dial && this.count < most && this.#around.hasRoom()) {
       if (!this.#dialler.dialNext(now, skipSeeds)) return;
@@ -131,7 +131,7 @@ export class Connections {
       this.#peers.disconnected(
         connection.listenAddress,
         this.#around.clock.monotonic(),
-        connection.neighbour.isSeed,
+        connection.peer.isSeed,
       );
     }
   }
@@ -169,7 +169,7 @@ export class Connections {
   }
 
   #hasRoom(outgoing: boolean): boolean {
-    const { most, dial } = this.#policy.neighbours;
+    const { most, dial } = this.#policy.peers;
     if (this.#byPeerId.size >= most) return false;
     if (outgoing) return true;
     // Whoever dials us, in whatever number, leaves room for peers of our own choice.
@@ -195,7 +195,7 @@ export class Connections {
     if (lowest === undefined) return undefined;
     let least: PeerConnection | undefined;
     for (const connection of this.#byPeerId.values()) {
-      const isNew = now - connection.neighbour.connectedAt < REPLACEMENT_MILLISECONDS;
+      const isNew = now - connection.peer.connectedAt < REPLACEMENT_MILLISECONDS;
       if (connection.outgoing !== outgoing || isNew) continue;
       const priority = peerPriority(own, connection.address) ?? 0;
       if (priority >= lowest) continue;
@@ -217,12 +217,12 @@ export class Connections {
   }
 
   #givesWay(older: PeerConnection, greeting: Greeting, peerId: Buffer, now: number): boolean {
-    const { neighbour } = older;
-    if (now - neighbour.heardAt > PRESUMED_DEAD_MILLISECONDS) return true;
+    const { peer } = older;
+    if (now - peer.heardAt > PRESUMED_DEAD_MILLISECONDS) return true;
     // An address that anybody could claim to be another peer's must not end that peer's connection.
     if (older.address.host !== greeting.address.host) return false;
     if (older.outgoing === greeting.outgoing) return !greeting.outgoing;
-    if (now - neighbour.connectedAt > SIMULTANEOUS_MILLISECONDS) return false;
+    if (now - peer.connectedAt > SIMULTANEOUS_MILLISECONDS) return false;
     // Both dialled at once: the one stays that was dialled by the lower peer id.
     const weAreLower = Buffer.compare(this.#around.peerId, peerId) < 0;
     return greeting.outgoing === weAreLower;

@@ -1,7 +1,7 @@
 // Dials the addresses of one swarm. Invariants: an address is dialled once at a time; every dial ends as an
 // established greeting or a failure of its address, and is watched by the session until then.
 import type { PeerAddress } from '../../discovery/discovery.ts';
-import type { PeerList } from '../../swarm/peer-list.ts';
+import type { PeerList } from '../../swarm/peers/peer-list.ts';
 import type { Handshake } from '../../wire/handshake.ts';
 import { Greeting } from '../greeting/greeting.ts';
 import type { TorrentSurroundings } from '../surroundings.ts';

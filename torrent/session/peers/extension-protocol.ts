@@ -8,7 +8,7 @@ import {
   OWN_EXCHANGE_MILLISECONDS,
 } from '../../discovery/peer-exchange.ts';
 import type { Metainfo } from '../../metainfo.ts';
-import type { OwnAddress } from '../../swarm/peer-priority.ts';
+import type { OwnAddress } from '../../swarm/peers/peer-priority.ts';
 import type { Swarm } from '../../swarm/swarm.ts';
 import {
   DONT_HAVE_ID,
@@ -79,7 +79,7 @@ export class ExtensionProtocol implements ExtensionMessages {
     } else if (id === EXCHANGE_ID) this.#told(connection, payload);
     else if (id === DONT_HAVE_ID) {
       if (payload.length !== 4) throw protocolFault(`lt_donthave of ${payload.length} bytes instead of 4`);
-      swarm.lost(connection.neighbour, payload.readUInt32BE(0));
+      swarm.lost(connection.peer, payload.readUInt32BE(0));
     }
   }
 
@@ -103,20 +103,20 @@ export class ExtensionProtocol implements ExtensionMessages {
     const ownAgent = connection.extensions.of(OWN_EXTENSION) !== undefined;
     // Both have said it by now, each before anything that the other may take for a run.
     if (said.runBytes > 0 && swarm.policy.directed) connection.takeRuns(said.runBytes);
-    swarm.introduced(connection.neighbour, { ...said, ownAgent });
+    swarm.introduced(connection.peer, { ...said, ownAgent });
     // What a private torrent offers to own agents alone could not be said before we knew it for one.
     if (!offered && this.#exchangesWith(connection)) connection.introduce(this.introduction(connection));
   }
 
-  #exchangesWith({ neighbour }: PeerConnection): boolean {
-    // While a connection is made there is no neighbour yet.
-    return !this.#options.metainfo.isPrivate || neighbour?.policy.directed === true;
+  #exchangesWith({ peer }: PeerConnection): boolean {
+    // While a connection is made there is no peer yet.
+    return !this.#options.metainfo.isPrivate || peer?.policy.directed === true;
   }
 
   #partnerOf(connection: PeerConnection): ExchangePartner {
     const known = this.#partners.get(connection);
     if (known !== undefined) return known;
-    const isOwn = connection.neighbour.policy.directed;
+    const isOwn = connection.peer.policy.directed;
     const partner = new ExchangePartner(isOwn ? OWN_EXCHANGE_MILLISECONDS : EXCHANGE_MILLISECONDS);
     this.#partners.set(connection, partner);
     return partner;
@@ -127,9 +127,9 @@ export class ExtensionProtocol implements ExtensionMessages {
     if (connection.extensions.of(EXCHANGE_EXTENSION) === undefined) return;
     const present: ExchangedPeer[] = [];
     for (const other of this.#options.connections()) {
-      const { listenAddress, neighbour, outgoing } = other;
+      const { listenAddress, peer, outgoing } = other;
       if (other === connection || listenAddress === undefined) continue;
-      present.push({ ...listenAddress, isSeed: neighbour.isSeed, isReachable: outgoing });
+      present.push({ ...listenAddress, isSeed: peer.isSeed, isReachable: outgoing });
     }
     const news = this.#partnerOf(connection).news(present, connection.address.host, now);
     if (news !== undefined) connection.sendExtended(EXCHANGE_EXTENSION, encodePeerExchange(news));

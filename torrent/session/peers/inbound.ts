@@ -20,78 +20,78 @@ export class Inbound implements MessageHandler {
   }
 
   keepAlive(): void {
-    this.#owner.swarm.keepAlive(this.#connection.neighbour);
+    this.#owner.swarm.keepAlive(this.#connection.peer);
   }
 
   choke(): void {
-    this.#owner.swarm.choke(this.#connection.neighbour);
+    this.#owner.swarm.choke(this.#connection.peer);
   }
 
   unchoke(): void {
-    this.#owner.swarm.unchoke(this.#connection.neighbour);
+    this.#owner.swarm.unchoke(this.#connection.peer);
   }
 
   interested(): void {
-    this.#owner.swarm.interested(this.#connection.neighbour);
+    this.#owner.swarm.interested(this.#connection.peer);
   }
 
   notInterested(): void {
-    this.#owner.swarm.notInterested(this.#connection.neighbour);
+    this.#owner.swarm.notInterested(this.#connection.peer);
   }
 
   have(piece: number): void {
-    this.#owner.swarm.have(this.#connection.neighbour, piece);
+    this.#owner.swarm.have(this.#connection.peer, piece);
   }
 
   bitfield(bytes: Uint8Array): void {
-    this.#owner.swarm.bitfield(this.#connection.neighbour, bytes);
+    this.#owner.swarm.bitfield(this.#connection.peer, bytes);
   }
 
   haveAll(): void {
     this.#needsFast('have all');
-    this.#owner.swarm.haveAll(this.#connection.neighbour);
+    this.#owner.swarm.haveAll(this.#connection.peer);
   }
 
   haveNone(): void {
     this.#needsFast('have none');
-    this.#owner.swarm.haveNone(this.#connection.neighbour);
+    this.#owner.swarm.haveNone(this.#connection.peer);
   }
 
   request(piece: number, begin: number, length: number): void {
     if (length <= BLOCK_BYTES || length > this.#connection.runBytes || begin % BLOCK_BYTES !== 0) {
-      this.#owner.swarm.request(this.#connection.neighbour, piece, begin, length);
+      this.#owner.swarm.request(this.#connection.peer, piece, begin, length);
       return;
     }
     // Own agents ask for runs; the swarm knows blocks only.
-    const { neighbour } = this.#connection;
-    for (let at = 0; at < length && neighbour.connected; at += BLOCK_BYTES) {
-      this.#owner.swarm.request(neighbour, piece, begin + at, Math.min(BLOCK_BYTES, length - at));
+    const { peer } = this.#connection;
+    for (let at = 0; at < length && peer.connected; at += BLOCK_BYTES) {
+      this.#owner.swarm.request(peer, piece, begin + at, Math.min(BLOCK_BYTES, length - at));
     }
   }
 
   cancel(piece: number, begin: number, length: number): void {
-    this.#owner.swarm.cancel(this.#connection.neighbour, piece, begin, length);
+    this.#owner.swarm.cancel(this.#connection.peer, piece, begin, length);
   }
 
   reject(piece: number, begin: number, length: number): void {
     this.#needsFast('reject');
-    this.#owner.swarm.reject(this.#connection.neighbour, piece, begin, length);
+    this.#owner.swarm.reject(this.#connection.peer, piece, begin, length);
   }
 
   block(piece: number, begin: number, buffer: Buffer, start: number, length: number): void {
-    const verdict = this.#owner.swarm.block(this.#connection.neighbour, piece, begin, length);
+    const verdict = this.#owner.swarm.block(this.#connection.peer, piece, begin, length);
     if (verdict !== 'discard')
       this.#owner.blocks.keep(piece, begin, buffer, start, length, verdict === 'finish');
   }
 
   suggest(piece: number): void {
     this.#needsFast('suggest');
-    this.#owner.swarm.suggest(this.#connection.neighbour, piece);
+    this.#owner.swarm.suggest(this.#connection.peer, piece);
   }
 
   allowedFast(piece: number): void {
     this.#needsFast('allowed fast');
-    this.#owner.swarm.allowedFast(this.#connection.neighbour, piece);
+    this.#owner.swarm.allowedFast(this.#connection.peer, piece);
   }
 
   extended(id: number, payload: Buffer): void {
@@ -108,7 +108,7 @@ export class Inbound implements MessageHandler {
   }
 
   #needsFast(message: string): void {
-    if (!this.#connection.neighbour.fast) {
+    if (!this.#connection.peer.fast) {
       throw protocolFault(`${message} without the fast extension (BEP 6)`);
     }
   }

@@ -1,6 +1,6 @@
 // What all peers together may leave unread. Invariant: memory that peers hold by not reading what they asked for is
 // bounded for the process, however many connections they have; whoever holds the most pays for it.
-import { hostNetwork } from '../../swarm/host-network.ts';
+import { hostNetwork } from '../../swarm/peers/host-network.ts';
 import type { PeerConnection } from './connection-owner.ts';
 
 /** A connection of which bytes wait, as this bound knows it. */

@@ -5,7 +5,7 @@ import type { Policy } from './policy.ts';
 /** What foreign peers always meet. */
 export const classicPolicy: Policy = {
   name: 'classic',
-  neighbours: { most: 80, dial: 40, low: 20 },
+  peers: { most: 80, dial: 40, low: 20 },
   pipelineMilliseconds: 3000,
   mostShare: 1,
   keepAliveMilliseconds: 120_000,

@@ -5,7 +5,7 @@ import type { Policy } from './policy.ts';
 /** The default between own agents. */
 export const clusterPolicy: Policy = {
   name: 'cluster',
-  neighbours: { most: 40, dial: 15, low: 20 },
+  peers: { most: 40, dial: 15, low: 20 },
   pipelineMilliseconds: 50,
   mostShare: 1 / 128,
   keepAliveMilliseconds: 60_000,

@@ -21,10 +21,10 @@ export interface WaitingPeer {
 export interface Policy {
   readonly name: PolicyName;
   /** Connections: at most `most`, of which we dial at most `dial`; below `low` we ask for more addresses. */
-  readonly neighbours: { readonly most: number; readonly dial: number; readonly low: number };
+  readonly peers: { readonly most: number; readonly dial: number; readonly low: number };
   /** Outstanding requests are at least what the peer gives in this time. */
   readonly pipelineMilliseconds: number;
-  /** All neighbours together owe us at most this share of what is missing, as far as delays and LEAST_REQUESTED_BYTES allow. */
+  /** All peers together owe us at most this share of what is missing, as far as delays and LEAST_REQUESTED_BYTES allow. */
   readonly mostShare: number;
   /** We say something at least this often. */
   readonly keepAliveMilliseconds: number;

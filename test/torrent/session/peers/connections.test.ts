@@ -5,8 +5,8 @@ import { ShownPieces } from '../../../../torrent/session/greeting/shown-pieces.t
 import type { PeerConnection } from '../../../../torrent/session/peers/connection-owner.ts';
 import { Connections } from '../../../../torrent/session/peers/connections.ts';
 import type { TorrentSurroundings } from '../../../../torrent/session/surroundings.ts';
-import { PeerList } from '../../../../torrent/swarm/peer-list.ts';
-import { OwnAddress } from '../../../../torrent/swarm/peer-priority.ts';
+import { PeerList } from '../../../../torrent/swarm/peers/peer-list.ts';
+import { OwnAddress } from '../../../../torrent/swarm/peers/peer-priority.ts';
 import { clusterPolicy } from '../../../../torrent/swarm/policy/cluster.ts';
 import { silent } from '../harness.ts';
 
