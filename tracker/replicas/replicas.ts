@@ -21,6 +21,8 @@ const AWAY_MILLISECONDS = 1_000;
 /** An owner that has not heard of a torrent yet is asked so often, with these pauses. */
 const UNKNOWN_ATTEMPTS = 4;
 const UNKNOWN_PAUSE_MILLISECONDS = 250;
+/** It has not heard of the torrent. */
+const UNKNOWN = Symbol('unknown');
 /** The longest answer: 200 peers in the list form. */
 const MAX_ANSWER_BYTES = 64 * 1024;
 /** Announces on their way at a time; beyond it they are answered here. */
@@ -134,7 +136,7 @@ export class Replicas {
     try {
       for (let attempt = 1; ; attempt += 1) {
         const answer = await this.#answerOf(owner, sealed);
-        if (answer !== 'unknown') {
+        if (answer !== UNKNOWN) {
           this.counts[answer === undefined ? 'failed' : 'answered'] += 1;
           return answer;
         }
@@ -149,7 +151,7 @@ export class Replicas {
   }
 
   /** @throws what the request failed of, Error for a failure of the owner's own */
-  async #answerOf(owner: string, sealed: string): Promise<string | 'unknown' | undefined> {
+  async #answerOf(owner: string, sealed: string): Promise<string | typeof UNKNOWN | undefined> {
     const pool = this.#pools.get(owner)?.pool;
     if (pool === undefined) return undefined;
     const { statusCode, body } = await pool.request({
@@ -162,7 +164,7 @@ export class Replicas {
     if (statusCode >= 500) throw new Error(`HTTP status ${statusCode}`);
     this.#failures.delete(owner);
     if (statusCode === 200) return bytes.toString('latin1');
-    if (statusCode === 404) return 'unknown';
+    if (statusCode === 404) return UNKNOWN;
     this.#logger.warn(
       { owner, statusCode },
       'a replica does not take what is handed on; it is answered here',

@@ -339,6 +339,18 @@ describe('enxame download and seed', () => {
     expect(stderr.split('\n')).toHaveLength(2);
   });
 
+  test('--memory bounds what is on its way, and refuses what is too little for anything', async () => {
+    const { torrent, path } = await content();
+    const peer = await seed(torrent, path, '--memory', '64Mi');
+    const args = ['download', torrent, at('out'), ...LOOPBACK, '--peer', peer, '--memory'];
+    const refused = await enxame([...args, '63Mi']).ended;
+    expect([refused.code, refused.stdout]).toEqual([2, '']);
+    expect(refused.stderr).toContain('--memory is 66060288 bytes; it must be at least 64Mi');
+    expect(refused.stderr.split('\n')).toHaveLength(2);
+    expect((await enxame([...args, '64Mi']).ended).code).toBe(0);
+    expect(await filesBelow(at('out', 'my data'))).toEqual(await filesBelow(path));
+  });
+
   test('a seed of content that differs says so', async () => {
     const { torrent, path } = await content();
     await writeFile(join(path, 'a'), randomBytes(5 * PIECE + 7));
