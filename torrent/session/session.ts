@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Logger, type Stopwatch, systemClock } from '../../base/index.ts';
 import { TorrentError } from '../errors.ts';
-import { type MemoryLedger, processMemory } from '../memory-ledger.ts';
+import { type MemoryAccount, type MemoryLedger, processMemory } from '../memory-ledger.ts';
 import { parseInfo } from '../metainfo.ts';
 import { TokenBucket } from '../swarm/token-bucket.ts';
 import { TICK_MILLISECONDS } from '../swarm/tunables.ts';
@@ -41,6 +41,7 @@ export class Session implements TorrentSession {
   readonly #clock: Stopwatch;
   readonly #random: () => number;
   readonly #memory: MemoryLedger;
+  readonly #unsent: MemoryAccount;
   readonly #upload: TokenBucket;
   readonly #download: TokenBucket;
   readonly #members = new Map<string, SwarmMember>();
@@ -63,6 +64,7 @@ export class Session implements TorrentSession {
     this.#random = options.random ?? Math.random;
     this.#shownPieces = new ShownPieces(this.#clock);
     this.#memory = options.memory ?? processMemory;
+    this.#unsent = this.#memory.unsent.open();
     this.#listener = new Listener({
       peerId: this.peerId,
       clock: this.#clock,
@@ -190,6 +192,7 @@ export class Session implements TorrentSession {
     }
     await Promise.all(stopped);
     clearInterval(this.#ticking);
+    this.#unsent.clear();
     await unlistened;
     this.#members.clear();
   }
@@ -229,7 +232,8 @@ export class Session implements TorrentSession {
       if (now >= greeting.deadline) greeting.abandon('no answer in time');
     }
     this.#listener.tick(now);
-    boundUnsentBytes(this.#connections(), this.#memory.unsent.limitBytes);
+    const unsentBytes = boundUnsentBytes(this.#connections(), this.#memory.unsent.limitBytes);
+    this.#unsent.charge(unsentBytes - this.#unsent.usedBytes);
     // Another torrent is first at the limits every time.
     const members = [...this.#members.values()];
     const first = this.#ticks++ % Math.max(1, members.length);

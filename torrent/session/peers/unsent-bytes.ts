@@ -8,9 +8,9 @@ type Owed = Pick<PeerConnection, 'address' | 'unsentBytes' | 'end'>;
 
 /**
  * Ends connections until no more than `most` bytes wait in all of them: each time the one with the most unsent bytes
- * of the host with the most.
+ * of the host with the most. Returns how many wait then.
  */
-export function boundUnsentBytes(connections: Iterable<Owed>, most: number): void {
+export function boundUnsentBytes(connections: Iterable<Owed>, most: number): number {
   const owed: { connection: Owed; bytes: number }[] = [];
   let total = 0;
   for (const connection of connections) {
@@ -19,7 +19,7 @@ export function boundUnsentBytes(connections: Iterable<Owed>, most: number): voi
     owed.push({ connection, bytes });
     total += bytes;
   }
-  if (total <= most) return;
+  if (total <= most) return total;
   const ofHost = new Map<string, number>();
   for (const { connection, bytes } of owed) {
     const host = hostNetwork(connection.address.host);
@@ -34,4 +34,5 @@ export function boundUnsentBytes(connections: Iterable<Owed>, most: number): voi
     total -= bytes;
     ofHost.set(worst, (ofHost.get(worst) ?? 0) - bytes);
   }
+  return total;
 }

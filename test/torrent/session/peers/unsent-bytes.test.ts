@@ -16,7 +16,7 @@ function connections(...owed: [host: string, bytes: number][]) {
 describe('unsent bytes of all connections', () => {
   test('none is ended within the bound', () => {
     const { all, ended } = connections(['192.0.2.1', 60], ['192.0.2.2', 0], ['192.0.2.3', 40]);
-    boundUnsentBytes(all, 100);
+    expect(boundUnsentBytes(all, 100)).toBe(100);
     expect(ended).toEqual([]);
   });
 
@@ -28,7 +28,7 @@ describe('unsent bytes of all connections', () => {
       ['192.0.2.9', 30],
       ['192.0.2.9', 25],
     );
-    boundUnsentBytes(all, 70);
+    expect(boundUnsentBytes(all, 70)).toBe(65);
     expect(ended).toEqual([
       ['192.0.2.9', 30],
       ['192.0.2.9', 25],
